@@ -1,0 +1,68 @@
+/** The small userland: shell, init, supervision and the everyday commands in one program. */
+import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
+import { recipe, source } from "../src/recipe/recipe.ts";
+import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
+import { seedBase } from "./seed.ts";
+import { anvilCc } from "./toolchain.ts";
+
+// Its kconfig reads no fragment (KCONFIG_ALLCONFIG is forgotten in a second pass) and answers open questions with the
+// default, which is mostly yes: so each symbol that the fragment does not name gets a "no" beforehand. Symbols that
+// are not yes-or-no ignore that and take their default, the empty line.
+const configure = `\
+fragment=/files/system/busybox/config
+make gen_build_files
+grep '^CONFIG_' "$fragment" | sort > wanted
+sed 's/=.*//' wanted | sort > named
+find . -name Config.in -exec sed -n 's/^[[:space:]]*config \\([A-Za-z0-9_]*\\)$/CONFIG_\\1/p' {} + | sort -u > known
+{ comm -13 named known | sed 's/.*/# & is not set/'; cat wanted; } > .config
+yes '' | make oldconfig > /dev/null
+grep '^CONFIG_' .config | sort | comm -23 wanted - > lost
+if [ -s lost ]; then
+  echo "busybox $VERSION does not take these lines of system/busybox/config:" >&2
+  cat lost >&2
+  exit 1
+fi
+`;
+
+// util-linux has the better one; in the initramfs it is called as "busybox blkid"
+const notLinked = ["/sbin/blkid", "/linuxrc"];
+
+// The system has one /usr: /bin and /sbin are links to its folders.
+const install = `\
+install -D busybox /out/usr/bin/busybox
+mkdir -p /out/usr/sbin
+grep -vxF ${notLinked.map((path) => `-e ${path}`).join(" ")} busybox.links | while read -r path; do
+  case $path in
+    */sbin/*) ln -s ../bin/busybox "/out/usr/sbin/\${path##*/}" ;;
+    *) ln -s busybox "/out/usr/bin/\${path##*/}" ;;
+  esac
+done
+`;
+
+export const busybox = recipe({
+  name: "busybox",
+  licence: "GPL-2.0-only",
+  source: source("busybox"),
+  files: ["system/busybox/config"],
+  seed: seedBase,
+  tools: [anvilCc],
+  // it shows this instead of the time of its configuration
+  env: { KCONFIG_NOTIMESTAMP: "1" },
+  script: [
+    anvilCcEnvironment(),
+    "cd /build/busybox\n",
+    configure,
+    'make CROSS_COMPILE="$ANVIL_TARGET-" CC="$CC" HOSTCC="$HOSTCC"\n',
+    "make busybox.links\n",
+    install,
+    tidyOutput(),
+  ].join(""),
+  proves: [
+    exists("usr/bin/sh", "usr/bin/runsv", "usr/bin/vi", "usr/sbin/init", "usr/sbin/switch_root", "usr/sbin/udhcpc"),
+    isStaticPie("usr/bin/busybox"),
+    builtByAnvilCc(),
+    noBuildPaths(),
+    runs("usr/bin/busybox", "", /^BusyBox v1\./),
+    runs("usr/bin/busybox", ["ash", "-c", "set -m; echo $((6 * 7)) | sed s/4/x/"], /^x2$/),
+  ],
+});

@@ -1,0 +1,60 @@
+/** libcrypto and libssl, static: key derivation for OpenZFS, TLS for ANVIL-DB. */
+import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
+import { recipe, source, type Versions } from "../src/recipe/recipe.ts";
+import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
+import { seedBase } from "./seed.ts";
+import { anvilCc } from "./toolchain.ts";
+
+// What is left: AES, ChaCha20-Poly1305, SHA-1/2/3, MD5 (old password hashes), RSA, DH, ECDSA, Ed25519, X25519, HKDF,
+// PBKDF2, TLS 1.2 and 1.3. The tables of the default provider refer to every algorithm that is compiled in, so that no
+// linker can drop one from a program: what is not wanted must not be there.
+const without = {
+  // a static program loads nothing
+  loading: ["shared", "dso", "module", "engine", "legacy", "autoload-config"],
+  ciphers: ["aria", "bf", "camellia", "cast", "des", "idea", "ocb", "rc2", "rc4", "seed", "siv", "sm4"],
+  digests: ["blake2", "md4", "mdc2", "rmd160", "scrypt", "siphash", "sm3", "whirlpool"],
+  curves: ["dsa", "ec2m", "gost", "sm2"],
+  formats: ["cmp", "cms", "ct", "ocsp", "rfc3779", "srp", "ts"],
+  protocols: ["comp", "dtls", "nextprotoneg", "srtp", "ssl3", "tls1", "tls1_1"],
+  rest: ["tests", "ui-console"],
+};
+// names that Configure knows only from a release on
+const since32 = ["apps", "argon2", "docs"];
+const since35 = ["ml-dsa", "quic", "slh-dsa"];
+
+function script(versions: Versions): string {
+  const off = [
+    ...Object.values(without).flat(),
+    ...(versions.atLeast("openssl", "3.2") ? since32 : []),
+    ...(versions.atLeast("openssl", "3.5") ? since35 : []),
+  ];
+  return [
+    anvilCcEnvironment(),
+    "cd /build/openssl\n",
+    command("./Configure", [
+      "linux-x86_64",
+      "--prefix=/usr",
+      "--libdir=lib",
+      "--openssldir=/etc/ssl",
+      "enable-ec_nistp_64_gcc_128",
+      ...off.map((name) => `no-${name}`),
+    ]),
+    "make build_libs\n",
+    "make DESTDIR=/out install_dev\n",
+    tidyOutput(),
+  ].join("");
+}
+
+export const openssl = recipe({
+  name: "openssl",
+  licence: "Apache-2.0",
+  source: source("openssl"),
+  seed: seedBase,
+  tools: [anvilCc],
+  script,
+  proves: [
+    exists("usr/lib/libcrypto.a", "usr/lib/libssl.a", "usr/include/openssl/ssl.h", "usr/lib/pkgconfig/libcrypto.pc"),
+    builtByAnvilCc(),
+    noBuildPaths(),
+  ],
+});

@@ -1,0 +1,73 @@
+/** What every command is made of, and what they share: options, the project, the store, the chosen channel. */
+import { readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { fileURLToPath } from "node:url";
+import { errno, Fault } from "../fault/fault.ts";
+import type { Channel } from "../recipe/channel.ts";
+import type { Digest } from "../recipe/derivation.ts";
+import { chooseChannel } from "../source/channel.ts";
+import { storePaths } from "../store/paths.ts";
+import { Store } from "../store/store.ts";
+
+export interface Command {
+  /** One line for `anvil --help`. */
+  readonly summary: string;
+  /** The text of `anvil <command> --help`: usage, options, examples. */
+  readonly help: string;
+  /** Runs it; the result is the exit code: 0 done, 1 failed, 2 wrong usage. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+/** The project's root: the folder above the bundle. */
+export function projectRoot(): string {
+  let folder = path.dirname(fileURLToPath(import.meta.url));
+  while (path.basename(folder) !== "dist") folder = path.dirname(folder);
+  return path.dirname(folder);
+}
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** Parses strictly; throws E_USAGE with the command's usage line. */
+export function parse<T extends Options>(args: readonly string[], help: string, options: T) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw usage(String((error as Error).message).split(". ")[0] ?? "", help);
+  }
+}
+
+export function usage(message: string, help: string): Fault {
+  const line = help.split("\n").find((text) => text.startsWith("usage:")) ?? "";
+  return new Fault("E_USAGE", message, { details: [line], hint: "--help shows options and examples" });
+}
+
+/** Options of every command that evaluates recipes. */
+export const channelOptions = {
+  channel: { type: "string", default: "auto" },
+} as const;
+
+export function openStore(): Store {
+  return Store.open(storePaths(process.env, os.homedir()));
+}
+
+/** Digests of unpinned sources that an earlier, accepted download found: component → SHA-256. */
+export function readPins(store: Store, channel: Channel): ReadonlyMap<string, Digest> {
+  try {
+    const pins = JSON.parse(readFileSync(pinFile(store, channel.name), "utf8")) as Record<string, Digest>;
+    return new Map(Object.entries(pins));
+  } catch (error) {
+    if (errno(error) === "ENOENT") return new Map();
+    throw error;
+  }
+}
+
+export const pinFile = (store: Store, channel: string): string => path.join(store.paths.top, `pins-${channel}.json`);
+
+export async function selectChannel(name: string, store: Store): Promise<{ channel: Channel; why: string }> {
+  return chooseChannel(name, {
+    projectRoot: projectRoot(),
+    hasSource: (sha256: string) => store.hasSource(sha256 as Digest),
+  });
+}

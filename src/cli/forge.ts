@@ -1,0 +1,163 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { Fault } from "../fault/fault.ts";
+import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import type { ForgeEvent } from "../forge/events.ts";
+import { copyOut, realise } from "../forge/forge.ts";
+import { mirrorRoots } from "../source/mirror.ts";
+import type { Store } from "../store/store.ts";
+import { chooseView } from "../ui/open.ts";
+import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
+import { Run } from "../ui/run.ts";
+import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import { defaultTarget, findTarget } from "./targets.ts";
+
+const help = `
+usage: anvil forge [target…] [options]
+
+Builds what is missing, proves it and puts the results below out/. Without a target: the ISO.
+
+  --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
+  -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
+  --keep-going                after a failure go on with what does not depend on it
+  --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
+  --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
+                              else this machine's APT configuration)
+  --out <folder>              where results are put (default: out)
+  --json                      one JSON object per event (docs/events.md)
+  --plain                     lines, even on a terminal
+
+examples:
+  anvil forge
+  anvil forge linux -j 4
+  anvil forge --channel debian --json > events.jsonl
+
+exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
+`;
+
+const options = {
+  ...channelOptions,
+  jobs: { type: "string", short: "j" },
+  "keep-going": { type: "boolean", default: false },
+  "accept-unverified": { type: "string", multiple: true, default: [] as string[] },
+  "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
+  out: { type: "string", default: "out" },
+  json: { type: "boolean", default: false },
+  plain: { type: "boolean", default: false },
+} as const;
+
+export const command: Command = {
+  summary: "build the ISO, or the named recipes, from source",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    const jobs = jobCount(values.jobs);
+    const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
+    const store = openStore();
+    const { channel, why } = await selectChannel(values.channel, store);
+    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const profileFile = path.join(store.paths.top, "profile.json");
+    const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
+    const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env, profile });
+    const run = new Run();
+    const eventFile = path.join(store.paths.logs, "last-run.jsonl");
+    writeFileSync(eventFile, "");
+    const interrupt = onInterrupt();
+    try {
+      const outcome = await realise(evaluation, {
+        project: projectRoot(),
+        store,
+        why,
+        jobs,
+        keepGoing: values["keep-going"],
+        acceptUnverified: new Set(values["accept-unverified"]),
+        mirrors: () => mirrorRoots({ flags: values["debian-mirror"], env: process.env }),
+        expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
+        signal: interrupt.signal,
+        on: (event) => {
+          run.add(event);
+          keepEvent(eventFile, event);
+          view(event);
+        },
+      });
+      if (outcome.built.length > 0) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
+      if (interrupt.signal.aborted) return 130;
+      if (!outcome.ok) return 1;
+      publish(evaluation, store, path.resolve(values.out));
+      return 0;
+    } finally {
+      view.close();
+      interrupt.close();
+    }
+  },
+};
+
+function jobCount(text: string | undefined): number {
+  if (text === undefined) return os.availableParallelism();
+  const jobs = Number(text);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 1024) throw usage(`--jobs wants a whole number from 1 to 1024, not "${text}"`, help);
+  return jobs;
+}
+
+/** The first signal stops the run in order; a second one ends the process at once. */
+function onInterrupt(): { readonly signal: AbortSignal; close(): void } {
+  const controller = new AbortController();
+  const stop = (): void => (controller.signal.aborted ? process.exit(130) : controller.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  return {
+    signal: controller.signal,
+    close: () => ["SIGINT", "SIGTERM", "SIGHUP"].forEach((signal) => process.off(signal, stop)),
+  };
+}
+
+/** The events of the last run, for `anvil report` and `anvil status`; output lines are in the logs. */
+function keepEvent(file: string, event: ForgeEvent): void {
+  if (event.type === "output" || event.type === "progress") return;
+  try {
+    appendFileSync(file, `${JSON.stringify(event)}\n`);
+  } catch {
+    /* a report is a convenience: a full disk is told by what needs the space */
+  }
+}
+
+function writeProfile(file: string, profile: Profile): void {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, serialiseProfile(profile));
+  renameSync(draft, file);
+}
+
+/** Copies the files of the targets that are images to the output folder, when they are not there already. */
+function publish(evaluation: Evaluation, store: Store, out: string): void {
+  for (const key of evaluation.targets) {
+    const record = store.record(key);
+    if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
+    if (record.name !== "iso") continue;
+    const folder = store.outputPath(key);
+    for (const file of ["anvilos-phase2.iso", "manifest.json"]) {
+      const from = path.join(folder, file);
+      const to = path.join(out, file);
+      if (!existsSync(from) || isSame(from, to, key)) continue;
+      mkdirSync(out, { recursive: true });
+      copyOut(from, to);
+      writeFileSync(stamp(to), stampOf(to, key));
+    }
+  }
+}
+
+const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
+
+function stampOf(file: string, key: string): string {
+  const { size, mtimeMs } = statSync(file);
+  return JSON.stringify({ key, size, mtimeMs });
+}
+
+/** Whether the copy is of this key and was not touched since. */
+function isSame(from: string, to: string, key: string): boolean {
+  return (
+    existsSync(to) &&
+    existsSync(stamp(to)) &&
+    statSync(from).size === statSync(to).size &&
+    readFileSync(stamp(to), "utf8") === stampOf(to, key)
+  );
+}

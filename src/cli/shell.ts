@@ -1,0 +1,75 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { Fault } from "../fault/fault.ts";
+import { evaluate } from "../forge/evaluate.ts";
+import { missing } from "../forge/forge.ts";
+import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
+import { sandboxCommand } from "../sandbox/sandbox.ts";
+import { removeTree } from "../store/store.ts";
+import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import { findTarget } from "./targets.ts";
+
+const help = `
+usage: anvil shell <recipe> [options] [-- command…]
+
+Opens a shell in the sandbox of a recipe: same root, inputs, environment and paths as its build. After a failed build it
+is that build's own folder, as the step left it; else a fresh one, where \`bash /anvil/step.sh\` runs the whole step.
+What is changed in a fresh one is gone when the shell ends.
+
+  --channel <name>   debian, rfc-0054 or auto (default)
+
+examples:
+  anvil shell zfs
+  anvil shell linux -- make -C /build/linux V=1
+
+exit status: that of the shell
+`;
+
+export const command: Command = {
+  summary: "open a shell in the sandbox of a recipe",
+  help,
+  async run(args) {
+    const end = args.indexOf("--");
+    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, channelOptions);
+    const argv = end === -1 ? [] : args.slice(end + 1);
+    const [name] = positionals;
+    if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
+    const store = openStore();
+    const { channel } = await selectChannel(values.channel, store);
+    const evaluation = evaluate([findTarget(name)], { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const [key] = evaluation.targets;
+    const node = key === undefined ? undefined : evaluation.nodes.get(key);
+    if (node === undefined || node.derivation.kind !== "step")
+      throw new Fault("E_NO_TARGET", `${name} is not built by a script, so it has no sandbox`);
+    const step = node.derivation;
+    const absent = missing({ ...evaluation, targets: node.needs }, store);
+    if (absent.length > 0)
+      throw new Fault("E_NO_INPUTS", `${name} needs what is not built yet`, {
+        details: absent.slice(0, 10).map(({ derivation }) => `${derivation.name} ${derivation.version}`),
+        hint: `anvil forge ${name}   builds what it needs first`,
+      });
+    const failed = failedFolder(store, node.key, step.name);
+    const kept = existsSync(failed);
+    const work = kept ? failed : store.workFolder(step.name);
+    if (!kept) stage(step, work, projectRoot());
+    try {
+      const sandbox = stepSandbox(step, work, { store, bubblewrap: store.outputPath(step.root) });
+      const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
+      const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
+      const { command: program, args: all } = sandboxCommand({ ...sandbox, env, terminal: true }, inner);
+      if (argv.length === 0) process.stderr.write(`${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`);
+      return await run(program, all);
+    } finally {
+      if (!kept) removeTree(work);
+    }
+  },
+};
+
+function run(command: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { env: {}, stdio: "inherit" });
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}

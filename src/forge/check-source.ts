@@ -1,0 +1,41 @@
+/**
+ * Looks through a source archive once before its first use: no entry may lead out of the folder it is unpacked in.
+ * A marker file beside the source remembers that it passed.
+ */
+import { spawn } from "node:child_process";
+import { createReadStream, existsSync, openSync, readSync, closeSync, writeFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import type { Digest } from "../recipe/derivation.ts";
+import { seedProgram } from "../sandbox/sandbox.ts";
+import { checkArchive } from "../source/archive.ts";
+import type { Store } from "../store/store.ts";
+
+/** Throws E_ARCHIVE. @param seedTree a seed with xz and bzip2 */
+export async function checkSource(store: Store, sha256: Digest, name: string, seedTree: string): Promise<void> {
+  const file = store.sourcePath(sha256);
+  const marker = `${file}.checked`;
+  if (existsSync(marker)) return;
+  await checkArchive(decompressed(file, seedTree), name);
+  writeFileSync(marker, "");
+}
+
+/** The tar stream of a .tar, .tar.gz, .tar.xz or .tar.bz2 file, told by its first bytes. */
+function decompressed(file: string, seedTree: string): Readable {
+  const head = Buffer.alloc(6);
+  const fd = openSync(file, "r");
+  readSync(fd, head);
+  closeSync(fd);
+  if (head[0] === 0x1f && head[1] === 0x8b) return createReadStream(file, { highWaterMark: 1 << 20 }).pipe(createGunzip());
+  const program =
+    head.toString("latin1") === "\xfd7zXZ\0" ? "usr/bin/xz" : head.toString("latin1", 0, 3) === "BZh" ? "usr/bin/bzip2" : undefined;
+  if (program === undefined) return createReadStream(file, { highWaterMark: 1 << 20 });
+  const { command, args, env } = seedProgram(seedTree, program, ["-dc", file]);
+  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  let complaint = "";
+  child.stderr.on("data", (data: Buffer) => (complaint += data.toString("utf8")));
+  child.on("close", (status) => {
+    if (status !== 0 && !child.stdout.destroyed) child.stdout.destroy(new Error(complaint.trim()));
+  });
+  return child.stdout;
+}

@@ -1,0 +1,231 @@
+/**
+ * Recipes + channel → derivations with keys. Reads the project's own files that recipes name (`system/…`, `native/…`),
+ * nothing else. Node order: what a node needs stands before it.
+ */
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+import path from "node:path";
+import { Fault } from "../fault/fault.ts";
+import type { Channel, Component } from "../recipe/channel.ts";
+import type {
+  Derivation,
+  Digest,
+  FetchDerivation,
+  FileMount,
+  Key,
+  Mount,
+  StepDerivation,
+} from "../recipe/derivation.ts";
+import type { Output, Recipe, Versions } from "../recipe/recipe.ts";
+import { canonicalJson, keyOf, sha256 } from "./key.ts";
+
+export interface Node {
+  readonly key: Key;
+  readonly derivation: Derivation;
+  readonly needs: readonly Key[];
+}
+
+export interface Evaluation {
+  readonly channel: Channel;
+  readonly nodes: ReadonlyMap<Key, Node>;
+  readonly targets: readonly Key[];
+}
+
+export interface EvaluateOptions {
+  /** Folder that holds `recipes/`, `system/`, `native/`. */
+  readonly project: string;
+  readonly channel: Channel;
+  /** Digests of sources that the channel does not pin, by component: found at the first accepted download. */
+  readonly pins: ReadonlyMap<string, Digest>;
+}
+
+export const TARGET = "x86_64-anvil-linux-musl";
+
+/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED. */
+export function evaluate(targets: readonly Output[], options: EvaluateOptions): Evaluation {
+  const evaluator = new Evaluator(options);
+  const keys = targets.map((target) => evaluator.output(target));
+  return { channel: options.channel, nodes: evaluator.nodes, targets: keys };
+}
+
+class Evaluator {
+  readonly nodes = new Map<Key, Node>();
+  private readonly options: EvaluateOptions;
+  private readonly done = new Map<Output, Key>();
+  private readonly digests = new Map<string, Digest>();
+  private readonly versions: Versions;
+
+  constructor(options: EvaluateOptions) {
+    this.options = options;
+    const of = (component: string): string => this.component(component, "a script").version;
+    this.versions = { of, atLeast: (component, version) => compareVersions(of(component), version) >= 0 };
+  }
+
+  output(output: Output): Key {
+    const known = this.done.get(output);
+    if (known !== undefined) return known;
+    const key = this.evaluateOutput(output);
+    this.done.set(output, key);
+    return key;
+  }
+
+  private evaluateOutput(output: Output): Key {
+    switch (output.kind) {
+      case "seed":
+        return this.seed(output.name);
+      case "cpio": {
+        const tree = this.output(output.tree);
+        const version = this.nodes.get(tree)?.derivation.version ?? "";
+        return this.add({ kind: "cpio", name: output.name, version, epoch: this.options.channel.epoch, tree }, [tree]);
+      }
+      case "step":
+        return this.step(output);
+    }
+  }
+
+  private seed(name: string): Key {
+    const packages = this.options.channel.seeds[name];
+    if (packages === undefined)
+      throw new Fault("E_NO_SEED", `channel "${this.options.channel.name}" has no seed "${name}"`, {
+        hint: `\`anvil lock --channel ${this.options.channel.name}\` adds it`,
+      });
+    const needs = packages.map((each) =>
+      this.add(
+        {
+          kind: "fetch",
+          name: each.package,
+          version: each.version,
+          file: path.posix.basename(each.archive),
+          archive: each.archive,
+          urls: [],
+          sha256: each.sha256 as Digest,
+          size: each.size,
+          unverified: undefined,
+        },
+        [],
+      ),
+    );
+    const pins = packages.map((each) => ({ package: each.package, sha256: each.sha256 as Digest }));
+    const version = sha256(canonicalJson(pins)).slice(0, 8);
+    return this.add({ kind: "seed", name: `seed-${name}`, version, packages: pins }, needs);
+  }
+
+  private step(recipe: Recipe): Key {
+    const root = this.output(recipe.seed);
+    const mounts = this.mounts(recipe);
+    const fetches = recipe.sources.map(({ component }) => this.fetch(component, recipe.name));
+    const sources = recipe.sources.map(({ component }, index) => ({
+      at: `/src/${component}`,
+      sha256: this.sourceDigest(fetches[index] as Key),
+    }));
+    const first = recipe.sources[0]?.component;
+    const version = first === undefined ? "" : this.versions.of(first);
+    const body = typeof recipe.script === "string" ? recipe.script : recipe.script(this.versions);
+    const derivation: StepDerivation = {
+      kind: "step",
+      name: recipe.name,
+      version,
+      licence: recipe.licence,
+      root,
+      mounts,
+      sources,
+      files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
+      env: {
+        SOURCE_DATE_EPOCH: String(this.options.channel.epoch),
+        ANVIL_TARGET: TARGET,
+        VERSION: version,
+        PATH: searchPath(recipe),
+        HOME: "/build",
+        LC_ALL: "C",
+        TZ: "UTC",
+        ...recipe.env,
+      },
+      script: `${unpackScript(recipe)}${body.trim()}\n`,
+      proves: recipe.proves,
+    };
+    return this.add(derivation, [root, ...mounts.map((mount) => mount.key), ...fetches]);
+  }
+
+  private mounts(recipe: Recipe): Mount[] {
+    const under = (folder: string, outputs: readonly Output[]): Mount[] =>
+      outputs.map((output) => ({ at: `/${folder}/${output.name}`, key: this.output(output) }));
+    return [...under("tools", recipe.tools), ...under("deps", recipe.link), ...under("in", recipe.inputs)];
+  }
+
+  private fetch(component: string, wantedBy: string): Key {
+    const pin = this.component(component, wantedBy);
+    const digest = (pin.sha256 as Digest | undefined) ?? this.options.pins.get(component);
+    const derivation: FetchDerivation = {
+      kind: "fetch",
+      name: component,
+      version: pin.version,
+      file: path.posix.basename(pin.archive ?? pin.urls?.[0] ?? component),
+      archive: pin.archive,
+      urls: pin.urls ?? [],
+      sha256: digest,
+      size: pin.size,
+      unverified: pin.unverified,
+    };
+    return this.add(derivation, []);
+  }
+
+  private sourceDigest(key: Key): Digest {
+    const derivation = this.nodes.get(key)?.derivation as FetchDerivation;
+    // an unpinned source has no digest yet: the step's key is provisional until the first download pins it
+    return derivation.sha256 ?? (`unpinned-${key}` as Digest);
+  }
+
+  private component(name: string, wantedBy: string): Component {
+    const pin = this.options.channel.components[name];
+    if (pin !== undefined) return pin;
+    throw new Fault("E_MISSING_SOURCE", `channel "${this.options.channel.name}" has no source "${name}"`, {
+      details: [`wanted by ${wantedBy}`, `known: ${Object.keys(this.options.channel.components).sort().join(", ")}`],
+      hint: `add it to channels/${this.options.channel.name}.json, or use another channel`,
+    });
+  }
+
+  private files(relative: string, wantedBy: string): FileMount[] {
+    const full = path.join(this.options.project, relative);
+    if (!existsSync(full))
+      throw new Fault("E_MISSING_FILE", `${relative} does not exist`, { details: [`wanted by recipe ${wantedBy}`] });
+    if (statSync(full).isDirectory()) {
+      const names = readdirSync(full).sort((a, b) => (a < b ? -1 : 1));
+      return names.flatMap((name) => this.files(`${relative}/${name}`, wantedBy));
+    }
+    let digest = this.digests.get(full);
+    if (digest === undefined) this.digests.set(full, (digest = sha256(readFileSync(full))));
+    const executable = (statSync(full).mode & 0o100) !== 0;
+    return [{ at: `/files/${relative}`, from: relative, sha256: digest, executable }];
+  }
+
+  private add(derivation: Derivation, needs: readonly Key[]): Key {
+    const key = keyOf(derivation);
+    if (!this.nodes.has(key)) this.nodes.set(key, { key, derivation, needs: [...new Set(needs)] });
+    return key;
+  }
+}
+
+function searchPath(recipe: Recipe): string {
+  const tools = recipe.tools.flatMap((tool) => [`/tools/${tool.name}/usr/bin`, `/tools/${tool.name}/usr/sbin`]);
+  return [...tools, "/usr/bin", "/usr/sbin"].join(":");
+}
+
+/** Every source below /build/<component>, its top folder stripped. */
+function unpackScript(recipe: Recipe): string {
+  return recipe.sources
+    .map(
+      ({ component }) =>
+        `mkdir /build/${component} && tar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
+    )
+    .join("");
+}
+
+/** Numeric comparison part by part; a missing part counts as 0. Negative, zero or positive. */
+export function compareVersions(a: string, b: string): number {
+  const parts = (version: string): number[] => version.split(/[^0-9]+/).map(Number);
+  const [left, right] = [parts(a), parts(b)];
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

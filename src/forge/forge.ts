@@ -1,0 +1,464 @@
+/**
+ * Realises an evaluation: everything that its targets need and the store does not have. One promise per node; what is
+ * present is not looked into further, so a warm store reads no sources. Emits events, prints nothing.
+ */
+import { copyFileSync, mkdirSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault } from "../fault/fault.ts";
+import type { CpioDerivation, Digest, FetchDerivation, Key, SeedDerivation, StepDerivation } from "../recipe/derivation.ts";
+import { describeProof } from "../recipe/proof.ts";
+import { checkSandbox } from "../sandbox/sandbox.ts";
+import { download, urlsFor } from "../source/fetch.ts";
+import { unpackDebs } from "../source/unpack.ts";
+import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
+import { checkSource } from "./check-source.ts";
+import { writeCpio } from "./cpio.ts";
+import type { Evaluation, Node } from "./evaluate.ts";
+import type { EventBody, Listener, PlanNode } from "./events.ts";
+import { Jobserver } from "./jobserver.ts";
+import { logFile, runStep, StepFailure } from "./step.ts";
+
+export interface RealiseOptions {
+  readonly project: string;
+  readonly store: Store;
+  /** Why this channel was chosen, for the first line. */
+  readonly why: string;
+  /** Job tokens: how many processes may compute at once. */
+  readonly jobs: number;
+  /** Go on with what does not depend on a failed node. Otherwise what runs is finished and nothing new is started. */
+  readonly keepGoing: boolean;
+  readonly acceptUnverified: ReadonlySet<string>;
+  /** Roots of Debian mirrors, best first. Called when the first download from one is due. */
+  readonly mirrors: () => readonly string[];
+  /** Expected seconds by derivation name, from the last run. */
+  readonly expected: ReadonlyMap<string, number>;
+  readonly signal: AbortSignal;
+  readonly on: Listener;
+}
+
+export interface Outcome {
+  readonly ok: boolean;
+  readonly built: readonly Key[];
+  readonly failed: ReadonlyMap<Key, Fault>;
+}
+
+const DOWNLOADS = 4;
+
+/** What would have to be made, in evaluation order. */
+export function missing(evaluation: Evaluation, store: Store): Node[] {
+  const wanted = new Set<Key>();
+  const visit = (key: Key): void => {
+    if (wanted.has(key)) return;
+    const node = evaluation.nodes.get(key) as Node;
+    if (isPresent(node, store)) return;
+    wanted.add(key);
+    node.needs.forEach(visit);
+  };
+  evaluation.targets.forEach(visit);
+  return [...evaluation.nodes.values()].filter((node) => wanted.has(node.key));
+}
+
+function isPresent({ key, derivation }: Node, store: Store): boolean {
+  if (derivation.kind !== "fetch") return store.has(key);
+  return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
+}
+
+export function realise(evaluation: Evaluation, options: RealiseOptions): Promise<Outcome> {
+  return new Realisation(evaluation, options).run();
+}
+
+class Realisation {
+  private readonly evaluation: Evaluation;
+  private readonly options: RealiseOptions;
+  private readonly store: Store;
+  private readonly started = performance.now();
+  private readonly promises = new Map<Key, Promise<boolean>>();
+  private readonly sound = new Map<Key, Promise<boolean>>();
+  private readonly built: Key[] = [];
+  private readonly failed = new Map<Key, Fault>();
+  private readonly priorities = new Map<Key, number>();
+  private readonly tokenQueue: { key: Key; grant: () => void }[] = [];
+  private readonly ownTokens: { used: number };
+  private downloads = 0;
+  private readonly downloadQueue: (() => void)[] = [];
+  private jobserver: Jobserver | undefined;
+  private jobserverFolder: string | undefined;
+  private poll: NodeJS.Timeout | undefined;
+
+  constructor(evaluation: Evaluation, options: RealiseOptions) {
+    this.evaluation = evaluation;
+    this.options = options;
+    this.store = options.store;
+    this.ownTokens = { used: 0 };
+  }
+
+  async run(): Promise<Outcome> {
+    const { evaluation, options } = this;
+    const todo = new Set(missing(evaluation, this.store).map((node) => node.key));
+    this.emit({
+      type: "plan",
+      channel: evaluation.channel.name,
+      why: options.why,
+      jobs: options.jobs,
+      nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
+    });
+    if (todo.size > 0) this.store.sweep();
+    await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
+    if (this.poll !== undefined) clearInterval(this.poll);
+    this.jobserver?.close();
+    if (this.jobserverFolder !== undefined) removeTree(this.jobserverFolder);
+    const ok = this.failed.size === 0 && !options.signal.aborted;
+    const reused = evaluation.nodes.size - todo.size;
+    this.emit({ type: "end", ok, built: this.built.length, reused, failed: this.failed.size });
+    return { ok, built: this.built, failed: this.failed };
+  }
+
+  /** True when the node's output is in the store at the end. */
+  private ensure(key: Key): Promise<boolean> {
+    let promise = this.promises.get(key);
+    if (promise === undefined) {
+      promise = this.make(this.node(key));
+      this.promises.set(key, promise);
+    }
+    return promise;
+  }
+
+  private async make(node: Node): Promise<boolean> {
+    if (isPresent(node, this.store)) return true;
+    const results = await Promise.all(node.needs.map((need) => this.ensure(need)));
+    const broken = node.needs.find((_, index) => !results[index]);
+    if (broken !== undefined) {
+      if (!this.options.signal.aborted) this.emit({ type: "skipped", key: node.key, because: broken });
+      return false;
+    }
+    if (this.stopping()) return false;
+    try {
+      await this.soundInputs(node);
+      await this.underLock(node);
+      return true;
+    } catch (error) {
+      this.fail(node, error);
+      return false;
+    }
+  }
+
+  private stopping(): boolean {
+    return this.options.signal.aborted || (this.failed.size > 0 && !this.options.keepGoing);
+  }
+
+  private fail(node: Node, error: unknown): void {
+    const cause = error instanceof StepFailure ? error.fault : writeFault(error, this.store.paths.top);
+    if (!(cause instanceof Fault)) throw cause;
+    if (cause.code === "E_INTERRUPTED" || this.options.signal.aborted) return;
+    const fault = this.diskIsFull() ? diskFull(cause, this.store.paths.top) : cause;
+    this.failed.set(node.key, fault);
+    this.emit({ type: "failed", key: node.key, fault, tail: error instanceof StepFailure ? error.tail : [] });
+  }
+
+  /** A step on a full disk fails in its own words; below this many free bytes the disk is taken for the reason. */
+  private diskIsFull(): boolean {
+    const { bavail, bsize, ffree, files } = statfsSync(this.store.paths.top);
+    return bavail * bsize < 1 << 20 || (files > 0 && ffree === 0);
+  }
+
+  /** Hashes each input once per run before it is used; a damaged one is made again. */
+  private async soundInputs(node: Node): Promise<void> {
+    for (const need of node.needs) {
+      if (await this.isSound(need)) continue;
+      const { derivation } = this.node(need);
+      this.emit({ type: "notice", text: `${derivation.name} in the store is damaged: making it again` });
+      if (derivation.kind === "fetch") this.store.removeSource(derivation.sha256 as Digest);
+      else this.store.remove(need);
+      this.promises.delete(need);
+      this.sound.delete(need);
+      if (!(await this.ensure(need)))
+        throw new Fault("E_STORE_DAMAGED", `${derivation.name} was damaged and could not be made again`);
+    }
+  }
+
+  private isSound(key: Key): Promise<boolean> {
+    let promise = this.sound.get(key);
+    if (promise === undefined) {
+      const { derivation } = this.node(key);
+      promise =
+        derivation.kind === "fetch"
+          ? Promise.resolve(this.store.isSourceSound(derivation.sha256 as Digest))
+          : this.store.isSound(key);
+      this.sound.set(key, promise);
+    }
+    return promise;
+  }
+
+  private async underLock(node: Node): Promise<void> {
+    const lock = await this.takeLock(node);
+    try {
+      // another forge may have made it while this one waited
+      if (isPresent(node, this.store)) return;
+      const { derivation } = node;
+      switch (derivation.kind) {
+        case "fetch":
+          return await this.fetch(node.key, derivation);
+        case "seed":
+          return await this.withToken(node, () => this.unpackSeed(node, derivation));
+        case "cpio":
+          return await this.withToken(node, () => this.packCpio(node, derivation));
+        case "step":
+          return await this.withToken(node, () => this.runStep(node, derivation));
+      }
+    } finally {
+      lock.release();
+    }
+  }
+
+  private async takeLock(node: Node): Promise<{ release(): void }> {
+    let told = false;
+    for (;;) {
+      const lock = this.store.lock(node.key);
+      if ("release" in lock) return lock;
+      if (!told) {
+        told = true;
+        const detail = `process ${lock.heldBy.split(".")[0]}`;
+        this.emit({ type: "waiting", key: node.key, on: "lock", detail });
+      }
+      await sleep(100);
+      if (this.options.signal.aborted) throw new Fault("E_INTERRUPTED", "interrupted");
+    }
+  }
+
+  private async fetch(key: Key, fetch: FetchDerivation): Promise<void> {
+    if (fetch.unverified !== undefined && !this.options.acceptUnverified.has(fetch.name))
+      throw new Fault("E_UNVERIFIED", `the pin of ${fetch.name} ${fetch.version} is doubtful`, {
+        details: [fetch.unverified, ...fetch.urls],
+        hint: `check it, then: anvil forge --accept-unverified ${fetch.name}`,
+      });
+    await this.downloadSlot();
+    const started = performance.now();
+    try {
+      this.emit({ type: "start", key, log: undefined });
+      const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
+      const result = await download({
+        name: fetch.file,
+        urls: urlsFor(fetch, fetch.archive === undefined ? [] : this.options.mirrors()),
+        sha256: fetch.sha256,
+        size: fetch.size,
+        to,
+        signal: this.options.signal,
+        onProgress: (bytes, total) => this.emit({ type: "progress", key, bytes, total }),
+        onRetry: (url, why) => this.emit({ type: "retry", key, url, why }),
+      });
+      // hashed a moment ago while it came in
+      this.sound.set(key, Promise.resolve(true));
+      this.done(key, started, undefined, result.size);
+    } finally {
+      this.downloads -= 1;
+      this.downloadQueue.shift()?.();
+    }
+  }
+
+  private async downloadSlot(): Promise<void> {
+    while (this.downloads >= DOWNLOADS) await new Promise<void>((resolve) => this.downloadQueue.push(resolve));
+    this.downloads += 1;
+  }
+
+  private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {
+    const started = performance.now();
+    this.emit({ type: "start", key: node.key, log: undefined });
+    const work = this.store.workFolder(seed.name);
+    const tree = path.join(work, "out");
+    mkdirSync(tree);
+    await unpackDebs(
+      seed.packages.map(({ sha256 }) => this.store.sourcePath(sha256)),
+      tree,
+    );
+    addAccounts(tree);
+    checkSandbox(tree);
+    await this.add(node, tree, started, []);
+    removeTree(work);
+    this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
+  }
+
+  private async packCpio(node: Node, cpio: CpioDerivation): Promise<void> {
+    const started = performance.now();
+    this.emit({ type: "start", key: node.key, log: undefined });
+    const work = this.store.workFolder(cpio.name);
+    const tree = path.join(work, "out");
+    mkdirSync(tree);
+    await writeCpio(this.store.outputPath(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
+    await this.add(node, tree, started, []);
+    removeTree(work);
+    this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
+  }
+
+  private async runStep(node: Node, step: StepDerivation): Promise<void> {
+    const started = performance.now();
+    const { key } = node;
+    const jobserver = this.openJobserver();
+    this.emit({ type: "start", key, log: logFile(this.store, key, step.name) });
+    if (step.sources.length > 0) {
+      this.emit({ type: "phase", key, phase: "check sources" });
+      for (const { at, sha256 } of step.sources) await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
+    }
+    const fd = jobserver.openForStep();
+    const outcome = await runStep(key, step, {
+      store: this.store,
+      project: this.options.project,
+      bubblewrap: this.bubblewrap(),
+      jobserver: { fd, makeflags: jobserver.makeflags(), jobs: jobserver.jobs },
+      signal: this.options.signal,
+      onPhase: (phase) => this.emit({ type: "phase", key, phase }),
+      onLine: (line) => this.emit({ type: "output", key, line }),
+      onProof: ({ proof, ok, detail }) => this.emit({ type: "proof", key, proof: describeProof(proof), ok, detail }),
+    });
+    this.emit({ type: "phase", key, phase: "store" });
+    const proofs = outcome.proofs.map(({ proof, detail }) => ({ proof: describeProof(proof), detail }));
+    const record = await this.add(node, outcome.tree, started, proofs);
+    removeTree(outcome.work);
+    this.done(key, started, outcome.cpu, record.bytes);
+  }
+
+  private async add(node: Node, tree: string, started: number, proofs: OutputRecord["proofs"]): Promise<OutputRecord> {
+    const { key, derivation, needs } = node;
+    const record = await this.store.add(tree, {
+      key,
+      name: derivation.name,
+      version: derivation.version,
+      seconds: (performance.now() - started) / 1000,
+      proofs,
+      references: needs.map((need) => this.reference(need)),
+    });
+    this.sound.set(key, Promise.resolve(true));
+    return record;
+  }
+
+  /** A source is referred to by its file's hash, an output by its key. */
+  private reference(key: Key): string {
+    const { derivation } = this.node(key);
+    return derivation.kind === "fetch" ? `source:${derivation.sha256}` : key;
+  }
+
+  private done(key: Key, started: number, cpu: number | undefined, bytes: number): void {
+    this.built.push(key);
+    this.emit({ type: "done", key, seconds: (performance.now() - started) / 1000, cpu, bytes });
+  }
+
+  // Tokens: what waits longest on the critical path goes first.
+
+  private async withToken<T>(node: Node, work: () => Promise<T>): Promise<T> {
+    await this.takeToken(node);
+    try {
+      if (this.stopping()) throw new Fault("E_INTERRUPTED", "not started");
+      return await work();
+    } finally {
+      this.giveToken();
+    }
+  }
+
+  private takeToken(node: Node): Promise<void> {
+    return new Promise((grant) => {
+      this.tokenQueue.push({ key: node.key, grant });
+      this.tokenQueue.sort((a, b) => this.priority(b.key) - this.priority(a.key));
+      this.grantTokens();
+      if (this.tokenQueue.some(({ key }) => key === node.key))
+        this.emit({ type: "waiting", key: node.key, on: "token", detail: `all ${this.options.jobs} jobs are busy` });
+    });
+  }
+
+  private grantTokens(): void {
+    while (this.tokenQueue.length > 0 && this.tryToken()) this.tokenQueue.shift()?.grant();
+    // a running make gives tokens back without telling: look again while somebody waits
+    if (this.tokenQueue.length > 0) this.poll ??= setInterval(() => this.grantTokens(), 50);
+    else if (this.poll !== undefined) {
+      clearInterval(this.poll);
+      this.poll = undefined;
+    }
+  }
+
+  /** Before the jobserver's FIFO can be made there is only this process to share the tokens with. */
+  private tryToken(): boolean {
+    if (this.jobserver !== undefined) return this.jobserver.tryTake();
+    if (this.ownTokens.used >= this.options.jobs) return false;
+    this.ownTokens.used += 1;
+    return true;
+  }
+
+  private giveToken(): void {
+    if (this.jobserver !== undefined) this.jobserver.give();
+    else this.ownTokens.used -= 1;
+    this.grantTokens();
+  }
+
+  /** The FIFO, made with the tools of the seed when the first step is due; takes over the tokens in use. */
+  private openJobserver(): Jobserver {
+    if (this.jobserver === undefined) {
+      this.jobserverFolder = this.store.workFolder("jobserver");
+      this.jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
+      for (let i = 0; i < this.ownTokens.used; i++) this.jobserver.tryTake();
+    }
+    return this.jobserver;
+  }
+
+  /** Expected seconds from the start of a node to the end of everything that waits for it. */
+  private priority(key: Key): number {
+    if (this.priorities.size === 0) {
+      for (const node of [...this.evaluation.nodes.values()].reverse()) {
+        const own = this.options.expected.get(node.derivation.name) ?? (node.derivation.kind === "step" ? 10 : 1);
+        const total = (this.priorities.get(node.key) ?? 0) + own;
+        this.priorities.set(node.key, total);
+        for (const need of node.needs) this.priorities.set(need, Math.max(this.priorities.get(need) ?? 0, total));
+      }
+    }
+    return this.priorities.get(key) ?? 0;
+  }
+
+  /** Every seed holds bubblewrap; the first that is present serves. */
+  private bubblewrap(): string {
+    for (const { key, derivation } of this.evaluation.nodes.values()) {
+      if (derivation.kind === "seed" && this.store.has(key)) return this.store.outputPath(key);
+    }
+    throw new Error("a step was started before any seed was unpacked");
+  }
+
+  private node(key: Key): Node {
+    const node = this.evaluation.nodes.get(key);
+    if (node === undefined) throw new Error(`no node ${key}`);
+    return node;
+  }
+
+  private emit(body: EventBody): void {
+    this.options.on({ ...body, t: performance.now() - this.started });
+  }
+}
+
+function planNode({ key, derivation, needs }: Node, present: boolean): PlanNode {
+  const { name, version, kind } = derivation;
+  return { key, name, version, kind, needs, present };
+}
+
+function diskFull(cause: Fault, where: string): Fault {
+  if (cause.code === "E_DISK_FULL") return cause;
+  const full = writeFault(Object.assign(new Error(cause.message), { code: "ENOSPC" }), where) as Fault;
+  return new Fault("E_DISK_FULL", full.message, {
+    details: [cause.message],
+    ...(full.hint === undefined ? {} : { hint: full.hint }),
+    ...(cause.log === undefined ? {} : { log: cause.log }),
+    cause,
+  });
+}
+
+/** The user and group files that maintainer scripts would have made; uid 1000 is who a step runs as. */
+function addAccounts(tree: string): void {
+  mkdirSync(path.join(tree, "etc"), { recursive: true });
+  const write = (name: string, text: string): void => writeFileSync(path.join(tree, "etc", name), text);
+  write("passwd", "root:x:0:0:root:/root:/bin/sh\nanvil:x:1000:1000:anvil:/build:/bin/sh\n");
+  write("group", "root:x:0:\nanvil:x:1000:\n");
+  write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
+}
+
+/** Copies a file out of the store so that a reader sees the old file or the new one. */
+export function copyOut(from: string, to: string): void {
+  mkdirSync(path.dirname(to), { recursive: true });
+  const draft = `${to}.${process.pid}.tmp`;
+  copyFileSync(from, draft);
+  renameSync(draft, to);
+}

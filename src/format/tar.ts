@@ -1,0 +1,89 @@
+/** Tar archives (POSIX.1-2001 pax, ustar and GNU long names) as a stream of entries, and checks of what they name. */
+import type { Readable } from "node:stream";
+import { extract, type Header } from "tar-stream";
+
+export interface TarEntry {
+  /** As in the archive, without leading "./" and trailing "/"; the archive's root is "". */
+  readonly name: string;
+  readonly type: NonNullable<Header["type"]>;
+  /** Permission bits including setuid, setgid and sticky. */
+  readonly mode: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Target of a symbolic link (as stored) or of a hard link (normalised like `name`); else "". */
+  readonly target: string;
+  /** Contents of a file; must be read before the next entry is asked for, or else is skipped. */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+/** Entries of an uncompressed archive, in its order. Fails with an Error on a damaged or truncated archive. */
+export async function* tarEntries(tar: Readable): AsyncGenerator<TarEntry> {
+  const extraction = extract();
+  tar.on("error", (error) => extraction.destroy(error));
+  tar.pipe(extraction);
+  try {
+    for await (const entry of extraction) {
+      const { name, type, mode, size, linkname } = entry.header;
+      const link = linkname ?? "";
+      yield {
+        name: normalise(name),
+        type: type ?? "file",
+        mode: mode ?? 0o644,
+        size: size ?? 0,
+        target: type === "link" ? normalise(link) : link,
+        body: entry as AsyncIterable<Buffer>,
+      };
+      entry.resume();
+    }
+  } finally {
+    tar.destroy();
+  }
+}
+
+function normalise(name: string): string {
+  return name.replace(/^(?:\.\/+)+/, "").replace(/^\.$/, "").replace(/\/+$/, "");
+}
+
+/**
+ * Why an entry must not be unpacked, or undefined. Refused are names that are absolute or contain "..", device nodes
+ * and whatever else is neither file, folder nor link, and hard links to such names. Says nothing about symbolic links.
+ */
+export function checkEntry(entry: Pick<TarEntry, "name" | "type" | "target">): string | undefined {
+  const nameFault = checkName(entry.name);
+  if (nameFault !== undefined) return `the name of "${entry.name}" ${nameFault}`;
+  switch (entry.type) {
+    case "file":
+    case "contiguous-file":
+    case "directory":
+    case "symlink":
+      return undefined;
+    case "link": {
+      const targetFault = checkName(entry.target);
+      return targetFault && `the hard link "${entry.name}" leads to "${entry.target}", which ${targetFault}`;
+    }
+    default:
+      return `"${entry.name}" is a ${entry.type}`;
+  }
+}
+
+function checkName(name: string): string | undefined {
+  if (name.startsWith("/")) return "is absolute";
+  if (name.split("/").includes("..")) return 'contains ".."';
+  return undefined;
+}
+
+/**
+ * Why a symbolic link may lead out of the archive's tree, or undefined. A target is harmless when it climbs at most to
+ * the root and ".." stands only at its beginning: a later ".." could climb from behind another link. That holds as long
+ * as no entry is unpacked through a link of the same archive.
+ */
+export function checkSymlink(name: string, target: string): string | undefined {
+  const leads = `the link "${name}" leads to "${target}", which`;
+  if (target.startsWith("/")) return `${leads} is absolute`;
+  const parts = target.split("/").filter((part) => part !== "" && part !== ".");
+  const climbs = parts.findIndex((part) => part !== "..");
+  const up = climbs === -1 ? parts.length : climbs;
+  if (up > name.split("/").length - 1) return `${leads} is outside of the archive`;
+  if (parts.slice(up).includes("..")) return `${leads} climbs after it descended`;
+  return undefined;
+}

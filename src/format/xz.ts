@@ -1,0 +1,32 @@
+/** Decompression of the .xz format (https://tukaani.org/xz/xz-file-format.txt) by xz-embedded in WebAssembly. */
+import { Readable } from "node:stream";
+import type { ReadableStream } from "node:stream/web";
+import xz from "xz-decompress";
+
+/** Ends when the stream before has ended: all share the memory of one WebAssembly instance. */
+let turn: Promise<void> = Promise.resolve();
+
+/**
+ * The decompressed bytes of an .xz stream. Fails with an Error on a damaged or truncated one. Streams are decompressed
+ * one after the other, so each must be read to its end or destroyed.
+ */
+export function unxz(compressed: Readable): Readable {
+  return Readable.from(decompress(compressed), { objectMode: false });
+}
+
+async function* decompress(compressed: Readable): AsyncGenerator<Uint8Array> {
+  const before = turn;
+  let end = (): void => {};
+  turn = new Promise((resolve) => (end = resolve));
+  await before;
+  try {
+    const input = Readable.toWeb(compressed) as ReadableStream<Uint8Array>;
+    const output = new xz.XzReadableStream(input) as ReadableStream<Uint8Array>;
+    for await (const chunk of output) if (chunk.length > 0) yield chunk;
+  } catch (cause) {
+    throw new Error("damaged or truncated xz stream", { cause });
+  } finally {
+    compressed.destroy();
+    end();
+  }
+}

@@ -1,0 +1,34 @@
+/** The shape of `channels/*.json`. Pins only: versions, places, hashes. */
+export interface Channel {
+  readonly name: string;
+  readonly description: string;
+  /** SOURCE_DATE_EPOCH of every step: seconds since 1970. */
+  readonly epoch: number;
+  readonly components: Readonly<Record<string, Component>>;
+  /** Binary packages by seed name. The same in every channel. */
+  readonly seeds: Readonly<Record<string, readonly Package[]>>;
+}
+
+export interface Component {
+  readonly version: string;
+  /** Path below a Debian mirror's root, or absolute upstream URLs; at least one of the two. */
+  readonly archive?: string;
+  readonly urls?: readonly string[];
+  /** Hex. Absent only where nobody has recorded one: then `unverified` says so and the first download pins it. */
+  readonly sha256?: string;
+  /** Bytes. */
+  readonly size?: number;
+  /** How the pin was found; "signed" means that a signature that the forge checked covers it. */
+  readonly verified: "signed" | "recorded";
+  /** Why this pin is doubtful; such a source is refused without `--accept-unverified <name>`. */
+  readonly unverified?: string;
+  readonly licence: string;
+}
+
+export interface Package {
+  readonly package: string;
+  readonly version: string;
+  readonly archive: string;
+  readonly sha256: string;
+  readonly size: number;
+}

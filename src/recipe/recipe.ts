@@ -1,0 +1,123 @@
+/**
+ * The words that recipes are written in. A recipe is a frozen value: no I/O, no clock, no environment. What it depends
+ * on are other recipe values, so the module graph is the build graph.
+ */
+import type { Proof } from "./proof.ts";
+
+/** A component of the channel by name (`"zfs"`); the channel fixes version, place and hash. */
+export interface SourceRef {
+  readonly component: string;
+}
+
+export function source(component: string): SourceRef {
+  return { component };
+}
+
+/**
+ * Versions of the components as the channel pins them, for scripts that differ by version.
+ * `of("linux")` is "6.12.95"; `atLeast("linux", "6.6")` compares numerically, part by part.
+ */
+export interface Versions {
+  of(component: string): string;
+  atLeast(component: string, version: string): boolean;
+}
+
+export type Script = string | ((versions: Versions) => string);
+
+/**
+ * One thing that is built by a shell script in a sandbox. Paths inside the sandbox:
+ *
+ * | path              | what                                                                     |
+ * |-------------------|--------------------------------------------------------------------------|
+ * | `/build`          | working folder, empty but for the unpacked sources: `/build/<component>`  |
+ * | `/src/<component>`| each source archive as downloaded, read-only                              |
+ * | `/files/<path>`   | each entry of `files`, read-only, under its path in the project          |
+ * | `/tools/<name>`   | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |
+ * | `/deps/<name>`    | output of each of `link`; compiler and pkg-config find `usr/include`, `usr/lib` |
+ * | `/in/<name>`      | output of each of `inputs`: plain data                                   |
+ * | `/out`            | the output; laid out from the root (`usr/bin/zpool`)                     |
+ *
+ * Environment: `JOBS` (cores; also given through make's jobserver), `SOURCE_DATE_EPOCH`, `HOME=/build`, `LC_ALL=C`,
+ * `VERSION` (of the first source) and `ANVIL_TARGET` (the target triple).
+ */
+export interface Recipe {
+  readonly kind: "step";
+  readonly name: string;
+  /** SPDX expression of what the output is made of. */
+  readonly licence: string;
+  readonly sources: readonly SourceRef[];
+  /** Files and folders of this project, relative to its root. */
+  readonly files: readonly string[];
+  /** The seed that gives the shell and the tools: mounted as the root of the sandbox. */
+  readonly seed: Seed;
+  readonly tools: readonly Output[];
+  readonly link: readonly Output[];
+  readonly inputs: readonly Output[];
+  readonly env: Readonly<Record<string, string>>;
+  /** POSIX shell, run with `set -eu` in /build. */
+  readonly script: Script;
+  readonly proves: readonly [Proof, ...Proof[]];
+}
+
+/** Binary packages of the seed, unpacked with all that they depend on; the closure is pinned by the channel. */
+export interface Seed {
+  readonly kind: "seed";
+  readonly name: string;
+  /** Package names; dependencies are added when the channel is locked. */
+  readonly packages: readonly string[];
+}
+
+/** A newc cpio archive (an initramfs) of an output's tree, owned by root. The output is `<name>.cpio`. */
+export interface CpioArchive {
+  readonly kind: "cpio";
+  readonly name: string;
+  readonly tree: Output;
+}
+
+/** Whatever has an output in the store. */
+export type Output = Recipe | Seed | CpioArchive;
+
+export interface RecipeFields {
+  name: string;
+  licence: string;
+  source?: SourceRef | readonly SourceRef[];
+  files?: readonly string[];
+  seed: Seed;
+  tools?: readonly Output[];
+  link?: readonly Output[];
+  inputs?: readonly Output[];
+  env?: Readonly<Record<string, string>>;
+  script: Script;
+  proves: readonly [Proof, ...Proof[]];
+}
+
+export function recipe(fields: RecipeFields): Recipe {
+  const { source } = fields;
+  return Object.freeze({
+    kind: "step",
+    name: fields.name,
+    licence: fields.licence,
+    sources: source === undefined ? [] : Array.isArray(source) ? source : [source as SourceRef],
+    files: fields.files ?? [],
+    seed: fields.seed,
+    tools: fields.tools ?? [],
+    link: fields.link ?? [],
+    inputs: fields.inputs ?? [],
+    env: fields.env ?? {},
+    script: fields.script,
+    proves: fields.proves,
+  });
+}
+
+export function seed(name: string, packages: readonly string[]): Seed {
+  return Object.freeze({ kind: "seed", name, packages: [...packages].sort() });
+}
+
+export function cpio(name: string, tree: Output): CpioArchive {
+  return Object.freeze({ kind: "cpio", name, tree });
+}
+
+/** True for outputs that ship: they must not see the seed's compiler. */
+export function isRecipe(output: Output): output is Recipe {
+  return output.kind === "step";
+}

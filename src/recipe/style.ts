@@ -1,0 +1,116 @@
+/**
+ * Build styles: functions that give the shell text of a recipe's script, so that a recipe holds only what deviates.
+ * The text runs in the sandbox that `recipe.ts` describes. Sources stand in `/build/<component>`, the output in `/out`.
+ *
+ * Every program that ships is a static-PIE with RELRO and bound at start. `_FORTIFY_SOURCE` is not in the flags: musl
+ * has no checked variants of the functions, the macro would do nothing.
+ */
+
+const compile = [
+  "-O2",
+  "-fstack-protector-strong",
+  "-fstack-clash-protection",
+  // one section per function and object, so that the linker can drop what a program does not use
+  "-ffunction-sections",
+  "-fdata-sections",
+  // nothing unwinds C code here; the tables would be a tenth of each program
+  "-fno-unwind-tables",
+  "-fno-asynchronous-unwind-tables",
+  // __FILE__ and debug information must not tell where it was built
+  "-ffile-prefix-map=/build=.",
+  "-ffile-prefix-map=/deps=.",
+  "-ffile-prefix-map=/tools=.",
+];
+
+const link = [
+  "-Wl,--gc-sections",
+  "-Wl,-z,relro,-z,now,-z,noexecstack",
+  // DT_RELR, which musl applies since 1.2.4: a static-PIE holds thousands of relative relocations of 24 bytes each
+  "-Wl,-z,pack-relative-relocs",
+];
+
+export interface Flags {
+  /** In addition to those of every package. */
+  readonly cppflags?: readonly string[];
+  readonly cflags?: readonly string[];
+  readonly ldflags?: readonly string[];
+}
+
+/**
+ * Exports the tools and flags of ANVIL-CC under the names that make, autoconf and libtool know, and makes what stands
+ * in `/deps` visible to the compiler, the linker and pkg-config. Programs that a build runs itself are compiled by the
+ * same compiler (`CC_FOR_BUILD`, `HOSTCC`): there is no other, and what it makes runs on the machine that builds.
+ */
+export function anvilCcEnvironment(flags: Flags = {}): string {
+  return `\
+for tool in ar as ld nm objcopy objdump ranlib readelf strip; do
+  export "$(echo $tool | tr a-z A-Z)=$ANVIL_TARGET-$tool"
+done
+export CC="$ANVIL_TARGET-gcc" CXX="$ANVIL_TARGET-g++"
+export CC_FOR_BUILD="$CC" HOSTCC="$CC"
+export CPPFLAGS=${quote(flags.cppflags ?? [])}
+export CFLAGS=${quote([...compile, ...(flags.cflags ?? [])])}
+export CXXFLAGS=${quote(compile.filter((flag) => !flag.includes("unwind")))}
+export LDFLAGS=${quote([...link, ...(flags.ldflags ?? [])])}
+# the .pc files say prefix=/usr: RELOCATE makes pkgconf take the prefix from where the file stands
+export PKG_CONFIG="pkgconf --static" PKG_CONFIG_LIBDIR= PKG_CONFIG_RELOCATE_PATHS=1
+for dep in /deps/*/usr; do
+  if [ -d "$dep/include" ]; then CPPFLAGS="$CPPFLAGS -I$dep/include"; fi
+  if [ -d "$dep/lib" ]; then
+    LDFLAGS="$LDFLAGS -L$dep/lib"
+    PKG_CONFIG_LIBDIR="$PKG_CONFIG_LIBDIR:$dep/lib/pkgconfig"
+  fi
+done
+`;
+}
+
+/** Strips the programs of the output and removes what nothing in the system reads. */
+export function tidyOutput(): string {
+  return `\
+find /out -name '*.la' -delete
+rm -rf /out/usr/share/man /out/usr/share/info /out/usr/share/doc /out/usr/share/locale
+find /out -type f -perm /111 | while read -r file; do
+  if [ "$(head -c 4 "$file" | tail -c 3)" = ELF ]; then "$STRIP" --strip-all "$file"; fi
+done
+find /out -depth -type d -empty -delete
+`;
+}
+
+export interface ConfigureMake {
+  /** The source's folder below /build. */
+  readonly component: string;
+  readonly flags?: Flags;
+  /** Arguments of configure after --host and the installation folders. */
+  readonly configure: readonly string[];
+  /** Targets and variables of make; the default target when absent. */
+  readonly make?: readonly string[];
+  /** Targets and variables of the installation; `install` when absent. */
+  readonly install?: readonly string[];
+  /** Shell text that runs in the source's folder before configure, and after the installation. */
+  readonly before?: string;
+  readonly after?: string;
+}
+
+/** GNU Build System: configure, make, make install into /out, tidy. */
+export function configureMake(options: ConfigureMake): string {
+  const configure = ["--host=$ANVIL_TARGET", "--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var"];
+  return [
+    anvilCcEnvironment(options.flags),
+    `cd /build/${options.component}\n`,
+    options.before ?? "",
+    command("./configure", [...configure, ...options.configure]),
+    command("make", options.make ?? []),
+    command("make", ["DESTDIR=/out", ...(options.install ?? ["install"])]),
+    options.after ?? "",
+    tidyOutput(),
+  ].join("");
+}
+
+/** One command with its arguments on lines of their own. Arguments are shell words: `$NAME` in them is expanded. */
+export function command(program: string, args: readonly string[]): string {
+  return `${[program, ...args].join(" \\\n  ")}\n`;
+}
+
+function quote(words: readonly string[]): string {
+  return `"${words.join(" ")}"`;
+}

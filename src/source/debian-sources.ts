@@ -1,0 +1,44 @@
+/**
+ * Where the channel `debian` takes each component from: suite, archive area and source package. The lock picks the
+ * newest version there. Bookworm no longer changes; the toolchain comes from trixie, the kernel and OpenZFS from
+ * bookworm-backports, because only there are versions near the ones that the design asks for.
+ */
+export interface DebianSource {
+  readonly suite: string;
+  readonly area: "main" | "contrib";
+  readonly package: string;
+  /** SPDX expression of the part that is built here. */
+  readonly licence: string;
+}
+
+const from =
+  (suite: string, area: DebianSource["area"]) =>
+  (name: string, licence: string): DebianSource => ({ suite, area, package: name, licence });
+
+const bookworm = from("bookworm", "main");
+const backports = from("bookworm-backports", "main");
+const backportsContrib = from("bookworm-backports", "contrib");
+const trixie = from("trixie", "main");
+
+export const debianSources: Readonly<Record<string, DebianSource>> = {
+  linux: backports("linux", "GPL-2.0-only WITH Linux-syscall-note"),
+  zfs: backportsContrib("zfs-linux", "CDDL-1.0"),
+  gcc: trixie("gcc-14", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+  binutils: trixie("binutils", "GPL-3.0-or-later"),
+  musl: trixie("musl", "MIT"),
+  gmp: trixie("gmp", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+  mpfr: trixie("mpfr4", "LGPL-3.0-or-later"),
+  mpc: trixie("mpclib3", "LGPL-3.0-or-later"),
+  zlib: trixie("zlib", "Zlib"),
+  libtirpc: trixie("libtirpc", "BSD-3-Clause"),
+  elfutils: trixie("elfutils", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+  zstd: trixie("libzstd", "BSD-3-Clause OR GPL-2.0-only"),
+  lz4: trixie("lz4", "BSD-2-Clause"),
+  busybox: bookworm("busybox", "GPL-2.0-only"),
+  "util-linux": bookworm("util-linux", "GPL-2.0-or-later AND LGPL-2.1-or-later AND BSD-3-Clause"),
+  openssl: bookworm("openssl", "Apache-2.0"),
+  xz: bookworm("xz-utils", "0BSD AND LGPL-2.1-or-later"),
+};
+
+/** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */
+export const seedSuite = "bookworm";

@@ -1,0 +1,220 @@
+/**
+ * Outputs by key. An output is there when its record (`<key>.json`) is there: the record is written last, by rename.
+ * A folder without a record is what a killed forge left behind and is removed by whoever builds that key next.
+ */
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import path from "node:path";
+import { errno, Fault } from "../fault/fault.ts";
+import type { Digest, Key } from "../recipe/derivation.ts";
+import { isAlive, ownerName, tryLock, type Lock } from "./lock.ts";
+import type { Paths } from "./paths.ts";
+import { hashFile, hashTree, walk } from "./tree.ts";
+
+/** What is known of an output. */
+export interface OutputRecord {
+  readonly key: Key;
+  readonly name: string;
+  readonly version: string;
+  readonly digest: Digest;
+  readonly files: number;
+  readonly bytes: number;
+  /** Wall-clock seconds that making it took. */
+  readonly seconds: number;
+  readonly proofs: readonly { readonly proof: string; readonly detail: string }[];
+  /** Keys and source hashes that it was made from, for `anvil why` and `anvil gc`. */
+  readonly references: readonly string[];
+}
+
+export class Store {
+  readonly paths: Paths;
+
+  private constructor(paths: Paths) {
+    this.paths = paths;
+  }
+
+  /** Makes the folders. Throws E_READ_ONLY when the cache folder cannot be written. */
+  static open(paths: Paths): Store {
+    try {
+      for (const folder of [paths.sources, paths.outputs, paths.tmp, paths.locks, paths.logs]) {
+        mkdirSync(folder, { recursive: true });
+      }
+      const probe = mkdtempSync(path.join(paths.tmp, "probe-"));
+      rmSync(probe, { recursive: true });
+    } catch (error) {
+      throw writeFault(error, paths.top);
+    }
+    return new Store(paths);
+  }
+
+  record(key: Key): OutputRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(this.recordFile(key), "utf8")) as OutputRecord;
+    } catch (error) {
+      if (errno(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+      throw error;
+    }
+  }
+
+  has(key: Key): boolean {
+    return this.record(key) !== undefined;
+  }
+
+  /** The folder of an output that is there. */
+  outputPath(key: Key): string {
+    const record = this.record(key);
+    if (record === undefined) throw new Error(`no output ${key}`);
+    return this.folder(key, record.name);
+  }
+
+  sourcePath(sha256: Digest): string {
+    return path.join(this.paths.sources, sha256);
+  }
+
+  hasSource(sha256: Digest): boolean {
+    return existsSync(this.sourcePath(sha256));
+  }
+
+  lock(key: string): Lock | { readonly heldBy: string } {
+    return tryLock(this.paths.locks, key);
+  }
+
+  /** A private folder for work in progress; `sweep` removes it once this process is gone. */
+  workFolder(name: string): string {
+    return mkdtempSync(path.join(this.paths.tmp, `${ownerName()}.${name}-`));
+  }
+
+  /** Removes the work of processes that are gone. */
+  sweep(): void {
+    for (const name of readdirSync(this.paths.tmp)) {
+      const owner = name.split(".").slice(0, 3).join(".");
+      if (!isAlive(owner)) removeTree(path.join(this.paths.tmp, name));
+    }
+  }
+
+  /**
+   * Moves a finished, proven tree into the store and writes its record. The caller holds the lock of the key.
+   * @param tree a folder on the store's file system; it is gone afterwards
+   */
+  async add(tree: string, facts: Omit<OutputRecord, "digest" | "files" | "bytes">): Promise<OutputRecord> {
+    const target = this.folder(facts.key, facts.name);
+    try {
+      removeTree(target);
+      makeReadOnly(tree);
+      const record: OutputRecord = { ...facts, ...(await hashTree(tree)) };
+      renameSync(tree, target);
+      chmodSync(target, 0o555);
+      const file = this.recordFile(facts.key);
+      const draft = path.join(this.paths.tmp, `${ownerName()}.${facts.key}.json`);
+      writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
+      renameSync(draft, file);
+      return record;
+    } catch (error) {
+      throw writeFault(error, this.paths.top);
+    }
+  }
+
+  /** True when the output's bytes are what its record says. Reads all of it. */
+  async isSound(key: Key): Promise<boolean> {
+    const record = this.record(key);
+    if (record === undefined) return false;
+    const folder = this.folder(key, record.name);
+    return existsSync(folder) && (await hashTree(folder)).digest === record.digest;
+  }
+
+  /** True when a downloaded file is what its name says. */
+  isSourceSound(sha256: Digest): boolean {
+    return hashFile(this.sourcePath(sha256)) === sha256;
+  }
+
+  /** Forgets an output: its record first, so that a half-deleted folder is never taken for an output. */
+  remove(key: Key): void {
+    const record = this.record(key);
+    rmSync(this.recordFile(key), { force: true });
+    if (record !== undefined) removeTree(this.folder(key, record.name));
+  }
+
+  removeSource(sha256: Digest): void {
+    rmSync(this.sourcePath(sha256), { force: true });
+  }
+
+  /** Every output that is there. */
+  records(): OutputRecord[] {
+    return readdirSync(this.paths.outputs)
+      .filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
+      .sort()
+      .map((name) => this.record(name.slice(0, 64) as Key))
+      .filter((record) => record !== undefined);
+  }
+
+  /** Folders and downloads that no record or pin accounts for: left by a kill. Names below the store's top. */
+  strays(): string[] {
+    const known = new Set(this.records().map((record) => path.basename(this.folder(record.key, record.name))));
+    return readdirSync(this.paths.outputs, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !known.has(entry.name))
+      .map((entry) => path.join(this.paths.outputs, entry.name));
+  }
+
+  private folder(key: Key, name: string): string {
+    return path.join(this.paths.outputs, `${key.slice(0, 32)}-${name}`);
+  }
+
+  private recordFile(key: Key): string {
+    return path.join(this.paths.outputs, `${key}.json`);
+  }
+}
+
+/** The fault for a failed write below the cache folder; other errors are passed through. */
+export function writeFault(error: unknown, where: string): unknown {
+  switch (errno(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new Fault("E_DISK_FULL", `no space left for ${where}`, {
+        hint: "free some space (a cold forge needs about 12 GB), or run `anvil gc`; nothing half-written was kept",
+        cause: error,
+      });
+    case "EROFS":
+    case "EACCES":
+    case "EPERM":
+      return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
+        details: [String((error as Error).message)],
+        hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",
+        cause: error,
+      });
+    default:
+      return error;
+  }
+}
+
+function makeReadOnly(top: string): void {
+  for (const { full, stat } of walk(top)) {
+    if (stat.isSymbolicLink()) continue;
+    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o555 : 0o444;
+    if ((stat.mode & 0o7777) !== mode) chmodSync(full, mode);
+  }
+}
+
+/** Deletes a tree whose folders may be read-only. */
+export function removeTree(top: string): void {
+  const stat = lstatSync(top, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (stat.isDirectory()) unlock(top);
+  rmSync(top, { recursive: true, force: true });
+}
+
+function unlock(folder: string): void {
+  chmodSync(folder, 0o755);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) unlock(path.join(folder, entry.name));
+  }
+}
