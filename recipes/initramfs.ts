@@ -14,15 +14,16 @@ const tree = recipe({
   script: `\
 mkdir -p /out/dev /out/etc /out/lib/anvil /out/proc /out/root /out/run /out/sys /out/sysroot /out/tmp /out/usr
 cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
+chmod -R u+w /out
+cp -a /in/zfs/usr/sbin/zfs-tools /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /in/zfs/usr/sbin/mount.zfs /out/usr/sbin
 ln -s usr/bin usr/sbin /out
-cp /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /in/zfs/usr/sbin/mount.zfs /out/usr/sbin
 install -m 755 /files/system/initramfs/init /out/init
 install -m 644 /files/system/initramfs/lib/*.sh /out/lib/anvil
 `,
   proves: [
-    exists("init", "lib/anvil/*.sh", "usr/bin/sh", "usr/bin/mount"),
+    exists("init", "lib/anvil/*.sh", "usr/bin/sh", "usr/bin/mount", "usr/sbin/zpool", "usr/sbin/zfs"),
     contains("init", /^#!\/bin\/busybox sh$/),
-    isStaticPie("usr/bin/busybox", "usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs"),
+    isStaticPie("usr/bin/busybox", "usr/sbin/zfs-tools"),
     builtByAnvilCc("usr/**"),
     noBuildPaths(),
   ],
@@ -30,7 +31,7 @@ install -m 644 /files/system/initramfs/lib/*.sh /out/lib/anvil
 
 /** `initramfs.img`, compressed as the kernel's decompressor takes it: a window of at most 128 MiB. */
 export const initramfs = recipe({
-  name: "initramfs",
+  name: "initramfs-image",
   licence: tree.licence,
   seed: seedBase,
   inputs: [cpio("initramfs", tree)],

@@ -1,58 +1,68 @@
 /** `rootfs.img`, the ZFS pool that holds the root: made by our own kernel and tools in a virtual machine. */
 import { contains, exists } from "../src/recipe/proof.ts";
-import { cpio, recipe } from "../src/recipe/recipe.ts";
+import { cpio, recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { busybox } from "./busybox.ts";
 import { linux } from "./linux.ts";
-import { rootfs } from "./rootfs.ts";
+import { rootfs, suffix, type RootOptions } from "./rootfs.ts";
 import { seedBase, seedVm } from "./seed.ts";
 import { zfs } from "./zfs.ts";
 
-const guest = recipe({
-  name: "pool-guest-tree",
-  licence: "Apache-2.0 AND GPL-2.0-only AND CDDL-1.0",
-  files: ["system/pool"],
-  seed: seedBase,
-  inputs: [busybox, rootfs, zfs],
-  script: `\
-mkdir -p /out/dev /out/proc /out/sys /out/usr
-cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
-ln -s usr/bin usr/sbin /out
-cp /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /out/usr/sbin
-install -m 755 /files/system/pool/init /out/init
-install -m 644 /files/system/pool/modes /out/modes
-cp -a /in/rootfs /out/tree
-`,
-  proves: [exists("init", "modes", "tree/usr/bin/busybox", "usr/sbin/zpool", "usr/bin/sh")],
-});
-
-/** Of the image: ZFS takes no smaller device. What is unused is zeros, which the ISO does not store. */
+/** Bytes of the image: ZFS takes no smaller device. What is unused is zeros, which the ISO does not store. */
 const size = 64 * 1024 * 1024;
 
-// The guest's clock and its random numbers follow from the instructions that it runs (icount) and from constants, so
-// that GUIDs and times in the pool do not differ between builds. It has no network and no device but disk and serial
-// port.
-const machine = `\
-qemu-system-x86_64 -no-user-config -nodefaults -display none -no-reboot \\
+/** What runs in the guest: `init` and its tools, and the root in `/tree`. */
+function guestTree(root: Recipe, name: string): Recipe {
+  return recipe({
+    name,
+    licence: root.licence,
+    files: ["system/pool"],
+    seed: seedBase,
+    inputs: [busybox, root, zfs],
+    script: `\
+mkdir -p /out/dev /out/proc /out/sys /out/usr
+cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
+chmod -R u+w /out
+cp -a /in/zfs/usr/sbin/zfs-tools /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /out/usr/sbin
+ln -s usr/bin usr/sbin /out
+install -m 755 /files/system/pool/init /out/init
+install -m 644 /files/system/pool/modes /out/modes
+cp -a /in/${root.name} /out/tree
+`,
+    proves: [exists("init", "modes", "tree/usr/bin/busybox", "usr/sbin/zpool", "usr/bin/sh")],
+  });
+}
+
+// The guest's clock follows from the instructions that it runs (icount), its random numbers from a constant, so that the
+// times and GUIDs in the pool are those of every build. Its only devices are a disk and a serial port.
+const runGuest = (archive: string): string => `\
+timeout 900 qemu-system-x86_64 -no-user-config -nodefaults -display none -no-reboot -serial stdio \\
   -machine q35 -accel tcg,thread=single -cpu max -smp 1 -m 1024 \\
   -icount shift=0,sleep=off -rtc base=@$SOURCE_DATE_EPOCH,clock=vm -seed 1 \\
-  -kernel /in/linux/boot/vmlinuz -initrd /in/pool-guest/pool-guest.cpio \\
+  -kernel /in/linux/boot/vmlinuz -initrd /in/${archive}/${archive}.cpio \\
   -append "console=ttyS0 quiet panic=-1 SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" \\
-  -drive if=none,id=disk,format=raw,file=/out/rootfs.img,cache=unsafe,detect-zeroes=on -device virtio-blk-pci,drive=disk \\
-  -serial stdio </dev/null`;
+  -drive if=none,id=disk,format=raw,file=/out/rootfs.img,cache=unsafe,detect-zeroes=on \\
+  -device virtio-blk-pci,drive=disk </dev/null | tr -d '\\r' | tee guest.log
+`;
 
-export const poolImage = recipe({
-  name: "pool-image",
-  licence: rootfs.licence,
-  seed: seedVm,
-  tools: [zfs],
-  inputs: [linux, cpio("pool-guest", guest)],
-  script: `\
-truncate -s ${size} /out/rootfs.img
-timeout 900 ${machine} | tr -d '\\r' | tee guest.log
+// A guest that failed left no such line, and empty files fail the proofs. Its word alone is not enough: the pool is read
+// back without a kernel, every block against its checksum.
+const check = `\
 sed -n 's/^anvil-pool: done, guid \\([0-9]*\\), build .*/\\1/p' guest.log > /out/guid
 sed -n 's/^anvil-pool: done, .*, build //p' guest.log > /out/build
-# The guest's word is not enough: the pool is read back without a kernel, every block of it against its checksum.
 zdb -e -p /out -bcc anvil
-`,
-  proves: [exists("rootfs.img"), contains("guid", /^[1-9][0-9]*$/), contains("build", /^[0-9a-f]{12}$/)],
-});
+`;
+
+/** Its output: `rootfs.img`; `guid`, that of the pool, decimal; `build`, as in `anvil/ROOT/<build>`. */
+export function poolImage(options: RootOptions): Recipe {
+  const root = rootfs(options);
+  const archive = `pool-guest${suffix(options)}`;
+  return recipe({
+    name: `pool-image${suffix(options)}`,
+    licence: root.licence,
+    seed: seedVm,
+    tools: [zfs],
+    inputs: [linux, cpio(archive, guestTree(root, `${archive}-tree`))],
+    script: `truncate -s ${size} /out/rootfs.img\n${runGuest(archive)}${check}`,
+    proves: [exists("rootfs.img"), contains("guid", /^[1-9][0-9]*$/), contains("build", /^[0-9a-f]{12}$/)],
+  });
+}

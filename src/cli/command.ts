@@ -1,5 +1,5 @@
 /** What every command is made of, and what they share: options, the project, the store, the chosen channel. */
-import { readFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs, type ParseArgsConfig } from "node:util";
@@ -8,8 +8,10 @@ import { errno, Fault } from "../fault/fault.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
 import { chooseChannel } from "../source/channel.ts";
+import type { Output } from "../recipe/recipe.ts";
 import { storePaths } from "../store/paths.ts";
 import { Store } from "../store/store.ts";
+import { componentsOf } from "./targets.ts";
 
 export interface Command {
   /** One line for `anvil --help`. */
@@ -63,11 +65,25 @@ export function readPins(store: Store, channel: Channel): ReadonlyMap<string, Di
   }
 }
 
-export const pinFile = (store: Store, channel: string): string => path.join(store.paths.top, `pins-${channel}.json`);
+export function writePin(store: Store, channel: Channel, component: string, sha256: Digest): void {
+  const pins = new Map([...readPins(store, channel), [component, sha256]]);
+  const file = pinFile(store, channel.name);
+  writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(Object.fromEntries(pins), null, 1)}\n`);
+  renameSync(`${file}.${process.pid}`, file);
+}
 
-export async function selectChannel(name: string, store: Store): Promise<{ channel: Channel; why: string }> {
+const pinFile = (store: Store, channel: string): string => path.join(store.paths.top, `pins-${channel}.json`);
+
+/** The channel that `--channel` names; for "auto" what can be had of the sources that the targets need. */
+export async function selectChannel(
+  name: string,
+  store: Store,
+  targets: readonly Output[],
+): Promise<{ channel: Channel; why: string }> {
   return chooseChannel(name, {
     projectRoot: projectRoot(),
     hasSource: (sha256: string) => store.hasSource(sha256 as Digest),
+    needed: componentsOf(targets),
+    memory: path.join(store.paths.top, "channel.json"),
   });
 }

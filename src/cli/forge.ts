@@ -1,16 +1,18 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
-import { copyOut, realise } from "../forge/forge.ts";
-import { mirrorRoots } from "../source/mirror.ts";
+import { copyOut, realise, type RealiseOptions } from "../forge/forge.ts";
+import { manifestOf } from "../forge/manifest.ts";
+import { debianMirrors } from "../source/mirror.ts";
 import type { Store } from "../store/store.ts";
+import { hashFile } from "../store/tree.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, writePin, type Command } from "./command.ts";
 import { defaultTarget, findTarget } from "./targets.ts";
 
 const help = `
@@ -55,8 +57,8 @@ export const command: Command = {
     const jobs = jobCount(values.jobs);
     const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store);
-    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const evaluateNow = (): Evaluation => evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     const profileFile = path.join(store.paths.top, "profile.json");
     const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env, profile });
@@ -65,26 +67,37 @@ export const command: Command = {
     writeFileSync(eventFile, "");
     const interrupt = onInterrupt();
     try {
-      const outcome = await realise(evaluation, {
+      const accepted = new Set(values["accept-unverified"]);
+      const options: RealiseOptions = {
         project: projectRoot(),
         store,
         why,
         jobs,
         keepGoing: values["keep-going"],
-        acceptUnverified: new Set(values["accept-unverified"]),
-        mirrors: () => mirrorRoots({ flags: values["debian-mirror"], env: process.env }),
+        acceptUnverified: accepted,
+        mirrors: () =>
+          debianMirrors({
+            flags: values["debian-mirror"],
+            environment: process.env["ANVIL_DEBIAN_MIRROR"],
+            apt: "/etc/apt",
+          }),
+        onPin: (component, sha256) => writePin(store, channel, component, sha256),
         expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
         signal: interrupt.signal,
         on: (event) => {
-          run.add(event);
+          run.apply(event);
           keepEvent(eventFile, event);
           view(event);
         },
-      });
+      };
+      const unpinned = unpinnedFetches(evaluateNow(), accepted);
+      if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
+      const evaluation = evaluateNow();
+      const outcome = await realise(evaluation, options);
       if (outcome.built.length > 0) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
       if (interrupt.signal.aborted) return 130;
       if (!outcome.ok) return 1;
-      publish(evaluation, store, path.resolve(values.out));
+      publish(evaluation, store, path.resolve(values.out), why);
       return 0;
     } finally {
       view.close();
@@ -92,6 +105,14 @@ export const command: Command = {
     }
   },
 };
+
+/** Accepted sources that have no pin: they are downloaded first, because keys depend on their hashes. */
+function unpinnedFetches(evaluation: Evaluation, accepted: ReadonlySet<string>): Evaluation {
+  const nodes = [...evaluation.nodes.values()].filter(
+    ({ derivation }) => derivation.kind === "fetch" && derivation.sha256 === undefined && accepted.has(derivation.name),
+  );
+  return { ...evaluation, targets: nodes.map((node) => node.key) };
+}
 
 function jobCount(text: string | undefined): number {
   if (text === undefined) return os.availableParallelism();
@@ -127,24 +148,24 @@ function writeProfile(file: string, profile: Profile): void {
   renameSync(draft, file);
 }
 
-/** Copies the files of the targets that are images to the output folder, when they are not there already. */
-function publish(evaluation: Evaluation, store: Store, out: string): void {
+/** Copies the ISO to the output folder, with its manifest, unless it is there already. */
+function publish(evaluation: Evaluation, store: Store, out: string, why: string): void {
   for (const key of evaluation.targets) {
     const record = store.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
     if (record.name !== "iso") continue;
-    const folder = store.outputPath(key);
-    for (const file of ["anvilos-phase2.iso", "manifest.json"]) {
-      const from = path.join(folder, file);
-      const to = path.join(out, file);
-      if (!existsSync(from) || isSame(from, to, key)) continue;
-      mkdirSync(out, { recursive: true });
-      copyOut(from, to);
-      writeFileSync(stamp(to), stampOf(to, key));
-    }
+    const from = path.join(store.outputPath(key), IMAGE);
+    const to = path.join(out, IMAGE);
+    if (isSame(from, to, key)) continue;
+    copyOut(from, to);
+    const files = [{ file: IMAGE, bytes: statSync(to).size, sha256: hashFile(to) }];
+    const manifest = manifestOf(evaluation, store, why, files);
+    writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+    writeFileSync(stamp(to), stampOf(to, key));
   }
 }
 
+const IMAGE = "anvilos-phase2.iso";
 const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
 
 function stampOf(file: string, key: string): string {

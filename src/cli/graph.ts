@@ -29,7 +29,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store);
+    const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     process.stdout.write(values.json ? renderJson(evaluation, store) : renderText(evaluation, store, why, values.all));
     return 0;

@@ -7,6 +7,11 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   forge: () => import("./forge.ts"),
   graph: () => import("./graph.ts"),
   shell: () => import("./shell.ts"),
+  log: () => import("./log.ts"),
+  status: () => import("./status.ts"),
+  why: () => import("./why.ts"),
+  verify: () => import("./verify.ts"),
+  gc: () => import("./gc.ts"),
 };
 
 async function main(args: readonly string[]): Promise<number> {

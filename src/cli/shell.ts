@@ -36,7 +36,7 @@ export const command: Command = {
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
-    const { channel } = await selectChannel(values.channel, store);
+    const { channel } = await selectChannel(values.channel, store, [findTarget(name)]);
     const evaluation = evaluate([findTarget(name)], { project: projectRoot(), channel, pins: readPins(store, channel) });
     const [key] = evaluation.targets;
     const node = key === undefined ? undefined : evaluation.nodes.get(key);

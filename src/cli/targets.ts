@@ -1,22 +1,37 @@
 /** What the command line can name: every recipe reachable from the ISO, by its name. */
 import { anvilCc as iso } from "../../recipes/toolchain.ts";
 import { Fault } from "../fault/fault.ts";
-import type { Output } from "../recipe/recipe.ts";
+import { isRecipe, type Output } from "../recipe/recipe.ts";
 
 export const defaultTarget = iso;
 
-/** All outputs by name, what is needed standing before what needs it. */
-export function allOutputs(): ReadonlyMap<string, Output> {
-  const found = new Map<string, Output>();
+/** Every output that these need, and themselves; what is needed stands before what needs it. */
+function reachable(targets: readonly Output[]): ReadonlySet<Output> {
+  const found = new Set<Output>();
   const visit = (output: Output): void => {
-    if (found.get(output.name) === output) return;
+    if (found.has(output)) return;
     dependencies(output).forEach(visit);
-    const other = found.get(output.name);
-    if (other !== undefined && other !== output) throw new Error(`two recipes are called ${output.name}`);
-    found.set(output.name, output);
+    found.add(output);
   };
-  visit(defaultTarget);
+  targets.forEach(visit);
   return found;
+}
+
+/** All outputs by name, in build order. A seed is called `seed-<name>`. */
+export function allOutputs(): ReadonlyMap<string, Output> {
+  const named = new Map<string, Output>();
+  for (const output of reachable([defaultTarget])) {
+    const name = output.kind === "seed" ? `seed-${output.name}` : output.name;
+    if (named.has(name)) throw new Error(`two recipes are called ${name}`);
+    named.set(name, output);
+  }
+  return named;
+}
+
+/** Names of the channel's components that these outputs are made from. */
+export function componentsOf(targets: readonly Output[]): string[] {
+  const recipes = [...reachable(targets)].filter(isRecipe);
+  return [...new Set(recipes.flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
 }
 
 function dependencies(output: Output): readonly Output[] {

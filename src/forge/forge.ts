@@ -2,13 +2,14 @@
  * Realises an evaluation: everything that its targets need and the store does not have. One promise per node; what is
  * present is not looked into further, so a warm store reads no sources. Emits events, prints nothing.
  */
+import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, renameSync, statfsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
 import type { CpioDerivation, Digest, FetchDerivation, Key, SeedDerivation, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { checkSandbox } from "../sandbox/sandbox.ts";
+import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
 import { download, urlsFor } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
 import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
@@ -30,7 +31,9 @@ export interface RealiseOptions {
   readonly keepGoing: boolean;
   readonly acceptUnverified: ReadonlySet<string>;
   /** Roots of Debian mirrors, best first. Called when the first download from one is due. */
-  readonly mirrors: () => readonly string[];
+  readonly mirrors: () => Promise<readonly string[]>;
+  /** A source without a pin was accepted and has this hash; the caller keeps it and evaluates again. */
+  readonly onPin: (component: string, sha256: Digest) => void;
   /** Expected seconds by derivation name, from the last run. */
   readonly expected: ReadonlyMap<string, number>;
   readonly signal: AbortSignal;
@@ -80,9 +83,11 @@ class Realisation {
   private readonly priorities = new Map<Key, number>();
   private readonly tokenQueue: { key: Key; grant: () => void }[] = [];
   private readonly ownTokens: { used: number };
+  private readonly discards: Promise<unknown>[] = [];
   private downloads = 0;
   private readonly downloadQueue: (() => void)[] = [];
   private jobserver: Jobserver | undefined;
+  private bubblewrapTree: string | undefined;
   private jobserverFolder: string | undefined;
   private poll: NodeJS.Timeout | undefined;
 
@@ -107,6 +112,7 @@ class Realisation {
     await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
     if (this.poll !== undefined) clearInterval(this.poll);
     this.jobserver?.close();
+    await Promise.all(this.discards);
     if (this.jobserverFolder !== undefined) removeTree(this.jobserverFolder);
     const ok = this.failed.size === 0 && !options.signal.aborted;
     const reused = evaluation.nodes.size - todo.size;
@@ -239,7 +245,7 @@ class Realisation {
       const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
       const result = await download({
         name: fetch.file,
-        urls: urlsFor(fetch, fetch.archive === undefined ? [] : this.options.mirrors()),
+        urls: urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors()),
         sha256: fetch.sha256,
         size: fetch.size,
         to,
@@ -247,6 +253,11 @@ class Realisation {
         onProgress: (bytes, total) => this.emit({ type: "progress", key, bytes, total }),
         onRetry: (url, why) => this.emit({ type: "retry", key, url, why }),
       });
+      if (fetch.sha256 === undefined) {
+        const found = result.sha256 as Digest;
+        renameSync(to, this.store.sourcePath(found));
+        this.options.onPin(fetch.name, found);
+      }
       // hashed a moment ago while it came in
       this.sound.set(key, Promise.resolve(true));
       this.done(key, started, undefined, result.size);
@@ -274,7 +285,7 @@ class Realisation {
     addAccounts(tree);
     checkSandbox(tree);
     await this.add(node, tree, started, []);
-    removeTree(work);
+    this.discard(work);
     this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
   }
 
@@ -286,7 +297,7 @@ class Realisation {
     mkdirSync(tree);
     await writeCpio(this.store.outputPath(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
     await this.add(node, tree, started, []);
-    removeTree(work);
+    this.discard(work);
     this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
   }
 
@@ -313,7 +324,7 @@ class Realisation {
     this.emit({ type: "phase", key, phase: "store" });
     const proofs = outcome.proofs.map(({ proof, detail }) => ({ proof: describeProof(proof), detail }));
     const record = await this.add(node, outcome.tree, started, proofs);
-    removeTree(outcome.work);
+    this.discard(outcome.work);
     this.done(key, started, outcome.cpu, record.bytes);
   }
 
@@ -335,6 +346,13 @@ class Realisation {
   private reference(key: Key): string {
     const { derivation } = this.node(key);
     return derivation.kind === "fetch" ? `source:${derivation.sha256}` : key;
+  }
+
+  /** Deletes a work folder beside the rest: a kernel tree takes seconds, which nobody should wait for. */
+  private discard(work: string): void {
+    const { command, args, env } = seedProgram(this.bubblewrap(), "usr/bin/rm", ["-rf", work]);
+    const child = spawn(command, args, { env, stdio: "ignore" });
+    this.discards.push(new Promise((resolve) => child.on("close", resolve).on("error", resolve)));
   }
 
   private done(key: Key, started: number, cpu: number | undefined, bytes: number): void {
@@ -413,6 +431,11 @@ class Realisation {
 
   /** Every seed holds bubblewrap; the first that is present serves. */
   private bubblewrap(): string {
+    this.bubblewrapTree ??= this.findBubblewrap();
+    return this.bubblewrapTree;
+  }
+
+  private findBubblewrap(): string {
     for (const { key, derivation } of this.evaluation.nodes.values()) {
       if (derivation.kind === "seed" && this.store.has(key)) return this.store.outputPath(key);
     }

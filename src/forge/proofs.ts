@@ -225,7 +225,7 @@ function withFile<T>(tree: Tree, file: TreeEntry, use: (source: ByteSource) => T
 }
 
 /** What `judge` says of a file, with a malformed file as a complaint too. */
-function examine(tree: Tree, file: TreeEntry, judge: (source: ByteSource) => string[]): string[] {
+function examine(tree: Tree, file: TreeEntry, judge: (source: ByteSource) => readonly string[]): string[] {
   try {
     return withFile(tree, file, judge).map((complaint) => `${file.path}${complaint}`);
   } catch (error) {
@@ -278,49 +278,66 @@ const anvilCc = /^GCC: \(ANVIL-CC/;
 /** What linkers and assemblers write: no compiler. */
 const neutral = /^(Linker: |GNU ld |GNU gold |GNU AS )/;
 
+interface Testimony {
+  /** ELF files and archive members that were read. */
+  readonly objects: number;
+  /** How many of them say that ANVIL-CC compiled them. */
+  readonly anvil: number;
+  readonly complaints: readonly string[];
+}
+
+/** Objects that were assembled by hand say nothing, so every pattern must also find something that does. */
 function proveCompiler(patterns: readonly string[], tree: Tree): Verdict {
   const complaints: string[] = patterns.length === 0 ? ["no path is given"] : [];
   let total = 0;
   for (const pattern of patterns) {
-    let found = 0;
+    let objects = 0;
+    let anvil = 0;
+    const before = complaints.length;
     for (const file of matchingFiles(pattern, tree)) {
       const wrong = examine(tree, file, (source) => {
-        if (isElf(source)) {
-          found++;
-          return foreignCompilers(readElf(source)).map((complaint) => ` ${complaint}`);
-        }
-        if (!isAr(source)) return [];
-        const judged = judgeArchive(source);
-        found += judged.objects;
-        return judged.complaints;
+        const testimony = isElf(source) ? hearObject(source) : isAr(source) ? hearArchive(source) : undefined;
+        objects += testimony?.objects ?? 0;
+        anvil += testimony?.anvil ?? 0;
+        return testimony?.complaints ?? [];
       });
       complaints.push(...wrong);
     }
-    if (found === 0) complaints.push(`no ELF file is at ${pattern}`);
-    total += found;
+    if (objects === 0) complaints.push(`no ELF file is at ${pattern}`);
+    else if (anvil === 0 && complaints.length === before) complaints.push(`nothing at ${pattern} says who compiled it`);
+    total += objects;
   }
   return verdict(complaints, `${total} ELF file${total === 1 ? "" : "s"}`);
 }
 
-function judgeArchive(archive: ByteSource): { objects: number; complaints: string[] } {
+function hearArchive(archive: ByteSource): Testimony {
   const complaints: string[] = [];
   let objects = 0;
-  for (const member of arMembers(archive)) {
-    const source = part(archive, member.offset, member.size, member.name);
+  let anvil = 0;
+  for (const { name, offset, size } of arMembers(archive)) {
+    const source = part(archive, offset, size, name);
     if (!isElf(source)) continue;
+    const testimony = hearObject(source);
     objects++;
-    complaints.push(...foreignCompilers(readElf(source)).map((complaint) => `(${member.name}) ${complaint}`));
+    anvil += testimony.anvil;
+    complaints.push(...testimony.complaints.map((complaint) => `(${name})${complaint}`));
   }
-  return { objects, complaints };
+  // a library whose comments were stripped off looks as if it were all assembly
+  if (objects > 0 && anvil === 0 && complaints.length === 0)
+    complaints.push(" has no member that says who compiled it");
+  return { objects, anvil, complaints };
 }
 
-function foreignCompilers(elf: Elf): string[] {
+function hearObject(source: ByteSource): Testimony {
+  const elf = readElf(source);
   const compilers = elf.comments.filter((comment) => !neutral.test(comment));
   const foreign = compilers.filter((comment) => !anvilCc.test(comment));
-  if (foreign.length > 0) return [`was compiled by ${foreign.join(" and ")}`];
   // an object that was assembled by hand has neither a comment nor the name of a source file
   const assembled = elf.type === "relocatable" && !elf.namesSourceFile;
-  return compilers.length === 0 && !assembled ? ["does not say who compiled it"] : [];
+  const complaints: string[] = [];
+  if (foreign.length > 0) complaints.push(` was compiled by ${foreign.join(" and ")}`);
+  else if (compilers.length === 0 && !assembled) complaints.push(" does not say who compiled it");
+  return { objects: 1, anvil: compilers.length > foreign.length ? 1 : 0, complaints };
 }
 
 // Build paths
@@ -374,7 +391,7 @@ function buildPathNeedles(storePath: string): Needle[] {
 
 async function searchFile(tree: Tree, file: TreeEntry, needles: readonly Needle[]): Promise<string[]> {
   try {
-    const hit = await findInFile(tree, file.path, needles);
+    const hit = await findInFile(tree, file, needles);
     return hit === undefined ? [] : [`${file.path} holds “${hit}”`];
   } catch (error) {
     if (errno(error) === "EACCES") return [`${file.path} is not readable`];
@@ -382,15 +399,19 @@ async function searchFile(tree: Tree, file: TreeEntry, needles: readonly Needle[
   }
 }
 
-async function findInFile(tree: Tree, name: string, needles: readonly Needle[]): Promise<string | undefined> {
+async function findInFile(
+  tree: Tree,
+  { path: name, size }: TreeEntry,
+  needles: readonly Needle[],
+): Promise<string | undefined> {
   const tail = Math.max(...needles.map((needle) => needle.bytes.length)) + shown;
-  const window = Buffer.alloc(context + chunkSize + tail);
+  const window = Buffer.allocUnsafe(Math.min(context + chunkSize + tail, size + 1));
   const handle = await open(path.join(tree.dir, name), "r");
   try {
     // windows overlap: a hit is taken in the chunk where it starts, with its surroundings from both neighbours
     for (let chunk = 0; ; chunk += chunkSize) {
       const from = Math.max(0, chunk - context);
-      const length = chunk - from + chunkSize + tail;
+      const length = Math.min(chunk - from + chunkSize + tail, window.length);
       let filled = 0;
       while (filled < length) {
         const { bytesRead } = await handle.read(window, filled, length - filled, from + filled);

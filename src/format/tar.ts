@@ -1,4 +1,4 @@
-/** Tar archives (POSIX.1-2001 pax, ustar and GNU long names) as a stream of entries, and checks of what they name. */
+/** Tar archives (POSIX.1-2001 pax, ustar, GNU long names, v7) as a stream of entries, and checks of what they name. */
 import type { Readable } from "node:stream";
 import { extract, type Header } from "tar-stream";
 
@@ -18,7 +18,8 @@ export interface TarEntry {
 
 /** Entries of an uncompressed archive, in its order. Fails with an Error on a damaged or truncated archive. */
 export async function* tarEntries(tar: Readable): AsyncGenerator<TarEntry> {
-  const extraction = extract();
+  // the archives of some GNU packages are older than the ustar magic; the checksum of each header is checked anyway
+  const extraction = extract({ allowUnknownFormat: true } as object);
   tar.on("error", (error) => extraction.destroy(error));
   tar.pipe(extraction);
   try {
@@ -41,7 +42,10 @@ export async function* tarEntries(tar: Readable): AsyncGenerator<TarEntry> {
 }
 
 function normalise(name: string): string {
-  return name.replace(/^(?:\.\/+)+/, "").replace(/^\.$/, "").replace(/\/+$/, "");
+  return name
+    .replace(/^(?:\.\/+)+/, "")
+    .replace(/^\.$/, "")
+    .replace(/\/+$/, "");
 }
 
 /**

@@ -2,12 +2,13 @@
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import xz from "xz-decompress";
+import { FormatError } from "./format-error.ts";
 
 /** Ends when the stream before has ended: all share the memory of one WebAssembly instance. */
 let turn: Promise<void> = Promise.resolve();
 
 /**
- * The decompressed bytes of an .xz stream. Fails with an Error on a damaged or truncated one. Streams are decompressed
+ * The decompressed bytes of an .xz stream. Fails with FormatError on a damaged or truncated one. Streams are decompressed
  * one after the other, so each must be read to its end or destroyed.
  */
 export function unxz(compressed: Readable): Readable {
@@ -23,8 +24,8 @@ async function* decompress(compressed: Readable): AsyncGenerator<Uint8Array> {
     const input = Readable.toWeb(compressed) as ReadableStream<Uint8Array>;
     const output = new xz.XzReadableStream(input) as ReadableStream<Uint8Array>;
     for await (const chunk of output) if (chunk.length > 0) yield chunk;
-  } catch (cause) {
-    throw new Error("damaged or truncated xz stream", { cause });
+  } catch {
+    throw new FormatError("the xz stream is damaged or ends too early");
   } finally {
     compressed.destroy();
     end();

@@ -2,16 +2,44 @@
  * Indexes of a Debian archive (https://wiki.debian.org/DebianRepository/Format): `dists/<suite>/InRelease` is signed
  * and lists the hashes of the indexes; those list the hashes of the files in the pool.
  */
-import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { Readable } from "node:stream";
 import { gunzipSync } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
 import { unxz } from "../format/xz.ts";
 import { listedFiles, paragraphs, type ListedFile, type Paragraph } from "./control.ts";
+import { download, urlsFor } from "./fetch.ts";
 import { verifyCleartext, type Keyring } from "./openpgp.ts";
 
-/** Reads a file of the archive by its path below the root. Throws E_FETCH when no mirror has it. */
-export type ReadArchive = (path: string) => Promise<Buffer>;
+/**
+ * Reads a file of the archive by its path below the root; where its hash is known, only that content will do. Throws
+ * E_FETCH when no mirror has it, E_SOURCE_HASH when none has the right one.
+ */
+export type ReadArchive = (path: string, listed?: ListedFile) => Promise<Buffer>;
+
+/** Reads from mirrors over HTTP. */
+export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): ReadArchive {
+  return async (archive, listed) => {
+    const folder = await mkdtemp(path.join(tmpdir(), "anvil-lock-"));
+    const to = path.join(folder, "file");
+    try {
+      await download({
+        urls: urlsFor({ archive }, mirrors),
+        to,
+        name: archive,
+        sha256: listed?.sha256,
+        size: listed?.size,
+        mismatchHint: "the mirrors may be in the middle of an update; try again later or name another",
+        ...(signal !== undefined && { signal }),
+      });
+      return await readFile(to);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  };
+}
 
 export interface Suite {
   readonly name: string;
@@ -38,21 +66,12 @@ export async function readSuite(read: ReadArchive, name: string, keyring: Keyrin
   return { name, date: date / 1000, signedBy, indexes };
 }
 
-/** The text of an index such as `main/source/Sources`. Throws E_SOURCE_HASH when it is not what the suite lists. */
+/** The text of an index such as `main/source/Sources`, in the smallest form that the suite lists. */
 export async function readIndex(read: ReadArchive, suite: Suite, index: string): Promise<string> {
   for (const ending of [".xz", ".gz", ""]) {
     const listed = suite.indexes.get(index + ending);
     if (listed === undefined) continue;
-    const where = `dists/${suite.name}/${index}${ending}`;
-    const bytes = await read(where);
-    const got = createHash("sha256").update(bytes).digest("hex");
-    if (got !== listed.sha256) {
-      throw new Fault("E_SOURCE_HASH", `${where} is not the file that the suite's signed release file lists`, {
-        details: [`expected sha256 ${listed.sha256}`, `got             ${got}`],
-        hint: "the mirror is being updated or is broken; try again later or name another with --debian-mirror",
-      });
-    }
-    return decompress(bytes, ending);
+    return decompress(await read(`dists/${suite.name}/${index}${ending}`, listed), ending);
   }
   throw new Fault("E_ARCHIVE_INDEX", `suite ${suite.name} has no index ${index}`);
 }

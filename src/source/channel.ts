@@ -1,11 +1,12 @@
 /**
- * Reads and checks `channels/<name>.json`. The seeds are the same in every channel and stand in `channels/seed.json`:
- * an object of package lists by seed name.
+ * Channels of the project: `channels/<name>.json`, and the choice between them. The seeds are the same in every channel
+ * and stand in `channels/seed.json`, an object of package lists by seed name.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
-import type { Channel, Component, Package } from "../recipe/channel.ts";
+import type { Channel, Component } from "../recipe/channel.ts";
+import { checkChannel, checkSeeds, wrong } from "./channel-shape.ts";
 
 const folder = "channels";
 const seedFile = "seed.json";
@@ -49,141 +50,132 @@ async function readJson(projectRoot: string, file: string): Promise<unknown> {
   }
 }
 
-/** Checks the shape of a channel file without its seeds. */
-export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
-  const at = new Checker(file, "$", value);
-  at.only("name", "description", "epoch", "components");
+export interface AutoOptions {
+  readonly projectRoot: string;
+  /** True when a file with this hash is here already. */
+  readonly hasSource: (sha256: string) => boolean | Promise<boolean>;
+  /** Components that will be needed; all of the channel when absent. */
+  readonly needed?: readonly string[];
+  /** File that remembers for an hour what the sites answered. */
+  readonly memory?: string;
+  /** Milliseconds that the sites have to answer; 3000 when absent. */
+  readonly limit?: number;
+}
+
+export interface ChannelChoice {
+  readonly channel: Channel;
+  /** For the first line of the output and the manifest. */
+  readonly why: string;
+}
+
+const exact = "rfc-0054";
+const nearest = "debian";
+const remembered = 3_600_000;
+
+/**
+ * The channel of that name; for "auto" rfc-0054 if each of its sources is here or at a site that answers, else debian.
+ * Throws E_CHANNEL for an unknown name or a channel file that is wrong.
+ */
+export async function chooseChannel(name: string, options: AutoOptions): Promise<ChannelChoice> {
+  const { projectRoot } = options;
+  if (name !== "auto") return { channel: await loadChannel(projectRoot, name), why: "asked for" };
+  const channel = await loadChannel(projectRoot, exact);
+  const absent = await absentComponents(channel, options);
+  if (absent.length === 0) return { channel, why: "all of its sources are here" };
+  const silent = await rememberedSilent(absent, options);
+  if (silent === undefined) return { channel, why: "its release sites answer" };
   return {
-    name: at.get("name").text(),
-    description: at.get("description").text(),
-    epoch: at.get("epoch").count(),
-    components: at.get("components").each((component) => checkComponent(component)),
+    channel: await loadChannel(projectRoot, nearest),
+    why: `${exact} needs ${silent.name} from ${silent.hosts.join(" or ")}, which cannot be reached`,
   };
 }
 
-/** Checks the shape of `channels/seed.json`. */
-export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
-  return new Checker(file, "$", value).each((list) => list.list((entry) => checkPackage(entry)));
+interface Named {
+  readonly name: string;
+  readonly component: Component;
 }
 
-function checkComponent(at: Checker): Component {
-  at.only("version", "archive", "urls", "sha256", "size", "verified", "unverified", "licence");
-  const archive = at.optional("archive")?.archivePath();
-  const urls = at.optional("urls")?.list((url) => url.url());
-  const sha256 = at.optional("sha256")?.sha256();
-  const size = at.optional("size")?.count();
-  const unverified = at.optional("unverified")?.text();
-  if (archive === undefined && (urls === undefined || urls.length === 0)) {
-    throw wrong(at.file, at.path, '"archive" or "urls"', at.value);
+async function absentComponents(channel: Channel, { needed, hasSource }: AutoOptions): Promise<Named[]> {
+  const absent: Named[] = [];
+  for (const [name, component] of Object.entries(channel.components)) {
+    if (needed !== undefined && !needed.includes(name)) continue;
+    const here = component.sha256 !== undefined && (await hasSource(component.sha256));
+    if (!here) absent.push({ name, component });
   }
-  if (sha256 === undefined && unverified === undefined) {
-    throw wrong(at.file, `${at.path}.sha256`, 'a SHA-256 in hex, or "unverified" with the reason', undefined);
+  return absent;
+}
+
+/** A component that no site gives: its name and the sites' hosts. */
+interface Silent {
+  readonly name: string;
+  readonly hosts: readonly string[];
+}
+
+/** Asks again after an hour or for other components: a run that has nothing to do must not wait for the network. */
+async function rememberedSilent(
+  absent: readonly Named[],
+  { memory, limit = 3000 }: AutoOptions,
+): Promise<Silent | undefined> {
+  const question = JSON.stringify(absent.map(({ component: { urls } }) => urls));
+  const known = memory === undefined ? undefined : await readMemory(memory);
+  const age = Date.now() - (known?.at ?? 0);
+  if (known?.question === question && age >= 0 && age < remembered) return known.silent;
+  const silent = await firstSilent(absent, limit);
+  if (memory !== undefined) {
+    const text = JSON.stringify({ at: Date.now(), question, silent } satisfies Memory);
+    // no more than a convenience: a folder that cannot be written is found out about elsewhere
+    await writeFile(memory, text).catch(() => {});
   }
-  return {
-    version: at.get("version").text(),
-    ...(archive !== undefined && { archive }),
-    ...(urls !== undefined && { urls }),
-    ...(sha256 !== undefined && { sha256 }),
-    ...(size !== undefined && { size }),
-    verified: at.get("verified").oneOf("signed", "recorded"),
-    ...(unverified !== undefined && { unverified }),
-    licence: at.get("licence").text(),
+  return silent;
+}
+
+interface Memory {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly question: string;
+  readonly silent: Silent | undefined;
+}
+
+async function readMemory(file: string): Promise<Memory | undefined> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as Memory;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first component found none of whose sites answers. Each site is asked once, all at the same time. */
+async function firstSilent(absent: readonly Named[], limit: number): Promise<Silent | undefined> {
+  const asked = new Map<string, Promise<boolean>>();
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), limit);
+  const ask = (url: string): Promise<boolean> => {
+    const { origin } = new URL(url);
+    const answer = asked.get(origin) ?? answers(url, stop.signal);
+    asked.set(origin, answer);
+    return answer;
   };
-}
-
-function checkPackage(at: Checker): Package {
-  at.only("package", "version", "archive", "sha256", "size");
-  return {
-    package: at.get("package").text(),
-    version: at.get("version").text(),
-    archive: at.get("archive").archivePath(),
-    sha256: at.get("sha256").sha256(),
-    size: at.get("size").count(),
+  const check = async ({ name, component: { urls = [] } }: Named): Promise<Silent> => {
+    const reached = await Promise.all(urls.map(ask));
+    if (reached.includes(true)) throw new Error("answered");
+    return { name, hosts: [...new Set(urls.map((url) => new URL(url).host))] };
   };
-}
-
-/** A place in a JSON document, which knows its path for the message. */
-class Checker {
-  constructor(
-    readonly file: string,
-    readonly path: string,
-    readonly value: unknown,
-  ) {}
-
-  get(key: string): Checker {
-    return new Checker(this.file, `${this.path}.${key}`, this.object()[key]);
-  }
-
-  optional(key: string): Checker | undefined {
-    return this.object()[key] === undefined ? undefined : this.get(key);
-  }
-
-  /** Refuses keys that mean nothing, so that a typing error does not pass as an absent value. */
-  only(...keys: readonly string[]): void {
-    for (const key of Object.keys(this.object())) {
-      if (!keys.includes(key)) throw wrong(this.file, `${this.path}.${key}`, `one of ${keys.join(", ")}`, key);
-    }
-  }
-
-  each<T>(check: (at: Checker) => T): Record<string, T> {
-    return Object.fromEntries(Object.keys(this.object()).map((key) => [key, check(this.get(key))]));
-  }
-
-  list<T>(check: (at: Checker) => T): T[] {
-    if (!Array.isArray(this.value)) throw this.expected("a list");
-    return this.value.map((value, index) => check(new Checker(this.file, `${this.path}[${index}]`, value)));
-  }
-
-  text(): string {
-    if (typeof this.value !== "string" || this.value === "") throw this.expected("a text");
-    return this.value;
-  }
-
-  count(): number {
-    if (!Number.isSafeInteger(this.value) || (this.value as number) < 0) throw this.expected("a whole number");
-    return this.value as number;
-  }
-
-  sha256(): string {
-    if (!/^[0-9a-f]{64}$/.test(this.text())) throw this.expected("64 lower-case hex digits");
-    return this.text();
-  }
-
-  oneOf<const T extends string>(...choices: readonly T[]): T {
-    const found = choices.find((choice) => choice === this.value);
-    if (found === undefined) throw this.expected(choices.map((choice) => `"${choice}"`).join(" or "));
-    return found;
-  }
-
-  /** A path below a mirror's root: it is joined to a URL and its last part becomes a file name. */
-  archivePath(): string {
-    if (!/^[A-Za-z0-9][A-Za-z0-9+._~-]*(?:\/[A-Za-z0-9][A-Za-z0-9+._~-]*)+$/.test(this.text())) {
-      throw this.expected("a path below an archive's root");
-    }
-    return this.text();
-  }
-
-  url(): string {
-    const url = URL.canParse(this.text()) ? new URL(this.text()) : undefined;
-    if (url === undefined || !["http:", "https:"].includes(url.protocol)) throw this.expected("an http or https URL");
-    return this.text();
-  }
-
-  private object(): Record<string, unknown> {
-    if (typeof this.value !== "object" || this.value === null || Array.isArray(this.value)) {
-      throw this.expected("an object");
-    }
-    return this.value as Record<string, unknown>;
-  }
-
-  private expected(what: string): Fault {
-    return wrong(this.file, this.path, what, this.value);
+  try {
+    return await Promise.any(absent.map(check));
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
   }
 }
 
-function wrong(file: string, where: string, expected: string, found: unknown): Fault {
-  const shown = found === undefined ? "nothing" : JSON.stringify(found);
-  return new Fault("E_CHANNEL", `${file} is wrong at ${where}`, {
-    details: [`expected ${expected}`, `found    ${shown.length > 80 ? `${shown.slice(0, 80)}…` : shown}`],
-  });
+/** A redirection is an answer: where release sites lead to is not known in advance. */
+async function answers(url: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { status } = await fetch(url, { method: "HEAD", redirect: "manual", signal });
+    return status < 400 || status === 405;
+  } catch {
+    return false;
+  }
 }

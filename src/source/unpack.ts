@@ -2,15 +2,30 @@
  * Unpacks Debian packages into a tree that serves as the root of a sandbox. No maintainer script runs and nothing is
  * configured; the few links that scripts would have made follow from a table.
  */
-import { chmodSync, closeSync, fchmodSync, linkSync, lstatSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import {
+  chmodSync,
+  closeSync,
+  createReadStream,
+  fchmodSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { pipeline, type Readable, type Transform } from "node:stream";
 import * as zlib from "node:zlib";
 import { Fault } from "../fault/fault.ts";
+import type { ByteSource } from "../format/byte-source.ts";
 import { findDebData, type Compression } from "../format/deb.ts";
 import { checkEntry, tarEntries, type TarEntry } from "../format/tar.ts";
 import { unxz } from "../format/xz.ts";
+import { diskFault } from "./disk.ts";
 
 export interface UnpackOptions {
   /** Decompresses xz in place of the built-in decoder, for example by a native program. */
@@ -44,8 +59,8 @@ const alternatives = [
 /**
  * Unpacks packages in the given order into the folder `to`, which is made. Files keep their permissions without setuid
  * and setgid and belong to the caller; symbolic links keep their targets, so absolute ones hold once the tree is "/".
- * A later package replaces a file of an earlier one. Throws E_ARCHIVE for a file that is not a sound package, and
- * E_DISK_FULL.
+ * A later package replaces a file of an earlier one. Throws E_ARCHIVE for a file that is not a sound package,
+ * E_DISK_FULL and E_READ_ONLY.
  */
 export async function unpackDebs(files: readonly string[], to: string, options: UnpackOptions = {}): Promise<void> {
   const tree = new Tree(to);
@@ -62,23 +77,35 @@ export async function unpackDebs(files: readonly string[], to: string, options: 
 }
 
 async function unpackDeb(file: string, tree: Tree, options: UnpackOptions): Promise<void> {
-  const handle = await open(file);
+  const fd = openSync(file, "r");
   try {
-    const data = await findDebData(handle);
-    const raw = handle.createReadStream({ start: data.start, end: data.start + data.size - 1, autoClose: false });
+    const data = findDebData(bytesOfFile(fd));
+    const raw = createReadStream(file, { fd, autoClose: false, start: data.start, end: data.start + data.size - 1 });
     for await (const entry of tarEntries(decompress(raw, data.compression, options))) {
       const why = checkEntry(entry);
       if (why !== undefined) throw new Error(why);
       if (!left.test(entry.name)) await tree.add(entry);
     }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOSPC") {
-      throw new Fault("E_DISK_FULL", `the disk is full: ${path.basename(file)} cannot be unpacked`, { cause });
-    }
-    throw new Fault("E_ARCHIVE", `${path.basename(file)} cannot be unpacked: ${(cause as Error).message}`, { cause });
+    const name = path.basename(file);
+    throw (
+      diskFault(cause, tree.top) ??
+      new Fault("E_ARCHIVE", `${name} cannot be unpacked: ${(cause as Error).message}`, { cause })
+    );
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
+}
+
+function bytesOfFile(fd: number): ByteSource {
+  return {
+    size: fstatSync(fd).size,
+    read: (offset, length) => {
+      const bytes = Buffer.alloc(length);
+      readSync(fd, bytes, 0, length, offset);
+      return bytes;
+    },
+  };
 }
 
 function decompress(raw: Readable, compression: Compression, options: UnpackOptions): Readable {
@@ -106,7 +133,7 @@ class Tree {
   private readonly links = new Map<string, string>();
   private readonly folders = new Set<string>();
 
-  constructor(private readonly top: string) {
+  constructor(readonly top: string) {
     mkdirSync(top, { recursive: true });
   }
 
@@ -172,7 +199,7 @@ class Tree {
   private resolve(name: string): string {
     const todo = name.split("/").reverse();
     let place = ".";
-    for (let hops = 0; ; ) {
+    for (let hops = 0; ;) {
       const part = todo.pop();
       if (part === undefined) return place;
       if (part === "" || part === ".") continue;

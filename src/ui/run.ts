@@ -7,14 +7,18 @@ import type { EventBody, ForgeEvent, PlanNode } from "../forge/events.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { Rate } from "./rate.ts";
 
-export type EventOf<T extends EventBody["type"]> = Extract<ForgeEvent, { type: T }>;
+export type EventOf<T extends EventBody["type"]> = Extract<
+  ForgeEvent,
+  { type: T }
+>;
 
 /**
  * - `reused`: in the store before this run, or done without having started here (another forge made it)
  * - `pending`: not started; `waiting` may say for what
  * - `skipped`: not tried, because something that it needs failed
  */
-export type Status = "reused" | "pending" | "running" | "done" | "failed" | "skipped";
+export type Status =
+  "reused" | "pending" | "running" | "done" | "failed" | "skipped";
 
 export interface PhaseSpan {
   readonly phase: string;
@@ -83,7 +87,9 @@ export class Run {
 
   /** Nodes in the order of the plan with one of these states. */
   having(...states: readonly Status[]): NodeRun[] {
-    return [...this.nodes.values()].filter((run) => states.includes(run.status));
+    return [...this.nodes.values()].filter((run) =>
+      states.includes(run.status),
+    );
   }
 
   /** What still has to be made before `run` can start, those that are being made first. */
@@ -92,7 +98,10 @@ export class Run {
       .map((key) => this.nodes.get(key))
       .filter((need) => need !== undefined)
       .filter((need) => need.status === "pending" || need.status === "running");
-    return [...open.filter((need) => need.status === "running"), ...open.filter((need) => need.status === "pending")];
+    return [
+      ...open.filter((need) => need.status === "running"),
+      ...open.filter((need) => need.status === "pending"),
+    ];
   }
 
   /** How many nodes were to be made when the run began. */
@@ -103,7 +112,8 @@ export class Run {
   /** How many of those are in the store now, whoever made them. */
   get made(): number {
     return [...this.nodes.values()].filter(
-      ({ node, status }) => !node.present && (status === "done" || status === "reused"),
+      ({ node, status }) =>
+        !node.present && (status === "done" || status === "reused"),
     ).length;
   }
 }
@@ -140,7 +150,10 @@ function fresh(node: PlanNode): NodeRun {
   };
 }
 
-function applyToNode(run: NodeRun, event: Extract<ForgeEvent, { key: Key }>): void {
+function applyToNode(
+  run: NodeRun,
+  event: Extract<ForgeEvent, { key: Key }>,
+): void {
   switch (event.type) {
     case "waiting":
       run.waiting = event;

@@ -47,12 +47,22 @@ export class Screen {
    */
   draw(lasting: readonly string[], live: readonly PaintedLine[]): void {
     const size = this.#size();
-    if (lasting.length === 0 && size === this.#drawnAt && sameLines(live, this.#drawn)) return;
+    if (
+      lasting.length === 0 &&
+      size === this.#drawnAt &&
+      sameLines(live, this.#drawn)
+    )
+      return;
     const lines = live.map(({ text }) => `${text}${ERASE_LINE_END}\n`).join("");
     // a lasting line that ends in the last column leaves the cursor there, and erasing would take its last character:
     // so everything is erased before
-    const above = lasting.length === 0 ? "" : ERASE_BELOW + lasting.map((line) => `${line}\n`).join("");
-    this.#stream.write(CURSOR_OFF + this.#toTop() + above + lines + ERASE_BELOW + CURSOR_ON);
+    const above =
+      lasting.length === 0
+        ? ""
+        : ERASE_BELOW + lasting.map((line) => `${line}\n`).join("");
+    this.#stream.write(
+      CURSOR_OFF + this.#toTop() + above + lines + ERASE_BELOW + CURSOR_ON,
+    );
     this.#drawn = live;
     this.#drawnAt = size;
   }
@@ -60,7 +70,10 @@ export class Screen {
   /** Moves to where the live lines begin. A terminal that became narrower has wrapped them. */
   #toTop(): string {
     const width = this.columns;
-    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.width / width)), 0);
+    const rows = this.#drawn.reduce(
+      (sum, line) => sum + Math.max(1, Math.ceil(line.width / width)),
+      0,
+    );
     return rows === 0 ? "\r" : `\r\x1b[${rows}A`;
   }
 
@@ -74,6 +87,12 @@ export function paintedLine(painted: string, plain: string): PaintedLine {
   return { text: painted, width: columns(plain) };
 }
 
-function sameLines(a: readonly PaintedLine[], b: readonly PaintedLine[]): boolean {
-  return a.length === b.length && a.every((line, index) => line.text === b[index]?.text);
+function sameLines(
+  a: readonly PaintedLine[],
+  b: readonly PaintedLine[],
+): boolean {
+  return (
+    a.length === b.length &&
+    a.every((line, index) => line.text === b[index]?.text)
+  );
 }

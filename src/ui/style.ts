@@ -9,12 +9,26 @@ export interface Span {
 }
 
 /** ECMA-48 SGR parameters. Only the eight basic colours: they follow the user's theme. */
-const SGR: Readonly<Record<Style, string>> = { plain: "", dim: "2", bold: "1", good: "32", bad: "31", warn: "33" };
+const SGR: Readonly<Record<Style, string>> = {
+  plain: "",
+  dim: "2",
+  bold: "1",
+  good: "32",
+  bad: "31",
+  warn: "33",
+};
 
-export const span = (text: string, style: Style = "plain"): Span => ({ text, style });
+export const span = (text: string, style: Style = "plain"): Span => ({
+  text,
+  style,
+});
 
 /** The spans cut to `width` columns in all. */
-export function fit(spans: readonly Span[], width: number, mark: string): Span[] {
+export function fit(
+  spans: readonly Span[],
+  width: number,
+  mark: string,
+): Span[] {
   const fitted: Span[] = [];
   let left = width;
   for (const { text, style } of spans) {
@@ -32,7 +46,11 @@ export function fit(spans: readonly Span[], width: number, mark: string): Span[]
 /** The spans as text for a terminal. */
 export function paint(spans: readonly Span[], colour: boolean): string {
   return spans
-    .map(({ text, style }) => (colour && style !== "plain" && text !== "" ? `\x1b[${SGR[style]}m${text}\x1b[0m` : text))
+    .map(({ text, style }) =>
+      colour && style !== "plain" && text !== ""
+        ? `\x1b[${SGR[style]}m${text}\x1b[0m`
+        : text,
+    )
     .join("");
 }
 

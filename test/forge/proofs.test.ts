@@ -121,7 +121,10 @@ test("static: a truncated ELF file is a failed proof, not an exception", async (
 
 test("static-pie: every property is asked for", async (t) => {
   passes(await proof(t, isStaticPie("a"), { a: buildElf(goodProgram) }));
-  fails(await proof(t, isStaticPie("a"), { a: buildElf({ ...goodProgram, type: 2 }) }), /a is not position-independent/);
+  fails(
+    await proof(t, isStaticPie("a"), { a: buildElf({ ...goodProgram, type: 2 }) }),
+    /a is not position-independent/,
+  );
   fails(await proof(t, isStaticPie("a"), { a: buildElf({ ...goodProgram, relro: false }) }), /a has no PT_GNU_RELRO/);
   fails(await proof(t, isStaticPie("a"), { a: buildElf({ ...goodProgram, stack: 7 }) }), /a has an executable stack/);
   fails(await proof(t, isStaticPie("a"), { a: buildElf({ ...goodProgram, needed: ["libc.so"] }) }), /a needs libc\.so/);
@@ -140,7 +143,10 @@ test("built-by-anvil-cc: another compiler is named, also beside ANVIL-CC and wit
   fails(await proof(t, builtByAnvilCc(), { a: mixed }), /a was compiled by GCC: \(Debian 12\.2\.0-14\) 12\.2\.0$/);
   const foreign = buildElf({ type: 1, comments: ["rustc version 1.80.0"] });
   const archive = buildAr({ "good.o": buildElf({ type: 1, comments: [anvil] }), "bad.o": foreign });
-  fails(await proof(t, builtByAnvilCc("lib.a"), { "lib.a": archive }), /^lib\.a\(bad\.o\) was compiled by rustc version 1\.80\.0$/);
+  fails(
+    await proof(t, builtByAnvilCc("lib.a"), { "lib.a": archive }),
+    /^lib\.a\(bad\.o\) was compiled by rustc version 1\.80\.0$/,
+  );
 });
 
 test("built-by-anvil-cc: a linker's or assembler's comment is neutral, but alone it proves nothing", async (t) => {
@@ -150,9 +156,21 @@ test("built-by-anvil-cc: a linker's or assembler's comment is neutral, but alone
   fails(await proof(t, builtByAnvilCc(), { a: buildElf({ type: 2 }) }), /a does not say who compiled it/);
 });
 
-test("built-by-anvil-cc: only an object that was assembled by hand may be silent", async (t) => {
-  passes(await proof(t, builtByAnvilCc(), { "crti.o": buildElf({ type: 1 }) }));
-  fails(await proof(t, builtByAnvilCc(), { "a.o": buildElf({ type: 1, sourceFile: "a.c" }) }), /does not say/);
+test("built-by-anvil-cc: an object that was assembled by hand may be silent beside others that are not", async (t) => {
+  const compiled = buildElf({ type: 1, comments: [anvil], sourceFile: "a.c" });
+  const assembled = buildElf({ type: 1 });
+  passes(await proof(t, builtByAnvilCc(), { "crti.o": assembled, "a.o": compiled }));
+  passes(await proof(t, builtByAnvilCc(), { "lib.a": buildAr({ "a.o": compiled, "s.o": assembled }) }));
+  fails(await proof(t, builtByAnvilCc(), { "crti.o": assembled }), /nothing at \*\* says who compiled it/);
+  const silent = buildElf({ type: 1, sourceFile: "a.c" });
+  fails(await proof(t, builtByAnvilCc(), { "a.o": compiled, "b.o": silent }), /^b\.o does not say who compiled it$/);
+});
+
+test("built-by-anvil-cc: an archive whose comments were stripped off fails, also beside a good one", async (t) => {
+  const good = buildAr({ "a.o": buildElf({ type: 1, comments: [anvil] }) });
+  const stripped = buildAr({ "a.o": buildElf({ type: 1 }), "b.o": buildElf({ type: 1 }) });
+  const result = await proof(t, builtByAnvilCc(), { "good.a": good, "stripped.a": stripped });
+  fails(result, /^stripped\.a has no member that says who compiled it$/);
 });
 
 test("built-by-anvil-cc: nothing to look at and a damaged archive fail", async (t) => {

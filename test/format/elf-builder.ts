@@ -137,6 +137,13 @@ export function buildAr(members: Record<string, Uint8Array>): Uint8Array {
 }
 
 export function arHeader(name: string, size: number): Uint8Array {
-  const fields = [name.padEnd(16), "0".padEnd(12), "0".padEnd(6), "0".padEnd(6), "644".padEnd(8), String(size).padEnd(10)];
+  const fields = [
+    name.padEnd(16),
+    "0".padEnd(12),
+    "0".padEnd(6),
+    "0".padEnd(6),
+    "644".padEnd(8),
+    String(size).padEnd(10),
+  ];
   return Buffer.from(`${fields.join("")}\`\n`);
 }

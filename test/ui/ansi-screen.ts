@@ -78,7 +78,8 @@ export class AnsiScreen {
     this.rows = rows;
     this.#lines = this.#lines.flatMap((cells) => {
       const parts = [];
-      for (let at = 0; at === 0 || at < cells.length; at += columns) parts.push(cells.slice(at, at + columns));
+      for (let at = 0; at === 0 || at < cells.length; at += columns)
+        parts.push(cells.slice(at, at + columns));
       return parts;
     });
     // the views leave the cursor at the end
@@ -86,10 +87,16 @@ export class AnsiScreen {
   }
 
   #control(isPrivate: boolean, parameter: string, final: string): void {
-    if (isPrivate && parameter === "25" && (final === "h" || final === "l")) this.cursorShown = final === "h";
+    if (isPrivate && parameter === "25" && (final === "h" || final === "l"))
+      this.cursorShown = final === "h";
     else if (final === "A")
-      this.#row = Math.max(this.#row - Number(parameter || "1"), this.#lines.length - this.rows, 0);
-    else if (final === "K" && parameter === "") this.#line().splice(this.#column);
+      this.#row = Math.max(
+        this.#row - Number(parameter || "1"),
+        this.#lines.length - this.rows,
+        0,
+      );
+    else if (final === "K" && parameter === "")
+      this.#line().splice(this.#column);
     else if (final === "J" && parameter === "") {
       this.#line().splice(this.#column);
       // rows below stay as blank rows of the screen: the cursor's row is not the last one for that
@@ -100,7 +107,11 @@ export class AnsiScreen {
   }
 
   #dropBlankTail(): void {
-    while (this.#lines.length - 1 > this.#row && this.#lines.at(-1)?.length === 0) this.#lines.pop();
+    while (
+      this.#lines.length - 1 > this.#row &&
+      this.#lines.at(-1)?.length === 0
+    )
+      this.#lines.pop();
   }
 
   #put(character: string): void {
@@ -114,12 +125,16 @@ export class AnsiScreen {
       this.#column = 0;
       return;
     }
-    if (/\p{Cc}/u.test(character)) throw new Error(`unknown control character: ${JSON.stringify(character)}`);
+    if (/\p{Cc}/u.test(character))
+      throw new Error(
+        `unknown control character: ${JSON.stringify(character)}`,
+      );
     const width = columnsOf(character);
     if (this.#column + width > this.columns) this.#put("\n");
     const line = this.#line();
     while (line.length < this.#column) line.push("\u0000 ");
-    if (width === 0) line[this.#column - 1] = `${line[this.#column - 1] ?? ""}${character}`;
+    if (width === 0)
+      line[this.#column - 1] = `${line[this.#column - 1] ?? ""}${character}`;
     else line[this.#column] = `${this.#style}\u0000${character}`;
     if (width === 2) line[this.#column + 1] = "\u0000";
     this.#column += width;

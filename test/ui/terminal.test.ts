@@ -7,7 +7,20 @@ import { terminalView, type TerminalOptions } from "../../src/ui/terminal.ts";
 import type { View } from "../../src/ui/view.ts";
 import { columns } from "../../src/ui/width.ts";
 import { AnsiScreen } from "./ansi-screen.ts";
-import { at, done, key, ManualClock, node, notice, output, phase, plan, progress, skipped, start } from "./events.ts";
+import {
+  at,
+  done,
+  key,
+  ManualClock,
+  node,
+  notice,
+  output,
+  phase,
+  plan,
+  progress,
+  skipped,
+  start,
+} from "./events.ts";
 
 interface Stage {
   readonly screen: AnsiScreen;
@@ -17,9 +30,18 @@ interface Stage {
   play(...events: readonly ForgeEvent[]): void;
 }
 
-function stage(screen = new AnsiScreen(), options: Partial<TerminalOptions> = {}): Stage {
+function stage(
+  screen = new AnsiScreen(),
+  options: Partial<TerminalOptions> = {},
+): Stage {
   const clock = new ManualClock();
-  const view = terminalView(screen, { clock, colour: false, unicode: true, profile: emptyProfile, ...options });
+  const view = terminalView(screen, {
+    clock,
+    colour: false,
+    unicode: true,
+    profile: emptyProfile,
+    ...options,
+  });
   const play = (...events: readonly ForgeEvent[]): void => {
     for (const event of events) {
       clock.goTo(event.t);
@@ -65,7 +87,7 @@ test("a run in the middle shows what is made, what runs, what waits for what, an
       "channel debian: it was asked for",
       "6 to make, 1 in the store",
       "✓ fetch gcc 14.2.0  2.0s",
-      "▸ fetch linux  10s     30.0 MB of 151 MB  3.16 MB/s  40s left",
+      "▸ fetch linux  10s     30.0 MB of 151 MB  3.33 MB/s  40s left",
       "▸ anvil-cc     8s      build   checking for ld used by gcc... yes",
       "  linux  waits for anvil-cc, fetch linux",
       "  zfs    waits for anvil-cc, linux",
@@ -84,9 +106,17 @@ test("what is in the store already is only counted", () => {
 
 test("what another forge made meanwhile counts as made and is not listed", () => {
   const { screen, play } = stage();
-  const waiting = at(10, { type: "waiting", key: key("fetch gcc"), on: "lock", detail: "process 4711" });
+  const waiting = at(10, {
+    type: "waiting",
+    key: key("fetch gcc"),
+    on: "lock",
+    detail: "process 4711",
+  });
   play(plan(NODES), waiting);
-  assert.match(screen.text(), /fetch gcc {2}waits for another forge: process 4711/);
+  assert.match(
+    screen.text(),
+    /fetch gcc {2}waits for another forge: process 4711/,
+  );
   play(done(500, "fetch gcc", 0));
   assert.doesNotMatch(screen.text(), /✓/);
   assert.match(screen.text(), /1\/6 made/);
@@ -94,7 +124,11 @@ test("what another forge made meanwhile counts as made and is not listed", () =>
 
 test("a step that is ready but has no core says so", () => {
   const { screen, play } = stage();
-  play(plan([node("a"), node("b")]), start(0, "a"), at(0, { type: "waiting", key: key("b"), on: "token", detail: "" }));
+  play(
+    plan([node("a"), node("b")]),
+    start(0, "a"),
+    at(0, { type: "waiting", key: key("b"), on: "token", detail: "" }),
+  );
   assert.match(screen.text(), /^ {2}b {2}waits for a free core$/m);
 });
 
@@ -141,7 +175,11 @@ test("every write leaves the cursor shown", () => {
     shown &&= screen.cursorShown;
     return true;
   };
-  for (const event of [plan(NODES), start(0, "fetch gcc"), done(1_000, "fetch gcc", 1)]) {
+  for (const event of [
+    plan(NODES),
+    start(0, "fetch gcc"),
+    done(1_000, "fetch gcc", 1),
+  ]) {
     view(event);
     clock.goTo(event.t + 200);
   }
@@ -184,19 +222,36 @@ test("a failure shows the fault, the end of the log, where it is and how to ente
 
 test("a download that fails offers no sandbox", () => {
   const { screen, play } = stage();
-  const sourceFault = new Fault("E_SOURCE_HASH", "gcc is not the file that is pinned", { log: "/log/gcc" });
+  const sourceFault = new Fault(
+    "E_SOURCE_HASH",
+    "gcc is not the file that is pinned",
+    { log: "/log/gcc" },
+  );
   play(
     plan(NODES),
     start(0, "fetch gcc"),
-    at(9, { type: "failed", key: key("fetch gcc"), fault: sourceFault, tail: [] }),
+    at(9, {
+      type: "failed",
+      key: key("fetch gcc"),
+      fault: sourceFault,
+      tail: [],
+    }),
   );
-  assert.match(screen.text(), /E_SOURCE_HASH {2}gcc is not the file that is pinned\n {4}log: {2}\/log\/gcc\n/);
+  assert.match(
+    screen.text(),
+    /E_SOURCE_HASH {2}gcc is not the file that is pinned\n {4}log: {2}\/log\/gcc\n/,
+  );
   assert.doesNotMatch(screen.text(), /anvil shell/);
 });
 
 test("while things unwind the failure stays in red and all else is dimmed", () => {
   const { screen, play } = stage(new AnsiScreen(), { colour: true });
-  play(plan(NODES), start(0, "fetch linux"), start(0, "anvil-cc"), output(1, "fetch linux", "chatter"));
+  play(
+    plan(NODES),
+    start(0, "fetch linux"),
+    start(0, "anvil-cc"),
+    output(1, "fetch linux", "chatter"),
+  );
   assert.equal(screen.styleOf("▸ fetch linux"), "32");
   play(at(9_000, { type: "failed", key: key("anvil-cc"), fault, tail: [] }));
   assert.equal(screen.styleOf("▸ fetch linux"), "2");
@@ -246,13 +301,24 @@ test("the live rows are gone after the end and the summary is the last line", ()
 
 test("a run with nothing to do says so", () => {
   const { screen, play } = stage();
-  play(plan([node("a", [], { present: true })]), at(200, { type: "end", ok: true, built: 0, reused: 1, failed: 0 }));
-  assert.equal(screen.lines().at(-1), "nothing to do: 1 output in the store (0.2s)");
+  play(
+    plan([node("a", [], { present: true })]),
+    at(200, { type: "end", ok: true, built: 0, reused: 1, failed: 0 }),
+  );
+  assert.equal(
+    screen.lines().at(-1),
+    "nothing to do: 1 output in the store (0.2s)",
+  );
 });
 
 test("a run that is stopped clears the live rows and says how far it came", () => {
   const { screen, view, clock, play } = stage();
-  play(plan(NODES), start(0, "fetch gcc"), start(0, "fetch linux"), done(5_000, "fetch gcc", 5));
+  play(
+    plan(NODES),
+    start(0, "fetch gcc"),
+    start(0, "fetch linux"),
+    done(5_000, "fetch gcc", 5),
+  );
   view.close();
   view.close();
   view(done(6_000, "fetch linux", 6));
@@ -280,17 +346,27 @@ test("every live row fits the width, down to a few columns", () => {
     );
     play(start(2_100, "anvil-cc"), output(2_100, "anvil-cc", "x".repeat(500)));
     const live = screen.writes.at(-1) ?? "";
-    for (const line of live.replaceAll(/\x1b\[[?\d]*[A-Za-z]|\r/g, "").split("\n")) {
+    for (const line of live
+      .replaceAll(/\x1b\[[?\d]*[A-Za-z]|\r/g, "")
+      .split("\n")) {
       assert.ok(columns(line) < width, `${columns(line)} of ${width}: ${line}`);
     }
-    assert.equal(screen.lines().filter((line) => line.startsWith("0/6")).length, width < 8 ? 0 : 1);
+    assert.equal(
+      screen.lines().filter((line) => line.startsWith("0/6")).length,
+      width < 8 ? 0 : 1,
+    );
   }
 });
 
 test("a narrow terminal shows names and times alone", () => {
   const { screen, play } = stage(new AnsiScreen(30, 24));
-  play(plan(NODES), start(0, "anvil-cc"), phase(0, "anvil-cc", "build"), output(1, "anvil-cc", "chatter"));
-  assert.match(screen.text(), /^▸ anvil-c… {2}0s$/m);
+  play(
+    plan(NODES),
+    start(0, "anvil-cc"),
+    phase(0, "anvil-cc", "build"),
+    output(1, "anvil-cc", "chatter"),
+  );
+  assert.match(screen.text(), /^▸ anvil-cc {2}0s$/m);
 });
 
 test("a low terminal keeps the line with the whole and says what it leaves out", () => {
@@ -298,9 +374,9 @@ test("a low terminal keeps the line with the whole and says what it leaves out",
   const { screen, play } = stage(new AnsiScreen(60, 6));
   play(plan(many), ...many.slice(0, 7).map(({ name }) => start(0, name)));
   assert.deepEqual(screen.lines().slice(2), [
-    "▸ p0    0s",
-    "▸ p1    0s",
-    "▸ p2    0s",
+    "▸ p0  0s",
+    "▸ p1  0s",
+    "▸ p2  0s",
     "  … 4 more running",
     "0/9 made · 0s · 2 jobs",
   ]);
@@ -309,35 +385,58 @@ test("a low terminal keeps the line with the whole and says what it leaves out",
 test("becoming narrower leaves no remains of the wider rows", () => {
   const screen = new AnsiScreen(100, 24);
   const { clock, play } = stage(screen);
-  play(plan(NODES), start(0, "anvil-cc"), phase(0, "anvil-cc", "build"), output(1, "anvil-cc", "y".repeat(90)));
+  play(
+    plan(NODES),
+    start(0, "anvil-cc"),
+    phase(0, "anvil-cc", "build"),
+    output(1, "anvil-cc", "y".repeat(90)),
+  );
   screen.resize(44, 24);
   clock.goTo(clock.now() + 100);
   screen.resize(90, 24);
   clock.goTo(clock.now() + 100);
   assert.deepEqual(
     screen.lines().filter((line) => /made|anvil-cc {2}/.test(line)),
-    [`▸ anvil-cc  0s      build   ${"y".repeat(60)}…`, "0/6 made · 0s · 1 reused · 2 jobs"],
+    [
+      `▸ anvil-cc  0s      build   ${"y".repeat(60)}…`,
+      "0/6 made · 0s · 1 reused · 2 jobs",
+    ],
   );
 });
 
 test("a finished line that fills the width exactly stays whole", () => {
   const name = "n".repeat(80 - "✓  1.0  1.0s".length);
   const { screen, play } = stage();
-  play(plan([node(name), node("other")]), start(0, name), start(0, "other"), done(1_000, name, 1));
+  play(
+    plan([node(name), node("other")]),
+    start(0, name),
+    start(0, "other"),
+    done(1_000, name, 1),
+  );
   assert.match(screen.text(), new RegExp(`^✓ ${name} 1.0 {2}1.0s$`, "m"));
 });
 
 test("escape sequences and control characters of a build never reach the terminal", () => {
   const { screen, play } = stage();
-  const hostile = "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\ttab\x00\u202eevil\r50%\r99%\x9b2J";
-  play(plan(NODES), start(0, "anvil-cc"), output(1, "anvil-cc", hostile), notice(2, "\x1b[2Jnote"));
+  const hostile =
+    "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\ttab\x00\u202eevil\r50%\r99%\x9b2J";
+  play(
+    plan(NODES),
+    start(0, "anvil-cc"),
+    output(1, "anvil-cc", hostile),
+    notice(2, "\x1b[2Jnote"),
+  );
   assert.match(screen.text(), /99%$/m);
   assert.match(screen.text(), /^! note$/m);
 });
 
 test("wide characters are counted as two columns", () => {
   const { screen, play } = stage(new AnsiScreen(50, 24));
-  play(plan(NODES), start(0, "anvil-cc"), output(1, "anvil-cc", "コンパイル中のファイル一覧を表示しています"));
+  play(
+    plan(NODES),
+    start(0, "anvil-cc"),
+    output(1, "anvil-cc", "コンパイル中のファイル一覧を表示しています"),
+  );
   const row = screen.lines().find((line) => line.includes("コンパイル")) ?? "";
   assert.ok(row.endsWith("…"));
   assert.ok(columns(row) >= 47 && columns(row) <= 49, row);
@@ -345,7 +444,12 @@ test("wide characters are counted as two columns", () => {
 
 test("without colour there is no SGR sequence, and ASCII marks where there is no Unicode", () => {
   const { screen, play } = stage(new AnsiScreen(), { unicode: false });
-  play(plan(NODES), start(0, "fetch gcc"), start(0, "fetch linux"), done(1_000, "fetch gcc", 1));
+  play(
+    plan(NODES),
+    start(0, "fetch gcc"),
+    start(0, "fetch linux"),
+    done(1_000, "fetch gcc", 1),
+  );
   play(at(2_000, { type: "failed", key: key("fetch linux"), fault, tail: [] }));
   const all = screen.writes.join("");
   assert.doesNotMatch(all, /\x1b\[\d*m/);
@@ -359,7 +463,12 @@ test("a mirror that fails is told once, above", () => {
   play(
     plan(NODES),
     start(0, "fetch gcc"),
-    at(5, { type: "retry", key: key("fetch gcc"), url: "http://a.example/gcc.tar", why: "404" }),
+    at(5, {
+      type: "retry",
+      key: key("fetch gcc"),
+      url: "http://a.example/gcc.tar",
+      why: "404",
+    }),
   );
   assert.equal(screen.lines()[2], "! fetch gcc: http://a.example/gcc.tar: 404");
 });

@@ -1,0 +1,64 @@
+/** libelf of elfutils, static: the kernel's objtool reads and writes object files with it. Nothing of it ships. */
+import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
+import { recipe, source } from "../src/recipe/recipe.ts";
+import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
+import { seedBase } from "./seed.ts";
+import { anvilCc } from "./toolchain.ts";
+import { zlib } from "./zlib.ts";
+
+// What configure would find of musl. It cannot run: elfutils as a whole wants argp, fts and obstack, which musl does not
+// have; libelf uses none of them.
+const found = [
+  "DECL_MEMPCPY",
+  "DECL_MEMRCHR",
+  "DECL_POWEROF2",
+  "DECL_REALLOCARRAY",
+  "ERR_H",
+  "FALLTHROUGH",
+  "GCC_STRUCT",
+  "MREMAP",
+  "VISIBILITY",
+];
+
+export const libelf = recipe({
+  name: "libelf",
+  licence: "LGPL-3.0-or-later OR GPL-2.0-or-later",
+  source: source("elfutils"),
+  seed: seedBase,
+  tools: [anvilCc],
+  link: [zlib],
+  script: [
+    anvilCcEnvironment({
+      cppflags: [
+        "-D_GNU_SOURCE",
+        "-DHAVE_CONFIG_H",
+        "-I.",
+        "-Ilib",
+        "-Ilibelf",
+      ],
+      cflags: ["-std=gnu11"],
+    }),
+    "cd /build/elfutils\n",
+    `{ printf '#define HAVE_%s 1\\n' ${found.join(" ")}; echo '#include <eu-config.h>'; } > config.h\n`,
+    // libelf_a_SOURCES of upstream is the whole folder; the one file more is for its cache of raw chunks
+    "objects=$(ls libelf/*.c lib/eu-search.c | sed 's/c$/o/')\n",
+    "make -f /dev/null $objects\n",
+    "$AR rcs libelf.a $objects\n",
+    "install -D -m 644 -t /out/usr/lib libelf.a\n",
+    "install -D -m 644 -t /out/usr/include libelf/libelf.h libelf/gelf.h libelf/nlist.h\n",
+    "mkdir /out/usr/lib/pkgconfig\n",
+    "sed -e 's|@prefix@|/usr|; s|@exec_prefix@|/usr|; s|@libdir@|/usr/lib|; s|@includedir@|/usr/include|' \\\n",
+    '  -e "s|@VERSION@|$VERSION|; s|@LIBZSTD@||" config/libelf.pc.in > /out/usr/lib/pkgconfig/libelf.pc\n',
+    tidyOutput(),
+  ].join(""),
+  proves: [
+    exists(
+      "usr/lib/libelf.a",
+      "usr/include/libelf.h",
+      "usr/include/gelf.h",
+      "usr/lib/pkgconfig/libelf.pc",
+    ),
+    builtByAnvilCc(),
+    noBuildPaths(),
+  ],
+});

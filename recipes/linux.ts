@@ -1,0 +1,95 @@
+/** The kernel: Linux with OpenZFS inside, one image without modules. What is on is said in system/kernel/config. */
+import {
+  atMost,
+  builtByAnvilCc,
+  contains,
+  exists,
+  noBuildPaths,
+} from "../src/recipe/proof.ts";
+import { recipe, source } from "../src/recipe/recipe.ts";
+import { command } from "../src/recipe/style.ts";
+import { libelf } from "./libelf.ts";
+import { seedBase } from "./seed.ts";
+import { anvilCc } from "./toolchain.ts";
+import { zlib } from "./zlib.ts";
+
+// Programs that the build itself runs (kconfig, objtool, …) come from the same compiler: there is no other. Who built
+// the kernel, where and when is part of it (/proc/version), so these are constants.
+const environment = `\
+export ARCH=x86 CROSS_COMPILE="$ANVIL_TARGET-"
+export KBUILD_BUILD_USER=anvil KBUILD_BUILD_HOST=forge KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")"
+export PKG_CONFIG_LIBDIR=/deps/libelf/usr/lib/pkgconfig:/deps/zlib/usr/lib/pkgconfig PKG_CONFIG_RELOCATE_PATHS=1
+kbuild() {
+  make -C /build/linux HOSTCC="$ANVIL_TARGET-gcc" HOSTAR="$ANVIL_TARGET-ar" HOSTLD="$ANVIL_TARGET-ld" \\
+    HOSTPKG_CONFIG="pkgconf --static" "$@"
+}
+`;
+
+// Twice: OpenZFS is configured against a configured kernel, and only then becomes part of it.
+const configureKernel = `\
+configure_kernel() {
+  kbuild allnoconfig > /dev/null
+  (
+    cd /files/system/kernel
+    ./check-config merge "$VERSION" config /build/linux/.config "$@" > /build/config
+    mv /build/config /build/linux/.config
+    kbuild olddefconfig
+    ./check-config check "$VERSION" config /build/linux "$@"
+  )
+}
+`;
+
+const graftZfs = `\
+configure_kernel CONFIG_ZFS
+kbuild prepare
+cd /build/zfs
+# its test modules share the jobs of all builds instead of starting as many again
+sed -i 's/ -j\\$TEST_JOBS / /' configure
+${command("./configure", [
+  '--build="$ANVIL_TARGET"',
+  '--host="$ANVIL_TARGET"',
+  "--with-config=kernel",
+  "--enable-linux-builtin",
+  "--with-linux=/build/linux",
+  "--with-linux-obj=/build/linux",
+  'CC="$ANVIL_TARGET-gcc"',
+])}./copy-builtin /build/linux
+configure_kernel
+`;
+
+/**
+ * `boot/vmlinuz`: bzImage, for boot loaders and QEMU's -kernel. `boot/vmlinux`: the same kernel uncompressed, with its
+ * PVH entry note, for micro virtual machines; without symbols, which System.map has.
+ */
+export const linux = recipe({
+  name: "linux",
+  licence: "GPL-2.0-only WITH Linux-syscall-note AND CDDL-1.0",
+  source: [source("linux"), source("zfs")],
+  files: ["system/kernel/check-config", "system/kernel/config"],
+  seed: seedBase,
+  tools: [anvilCc],
+  link: [libelf, zlib],
+  script: [
+    environment,
+    configureKernel,
+    graftZfs,
+    "kbuild bzImage\n",
+    "cd /build/linux\n",
+    "mkdir /out/boot\n",
+    "cp arch/x86/boot/bzImage /out/boot/vmlinuz\n",
+    "cp System.map /out/boot/System.map\n",
+    "cp .config /out/boot/config\n",
+    '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
+  ].join(""),
+  proves: [
+    exists("boot/vmlinuz", "boot/vmlinux", "boot/System.map", "boot/config"),
+    contains("boot/config", /^CONFIG_ZFS=y$/),
+    contains("boot/config", /^# CONFIG_MODULES is not set$/),
+    contains("boot/System.map", / T spa_import$/),
+    contains("boot/System.map", / pvh_start_xen$/),
+    builtByAnvilCc("boot/vmlinux"),
+    noBuildPaths(),
+    atMost("boot/vmlinuz", 9 * 1024 * 1024),
+  ],
+});

@@ -1,0 +1,55 @@
+import { statfsSync } from "node:fs";
+import { evaluate } from "../forge/evaluate.ts";
+import { missing } from "../forge/forge.ts";
+import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
+import { defaultTarget, findTarget } from "./targets.ts";
+
+const help = `
+usage: anvil status [target…] [options]
+
+Says what a forge would have to do, and what the store holds.
+
+  --channel <name>   debian, rfc-0054 or auto (default)
+  --json             one document: {channel, why, missing: [{name, version, kind}], store: {folder, outputs, bytes, free}}
+
+examples:
+  anvil status
+  anvil status --json | jq '.missing[].name'
+
+exit status: 0 nothing to do, 1 something is missing
+`;
+
+const options = { ...channelOptions, json: { type: "boolean", default: false } } as const;
+
+export const command: Command = {
+  summary: "say what a forge would have to do",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
+    const store = openStore();
+    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({ name, version, kind }));
+    const records = store.records();
+    const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
+    const { bavail, bsize } = statfsSync(store.paths.top);
+    const held = { folder: store.paths.top, outputs: records.length, bytes, free: bavail * bsize };
+    if (values.json) {
+      process.stdout.write(`${JSON.stringify({ channel: channel.name, why, missing: absent, store: held }, null, 1)}\n`);
+    } else {
+      const built = absent.filter(({ kind }) => kind !== "fetch");
+      const lines = [
+        `channel ${channel.name}: ${why}`,
+        absent.length === 0
+          ? "nothing to do"
+          : `to download: ${absent.length - built.length} files; to build: ${built.map(({ name }) => name).join(", ") || "nothing"}`,
+        `store ${held.folder}: ${held.outputs} outputs, ${gigabytes(bytes)}; ${gigabytes(held.free)} free`,
+      ];
+      process.stdout.write(`${lines.join("\n")}\n`);
+    }
+    return absent.length === 0 ? 0 : 1;
+  },
+};
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -1,0 +1,70 @@
+import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
+import type { Key } from "../recipe/derivation.ts";
+import { describeProof } from "../recipe/proof.ts";
+import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import { defaultTarget, findTarget } from "./targets.ts";
+
+const help = `
+usage: anvil why <recipe> [options]
+
+Says what decides a recipe's key, whether its output is in the store and how it was proven, and through what the ISO
+needs it.
+
+  --channel <name>   debian, rfc-0054 or auto (default)
+  --json             one document: {name, version, key, present, path, inputs, proofs}
+
+examples:
+  anvil why zlib
+
+exit status: 0
+`;
+
+const options = { ...channelOptions, json: { type: "boolean", default: false } } as const;
+
+export const command: Command = {
+  summary: "say what a recipe depends on and who needs it",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    const [name] = positionals;
+    if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
+    const store = openStore();
+    const { channel } = await selectChannel(values.channel, store, [defaultTarget]);
+    const evaluation = evaluate([defaultTarget, findTarget(name)], { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const [iso, key] = evaluation.targets as [Key, Key];
+    const { derivation, needs } = evaluation.nodes.get(key) as Node;
+    const record = store.record(key);
+    const label = (each: Key): string => {
+      const node = evaluation.nodes.get(each) as Node;
+      return `${node.derivation.kind === "fetch" ? "fetch " : ""}${node.derivation.name} ${node.derivation.version}`;
+    };
+    const chain = shortestPath(evaluation, iso, key).map((each) => evaluation.nodes.get(each)?.derivation.name ?? "");
+    const proofs = derivation.kind === "step" ? derivation.proves.map(describeProof) : [];
+    const inputs = needs.map((need) => ({ key: need, name: label(need) }));
+    const facts = { name: derivation.name, version: derivation.version, key, present: record !== undefined, path: chain, inputs, proofs };
+    if (values.json) process.stdout.write(`${JSON.stringify(facts, null, 1)}\n`);
+    else {
+      const shown = derivation.kind === "seed" ? [`${inputs.length} packages`] : inputs.map((each) => `${each.key.slice(0, 12)}  ${each.name}`);
+      const state = record === undefined ? "not built" : `built in ${record.seconds.toFixed(1)} s, ${record.files} files, ${(record.bytes / 1e6).toFixed(1)} MB`;
+      const lines = [
+        `${derivation.name} ${derivation.version}`,
+        `  key     ${key}`,
+        `  output  ${record === undefined ? state : `${store.outputPath(key)} (${state})`}`,
+        `  needed  ${chain.join(" → ")}`,
+        ...shown.map((text, index) => `  ${index === 0 ? "from    " : "        "}${text}`),
+        ...proofs.map((text, index) => `  ${index === 0 ? "proofs  " : "        "}${text}`),
+      ];
+      process.stdout.write(`${lines.join("\n")}\n`);
+    }
+    return 0;
+  },
+};
+
+function shortestPath({ nodes }: Evaluation, from: Key, to: Key): Key[] {
+  const paths = new Map<Key, Key[]>([[from, [from]]]);
+  for (const [key, path] of paths) {
+    if (key === to) return path;
+    for (const need of nodes.get(key)?.needs ?? []) if (!paths.has(need)) paths.set(need, [...path, need]);
+  }
+  return [to];
+}

@@ -1,0 +1,142 @@
+/** The checked shape of channel files: what is wrong is named with its JSON path. */
+import { Fault } from "../fault/fault.ts";
+import type { Channel, Component, Package } from "../recipe/channel.ts";
+
+/** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
+export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
+  const at = new Checker(file, "$", value);
+  at.only("name", "description", "epoch", "components");
+  return {
+    name: at.get("name").text(),
+    description: at.get("description").text(),
+    epoch: at.get("epoch").count(),
+    components: at.get("components").each((component) => checkComponent(component)),
+  };
+}
+
+/** Checks the shape of `channels/seed.json`: package lists by seed name. Throws E_CHANNEL. */
+export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
+  return new Checker(file, "$", value).each((list) => list.list((entry) => checkPackage(entry)));
+}
+
+function checkComponent(at: Checker): Component {
+  at.only("version", "archive", "urls", "sha256", "size", "verified", "unverified", "licence");
+  const archive = at.optional("archive")?.archivePath();
+  const urls = at.optional("urls")?.list((url) => url.url());
+  const sha256 = at.optional("sha256")?.sha256();
+  const size = at.optional("size")?.count();
+  const unverified = at.optional("unverified")?.text();
+  if (archive === undefined && (urls === undefined || urls.length === 0)) {
+    throw wrong(at.file, at.path, '"archive" or "urls"', at.value);
+  }
+  if (sha256 === undefined && unverified === undefined) {
+    throw wrong(at.file, `${at.path}.sha256`, 'a SHA-256 in hex, or "unverified" with the reason', undefined);
+  }
+  return {
+    version: at.get("version").text(),
+    ...(archive !== undefined && { archive }),
+    ...(urls !== undefined && { urls }),
+    ...(sha256 !== undefined && { sha256 }),
+    ...(size !== undefined && { size }),
+    verified: at.get("verified").oneOf("signed", "recorded"),
+    ...(unverified !== undefined && { unverified }),
+    licence: at.get("licence").text(),
+  };
+}
+
+function checkPackage(at: Checker): Package {
+  at.only("package", "version", "archive", "sha256", "size");
+  return {
+    package: at.get("package").text(),
+    version: at.get("version").text(),
+    archive: at.get("archive").archivePath(),
+    sha256: at.get("sha256").sha256(),
+    size: at.get("size").count(),
+  };
+}
+
+/** A place in a JSON document, which knows its path for the message. */
+class Checker {
+  constructor(
+    readonly file: string,
+    readonly path: string,
+    readonly value: unknown,
+  ) {}
+
+  get(key: string): Checker {
+    return new Checker(this.file, `${this.path}.${key}`, this.object()[key]);
+  }
+
+  optional(key: string): Checker | undefined {
+    return this.object()[key] === undefined ? undefined : this.get(key);
+  }
+
+  /** Refuses keys that mean nothing, so that a typing error does not pass as an absent value. */
+  only(...keys: readonly string[]): void {
+    for (const key of Object.keys(this.object())) {
+      if (!keys.includes(key)) throw wrong(this.file, `${this.path}.${key}`, `one of ${keys.join(", ")}`, key);
+    }
+  }
+
+  each<T>(check: (at: Checker) => T): Record<string, T> {
+    return Object.fromEntries(Object.keys(this.object()).map((key) => [key, check(this.get(key))]));
+  }
+
+  list<T>(check: (at: Checker) => T): T[] {
+    if (!Array.isArray(this.value)) throw this.expected("a list");
+    return this.value.map((value, index) => check(new Checker(this.file, `${this.path}[${index}]`, value)));
+  }
+
+  text(): string {
+    if (typeof this.value !== "string" || this.value === "") throw this.expected("a text");
+    return this.value;
+  }
+
+  count(): number {
+    if (!Number.isSafeInteger(this.value) || (this.value as number) < 0) throw this.expected("a whole number");
+    return this.value as number;
+  }
+
+  sha256(): string {
+    if (!/^[0-9a-f]{64}$/.test(this.text())) throw this.expected("64 lower-case hex digits");
+    return this.text();
+  }
+
+  oneOf<const T extends string>(...choices: readonly T[]): T {
+    const found = choices.find((choice) => choice === this.value);
+    if (found === undefined) throw this.expected(choices.map((choice) => `"${choice}"`).join(" or "));
+    return found;
+  }
+
+  /** A path below a mirror's root: it is joined to a URL and its last part becomes a file name. */
+  archivePath(): string {
+    if (!/^[A-Za-z0-9][A-Za-z0-9+._~-]*(?:\/[A-Za-z0-9][A-Za-z0-9+._~-]*)+$/.test(this.text())) {
+      throw this.expected("a path below an archive's root");
+    }
+    return this.text();
+  }
+
+  url(): string {
+    const url = URL.canParse(this.text()) ? new URL(this.text()) : undefined;
+    if (url === undefined || !["http:", "https:"].includes(url.protocol)) throw this.expected("an http or https URL");
+    return this.text();
+  }
+
+  private object(): Record<string, unknown> {
+    if (typeof this.value !== "object" || this.value === null || Array.isArray(this.value)) {
+      throw this.expected("an object");
+    }
+    return this.value as Record<string, unknown>;
+  }
+
+  private expected(what: string): Fault {
+    return wrong(this.file, this.path, what, this.value);
+  }
+}
+
+export function wrong(file: string, where: string, expected: string, found: unknown): Fault {
+  const shown = found === undefined ? "nothing" : JSON.stringify(found);
+  return new Fault("E_CHANNEL", `${file} is wrong at ${where}`, {
+    details: [`expected ${expected}`, `found    ${shown.length > 80 ? `${shown.slice(0, 80)}…` : shown}`],
+  });
+}

@@ -1,0 +1,187 @@
+/** QEMU's arguments for a machine, see qemu(1). */
+import path from "node:path";
+import type { Bind } from "./launcher.ts";
+import type { Disk, MachineOptions } from "./options.ts";
+
+/** Where Debian's ovmf package has the firmware and the template of its variables, in the launcher's root. */
+export const OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+export const OVMF_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/** Files of one running machine. */
+export interface MachinePaths {
+  /** Private folder of the machine. */
+  readonly folder: string;
+  /** Sockets that QEMU connects to when it starts: nothing is missed. */
+  readonly qmp: string;
+  readonly serial: string;
+  /** Sockets that QEMU serves, for other processes. */
+  readonly control: string;
+  readonly console: string;
+  /** UEFI variables; only with OVMF. */
+  readonly variables: string;
+}
+
+export function machinePaths(folder: string, options: MachineOptions): MachinePaths {
+  return {
+    folder,
+    qmp: path.join(folder, "qmp.sock"),
+    serial: path.join(folder, "serial.sock"),
+    control: path.join(folder, "control.sock"),
+    console: path.join(folder, "console.sock"),
+    variables: options.variables ?? path.join(folder, "OVMF_VARS.fd"),
+  };
+}
+
+export function qemuArguments(options: MachineOptions, paths: MachinePaths): string[] {
+  const { memory = 1024, cpus = 1, vsockCid } = options;
+  return [
+    ...["-name", options.name, "-nodefaults", "-no-user-config", "-display", "none"],
+    ...["-machine", "q35", ...processor(options.acceleration.accel)],
+    ...["-m", `${memory}M`, "-smp", String(cpus)],
+    ...["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"],
+    ...monitors(paths),
+    ...serial(options, paths),
+    ...(options.console === true ? virtioConsole(paths) : []),
+    ...(options.firmware === "ovmf" ? ovmf(paths) : []),
+    ...media(options),
+    ...directKernel(options),
+    ...network(options),
+    ...(vsockCid === undefined ? [] : ["-device", `vhost-vsock-pci,guest-cid=${vsockCid}`]),
+    ...["-boot", "menu=off,strict=on"],
+    ...(options.endsOnReset === true ? ["-no-reboot"] : []),
+  ];
+}
+
+/** The processor is as much as the accelerator can give: guests are tested against it, not moved between hosts. */
+export function processor(accel: "kvm" | "tcg"): string[] {
+  return accel === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"];
+}
+
+/** What of the host must be visible to QEMU. */
+export function qemuBinds(options: MachineOptions, paths: MachinePaths): Bind[] {
+  const binds: Bind[] = [{ path: paths.folder, writable: true }];
+  const bind = (file: string | undefined, writable: boolean): void => {
+    if (file !== undefined) binds.push({ path: path.resolve(file), writable });
+  };
+  bind(options.cdrom, false);
+  for (const disk of options.disks ?? []) bind(disk.path, !hasScratch(disk) && disk.readOnly !== true);
+  bind(options.kernel?.image, false);
+  bind(options.kernel?.initrd, false);
+  bind(options.variables, true);
+  bind(options.serialLog, true);
+  if (options.acceleration.accel === "kvm") bind("/dev/kvm", true);
+  if (options.vsockCid !== undefined) bind("/dev/vhost-vsock", true);
+  return binds;
+}
+
+function monitors(paths: MachinePaths): string[] {
+  return [
+    ...["-chardev", `socket,id=qmp,path=${escape(paths.qmp)}`, "-mon", "chardev=qmp,mode=control"],
+    ...["-chardev", `socket,id=control,path=${escape(paths.control)},server=on,wait=off`],
+    ...["-mon", "chardev=control,mode=control"],
+  ];
+}
+
+function serial(options: MachineOptions, paths: MachinePaths): string[] {
+  const { serialLog } = options;
+  const log = serialLog === undefined ? "" : `,logappend=off,logfile=${escape(path.resolve(serialLog))}`;
+  return ["-chardev", `socket,id=serial,path=${escape(paths.serial)}${log}`, "-serial", "chardev:serial"];
+}
+
+function virtioConsole(paths: MachinePaths): string[] {
+  return [
+    ...["-chardev", `socket,id=console,path=${escape(paths.console)},server=on,wait=off`],
+    ...["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console"],
+  ];
+}
+
+function ovmf(paths: MachinePaths): string[] {
+  return [
+    ...["-drive", `if=pflash,unit=0,format=raw,readonly=on,file=${OVMF_CODE}`],
+    ...["-drive", `if=pflash,unit=1,format=raw,file=${escape(path.resolve(paths.variables))}`],
+  ];
+}
+
+function media(options: MachineOptions): string[] {
+  const disks = options.disks ?? [];
+  const order = options.bootOrder ?? ["cdrom", ...disks.map((_, index) => `disk${index}`)];
+  const args: string[] = [];
+  if (disks.some((disk) => disk.bus === "scsi")) args.push("-device", "virtio-scsi-pci,id=scsi");
+  if (disks.some((disk) => disk.bus === "usb")) args.push("-device", "qemu-xhci,id=usb");
+  if (options.cdrom !== undefined) {
+    args.push(
+      "-drive",
+      `if=none,id=cdrom,media=cdrom,format=raw,readonly=on,file=${escape(path.resolve(options.cdrom))}`,
+    );
+    args.push("-device", `ide-cd,drive=cdrom,bus=ide.${CD_PORT}${bootIndex(order, "cdrom")}`);
+  }
+  const ports = AHCI_PORTS.values();
+  for (const [index, disk] of disks.entries()) {
+    const id = `disk${index}`;
+    args.push(
+      "-drive",
+      drive(id, disk),
+      "-device",
+      `${device(disk, ports)},drive=${id},serial=${id}${bootIndex(order, id)}`,
+    );
+  }
+  return args;
+}
+
+/** Ports of the AHCI controller that is part of q35; QEMU's own default puts the CD drive on the third. */
+const CD_PORT = 2;
+const AHCI_PORTS = [0, 1, 3, 4, 5];
+
+function drive(id: string, disk: Disk): string {
+  const scratch = hasScratch(disk);
+  return [
+    `if=none,id=${id},format=raw,discard=unmap,cache=${disk.cache ?? "writeback"}`,
+    `readonly=${disk.readOnly === true && !scratch ? "on" : "off"},snapshot=${scratch ? "on" : "off"}`,
+    `file=${escape(path.resolve(disk.path))}`,
+  ].join(",");
+}
+
+function hasScratch(disk: Disk): boolean {
+  return disk.snapshot === true || (disk.readOnly === true && disk.bus === "ahci");
+}
+
+function device(disk: Disk, ports: Iterator<number>): string {
+  switch (disk.bus) {
+    case "virtio":
+      return "virtio-blk-pci";
+    case "scsi":
+      return "scsi-hd,bus=scsi.0";
+    case "nvme":
+      return "nvme";
+    case "ahci":
+      return `ide-hd,bus=ide.${ports.next().value ?? AHCI_PORTS.length + 1}`;
+    case "usb":
+      return "usb-storage,bus=usb.0";
+  }
+}
+
+function bootIndex(order: readonly string[], id: string): string {
+  const index = order.indexOf(id);
+  return index === -1 ? "" : `,bootindex=${index}`;
+}
+
+function directKernel({ kernel }: MachineOptions): string[] {
+  if (kernel === undefined) return [];
+  return [
+    ...["-kernel", path.resolve(kernel.image)],
+    ...(kernel.initrd === undefined ? [] : ["-initrd", path.resolve(kernel.initrd)]),
+    ...(kernel.append === undefined ? [] : ["-append", kernel.append]),
+  ];
+}
+
+function network({ network }: MachineOptions): string[] {
+  if (network === undefined) return [];
+  const forwards = network.forwards.map(({ guest, host = 0 }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`);
+  // no boot ROM: nothing boots from the network, and firmware would wait for it
+  return ["-netdev", `user,id=net${forwards.join("")}`, "-device", "virtio-net-pci,netdev=net,romfile="];
+}
+
+/** A value among QEMU's comma-separated options. */
+export function escape(value: string): string {
+  return value.replaceAll(",", ",,");
+}

@@ -1,0 +1,266 @@
+/** A virtual machine: one QEMU process and the lines to it. */
+import { rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { Fault } from "../fault/fault.ts";
+import { machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
+import { Console } from "./console.ts";
+import type { MachineOptions } from "./options.ts";
+import { checkOptions, emptyLog, provideVariables } from "./preparation.ts";
+import { identify } from "./process.ts";
+import { QemuProcess } from "./qemu-process.ts";
+import { Qmp } from "./qmp.ts";
+import { SerialPort } from "./serial.ts";
+import { makeSocketFolder } from "./socket-folder.ts";
+import { refuseIfRunning, removeState, writeState } from "./state.ts";
+import { guestSeconds, timeoutFault, type TranscriptContext } from "./transcript.ts";
+
+export interface MachineExit {
+  /**
+   * QEMU's cause of a shutdown ("guest-shutdown", "guest-reset", "host-qmp-quit", …; ShutdownCause in qapi/run-state.json),
+   * "killed" after `kill`, "died" when QEMU went without a word.
+   */
+  readonly reason: string;
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A TCP port of the guest and where it is on 127.0.0.1. */
+export interface ForwardedPort {
+  readonly guest: number;
+  readonly host: number;
+}
+
+/** QEMU starts within a second; this is for hosts that swap. */
+const START_LIMIT_MS = 60_000;
+const POWERDOWN_LIMIT_MS = 60_000;
+const EMULATION_SCALE = 10;
+
+/**
+ * Starts a machine and resolves when QEMU runs it; the machine ends with this process at the latest. Throws
+ * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
+ */
+export async function startMachine(options: MachineOptions): Promise<Machine> {
+  await checkOptions(options);
+  if (options.stateDir !== undefined) refuseIfRunning(options.stateDir, options.name);
+  const folder = makeSocketFolder();
+  try {
+    const paths = machinePaths(folder, options);
+    if (options.firmware === "ovmf") await provideVariables(options.launcher, paths.variables);
+    if (options.serialLog !== undefined) await emptyLog(options.serialLog);
+    return await spawnMachine(options, paths);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promise<Machine> {
+  const control = await listen(paths.qmp);
+  const serial = await listen(paths.serial);
+  const qemu = new QemuProcess(
+    options.launcher,
+    qemuArguments(options, paths),
+    qemuBinds(options, paths),
+    paths.folder,
+  );
+  qemu.atEnd(() => rmSync(paths.folder, { recursive: true, force: true }));
+  try {
+    const [qmp, serialSocket] = await orFail(
+      qemu,
+      Promise.all([control.connected.then((socket) => Qmp.over(socket, START_LIMIT_MS)), serial.connected]),
+    );
+    const forwards = options.network === undefined ? [] : parseForwards(await qmp.human("info usernet"));
+    const machine = new Machine(options, paths, qemu, qmp, serialSocket, forwards);
+    if (options.stateDir !== undefined) publish(options.stateDir, machine, qemu, options, paths);
+    return machine;
+  } catch (error) {
+    qemu.kill();
+    await qemu.ended;
+    throw error;
+  } finally {
+    control.server.close();
+    serial.server.close();
+  }
+}
+
+export class Machine {
+  readonly name: string;
+  readonly qmp: Qmp;
+  readonly serial: SerialPort;
+  readonly forwards: readonly ForwardedPort[];
+  /** Factor on all time limits. */
+  readonly timeScale: number;
+  readonly #qemu: QemuProcess;
+  readonly #console: Console | undefined;
+  readonly #context: TranscriptContext;
+  readonly #exit: Promise<MachineExit>;
+  #reason: string | undefined;
+
+  /** For `startMachine`. */
+  constructor(
+    options: MachineOptions,
+    paths: MachinePaths,
+    qemu: QemuProcess,
+    qmp: Qmp,
+    serialSocket: Socket,
+    forwards: readonly ForwardedPort[],
+  ) {
+    this.name = options.name;
+    this.qmp = qmp;
+    this.forwards = forwards;
+    this.timeScale = timeScale(options);
+    this.#qemu = qemu;
+    this.#context = {
+      label: `the serial port of ${options.name}`,
+      timeScale: this.timeScale,
+      evidence: () => this.#evidence(),
+      log: options.serialLog,
+    };
+    this.serial = new SerialPort(serialSocket, this.#context);
+    const serialEnd = new Promise<void>((resolve) => serialSocket.once("close", () => resolve()));
+    this.#exit = Promise.all([qemu.ended, serialEnd]).then(([end]) => this.#finish(end));
+    this.#console =
+      options.console === true
+        ? new Console({
+            ...this.#context,
+            label: `the console of ${options.name}`,
+            socket: paths.console,
+            whyClosed: () => this.#exit.then((exit) => this.#exitFault(exit)),
+          })
+        : undefined;
+    qmp.onEvent(({ event, data }) => {
+      if (event === "RESET") this.#console?.forget();
+      if (event === "SHUTDOWN") this.#reason ??= String(data["reason"]);
+    });
+  }
+
+  /** Process id of QEMU, or of the sandbox around it. */
+  get pid(): number {
+    return this.#qemu.pid ?? 0;
+  }
+
+  /** The shell on the virtio console. Throws an Error for a machine that was started without one. */
+  get console(): Console {
+    if (this.#console === undefined) throw new Error(`machine "${this.name}" was started without a console`);
+    return this.#console;
+  }
+
+  /** Resolves when QEMU has ended and all its output was read. */
+  wait(): Promise<MachineExit> {
+    return this.#exit;
+  }
+
+  /** Presses the power button and waits until the guest has shut itself down. Throws E_VM_TIMEOUT when it does not. */
+  async powerdown(options: { readonly timeoutMs?: number } = {}): Promise<MachineExit> {
+    const limit = (options.timeoutMs ?? POWERDOWN_LIMIT_MS) * this.timeScale;
+    await this.qmp.execute("system_powerdown");
+    return within(limit, this.#exit, () => timeoutFault(this.#context, `${this.name} to shut itself down`, limit));
+  }
+
+  /** Presses the reset button. A machine with `endsOnReset` ends. */
+  async reset(): Promise<void> {
+    const done = this.qmp.nextEvent("RESET");
+    done.catch(() => undefined); // the connection may end first
+    await this.qmp.execute("system_reset");
+    await Promise.race([done, this.#exit]);
+  }
+
+  /** Ends QEMU at once, as a power cut does. */
+  kill(): Promise<MachineExit> {
+    this.#reason ??= "killed";
+    this.#qemu.kill();
+    return this.#exit;
+  }
+
+  /** Kernel time in seconds of the first serial line that matches and carries a stamp; see `guestSeconds`. */
+  guestSeconds(pattern: RegExp): number | undefined {
+    return guestSeconds(this.serial.lines(), pattern);
+  }
+
+  #evidence(): string[] {
+    const lines = this.serial.tail(20);
+    return [
+      ...this.#qemu.complaints().map((line) => `QEMU: ${line}`),
+      ...(lines.length === 0 ? ["nothing came from the serial port"] : ["last lines of the serial port:", ...lines]),
+    ];
+  }
+
+  #finish({ status, signal }: { status: number | null; signal: NodeJS.Signals | null }): MachineExit {
+    const exit = { reason: this.#reason ?? "died", status, signal };
+    this.serial.end(this.#exitFault(exit));
+    return exit;
+  }
+
+  #exitFault({ reason, status, signal }: MachineExit): Fault {
+    const how = reason === "died" ? (signal ?? `status ${status}`) : reason;
+    return new Fault("E_QEMU_EXIT", `machine "${this.name}" has ended (${how})`, {
+      details: this.#evidence(),
+      ...(this.#context.log === undefined ? {} : { log: this.#context.log }),
+    });
+  }
+}
+
+function timeScale(options: MachineOptions): number {
+  return options.timeScale ?? (options.acceleration.accel === "kvm" ? 1 : EMULATION_SCALE);
+}
+
+function publish(
+  stateDir: string,
+  machine: Machine,
+  qemu: QemuProcess,
+  options: MachineOptions,
+  paths: MachinePaths,
+): void {
+  const identity = identify(machine.pid);
+  if (identity === undefined) return; // it has ended already
+  writeState(stateDir, {
+    name: machine.name,
+    process: identity,
+    qmp: paths.control,
+    console: options.console === true ? paths.console : undefined,
+    serialLog: options.serialLog,
+    timeScale: machine.timeScale,
+    forwards: machine.forwards,
+    started: new Date().toISOString(),
+  });
+  qemu.atEnd(() => removeState(stateDir, machine.name));
+}
+
+/** A unix socket that QEMU connects to once. */
+async function listen(path: string): Promise<{ server: Server; connected: Promise<Socket> }> {
+  const server = createServer();
+  const connected = new Promise<Socket>((resolve) => server.once("connection", resolve));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  return { server, connected };
+}
+
+/** What `ready` gives, unless QEMU ends or takes too long: E_QEMU_START with its message. */
+function orFail<T>(qemu: QemuProcess, ready: Promise<T>): Promise<T> {
+  const fault = (how: string): Fault => new Fault("E_QEMU_START", `QEMU ${how}`, { details: qemu.complaints() });
+  const ended = qemu.ended.then(({ pid, status, signal }) => {
+    throw fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`);
+  });
+  // when QEMU ends its connections break first, but the process knows why
+  const started = ready.catch(() => ended);
+  return within(START_LIMIT_MS, Promise.race([started, ended]), () => fault("does not answer"));
+}
+
+async function within<T>(limitMs: number, awaited: Promise<T>, late: () => Fault): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), limitMs);
+  });
+  try {
+    return await Promise.race([awaited, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Reads `info usernet`: a table with rows `TCP[HOST_FORWARD] <fd> <host address> <port> <guest address> <port> …`. */
+function parseForwards(table: string): ForwardedPort[] {
+  return [...table.matchAll(/^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)/gm)].map(([, host, guest]) => ({
+    guest: Number(guest),
+    host: Number(host),
+  }));
+}
