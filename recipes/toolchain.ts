@@ -54,7 +54,10 @@ cp -r usr/include/. /out/usr/include
 find /out -name '.*' -delete
 rm -f /out/usr/include/Makefile
 `,
-  proves: [exists("usr/include/linux/fs.h", "usr/include/asm/unistd_64.h"), contains("usr/include/linux/version.h", /LINUX_VERSION_CODE/)],
+  proves: [
+    exists("usr/include/linux/fs.h", "usr/include/asm/unistd_64.h"),
+    contains("usr/include/linux/version.h", /LINUX_VERSION_CODE/),
+  ],
 });
 
 export const anvilCc = recipe({
@@ -137,11 +140,14 @@ mkdir -p /out/usr/share/anvil-cc && cp hello /out/usr/share/anvil-cc/hello
 `,
   proves: [
     isStatic("usr/bin/*-gcc", "usr/bin/*-g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
-    exists("usr/x86_64-anvil-linux-musl/lib/libc.a", "usr/x86_64-anvil-linux-musl/lib/rcrt1.o", "usr/x86_64-anvil-linux-musl/lib/libstdc++.a"),
+    exists(
+      "usr/x86_64-anvil-linux-musl/lib/libc.a",
+      "usr/x86_64-anvil-linux-musl/lib/rcrt1.o",
+      "usr/x86_64-anvil-linux-musl/lib/libstdc++.a",
+    ),
     builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/lib/gcc/*/*/libgcc.a", "usr/share/anvil-cc/hello"),
     { check: "static-pie", paths: ["usr/share/anvil-cc/hello"] },
     runs("usr/bin/x86_64-anvil-linux-musl-gcc", "--version", /ANVIL-CC/),
     noBuildPaths(),
   ],
 });
-

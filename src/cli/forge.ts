@@ -12,8 +12,18 @@ import { hashFile } from "../store/tree.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, writePin, type Command } from "./command.ts";
-import { defaultTarget, findTarget } from "./targets.ts";
+import {
+  channelOptions,
+  openStore,
+  parse,
+  projectRoot,
+  readPins,
+  selectChannel,
+  usage,
+  writePin,
+  type Command,
+} from "./command.ts";
+import { defaultTarget, findTarget, IMAGE } from "./targets.ts";
 
 const help = `
 usage: anvil forge [target…] [options]
@@ -58,10 +68,17 @@ export const command: Command = {
     const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
-    const evaluateNow = (): Evaluation => evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const evaluateNow = (): Evaluation =>
+      evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     const profileFile = path.join(store.paths.top, "profile.json");
     const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
-    const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env, profile });
+    const view = chooseView({
+      json: values.json,
+      plain: values.plain,
+      stream: process.stdout,
+      env: process.env,
+      profile,
+    });
     const run = new Run();
     const eventFile = path.join(store.paths.logs, "last-run.jsonl");
     writeFileSync(eventFile, "");
@@ -117,7 +134,8 @@ function unpinnedFetches(evaluation: Evaluation, accepted: ReadonlySet<string>):
 function jobCount(text: string | undefined): number {
   if (text === undefined) return os.availableParallelism();
   const jobs = Number(text);
-  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 1024) throw usage(`--jobs wants a whole number from 1 to 1024, not "${text}"`, help);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 1024)
+    throw usage(`--jobs wants a whole number from 1 to 1024, not "${text}"`, help);
   return jobs;
 }
 
@@ -165,7 +183,6 @@ function publish(evaluation: Evaluation, store: Store, out: string, why: string)
   }
 }
 
-const IMAGE = "anvilos-phase2.iso";
 const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
 
 function stampOf(file: string, key: string): string {

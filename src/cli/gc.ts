@@ -35,7 +35,11 @@ export const command: Command = {
     const sources = new Set<string>();
     for (const name of await channelNames(project)) {
       const channel = await loadChannel(project, name);
-      for (const { key, derivation } of evaluate([defaultTarget], { project, channel, pins: readPins(store, channel) }).nodes.values()) {
+      for (const { key, derivation } of evaluate([defaultTarget], {
+        project,
+        channel,
+        pins: readPins(store, channel),
+      }).nodes.values()) {
         keys.add(key);
         if (derivation.kind === "fetch" && derivation.sha256 !== undefined) sources.add(derivation.sha256);
       }
@@ -48,7 +52,8 @@ export const command: Command = {
       if (!values["dry-run"]) act();
     };
     for (const record of store.records()) {
-      if (!keys.has(record.key)) remove(`${record.name} ${record.version}`, record.bytes, () => store.remove(record.key));
+      if (!keys.has(record.key))
+        remove(`${record.name} ${record.version}`, record.bytes, () => store.remove(record.key));
     }
     for (const file of readdirSync(store.paths.sources)) {
       const full = path.join(store.paths.sources, file);

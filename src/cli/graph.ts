@@ -20,7 +20,11 @@ examples:
 exit status: 0, or 2 for wrong usage
 `;
 
-const options = { ...channelOptions, all: { type: "boolean", default: false }, json: { type: "boolean", default: false } } as const;
+const options = {
+  ...channelOptions,
+  all: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+} as const;
 
 export const command: Command = {
   summary: "print the plan of a channel",
@@ -55,7 +59,8 @@ function renderJson({ channel, nodes, targets }: Evaluation, store: Store): stri
 
 function renderText({ channel, nodes }: Evaluation, store: Store, why: string, all: boolean): string {
   const seedPackages = new Set<Key>();
-  for (const { derivation, needs } of nodes.values()) if (derivation.kind === "seed") needs.forEach((key) => seedPackages.add(key));
+  for (const { derivation, needs } of nodes.values())
+    if (derivation.kind === "seed") needs.forEach((key) => seedPackages.add(key));
   const shown = [...nodes.values()].filter((node) => all || !seedPackages.has(node.key));
   const lines = shown.map((node) => {
     const { derivation, needs } = node;

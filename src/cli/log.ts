@@ -29,7 +29,8 @@ export const command: Command = {
       .filter((file) => file.replace(/-[0-9a-f]{16}\.log$/, "") === name)
       .map((file) => path.join(logs, file))
       .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-    if (newest === undefined) throw new Fault("E_NO_LOG", `${name} was not built here`, { hint: `anvil forge ${name}` });
+    if (newest === undefined)
+      throw new Fault("E_NO_LOG", `${name} was not built here`, { hint: `anvil forge ${name}` });
     if (values.path) process.stdout.write(`${newest}\n`);
     else await pipeline(createReadStream(newest), process.stdout, { end: false });
     return 0;

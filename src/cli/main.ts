@@ -7,6 +7,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   forge: () => import("./forge.ts"),
   graph: () => import("./graph.ts"),
   shell: () => import("./shell.ts"),
+  boot: () => import("./boot.ts"),
   log: () => import("./log.ts"),
   status: () => import("./status.ts"),
   why: () => import("./why.ts"),
@@ -19,7 +20,9 @@ async function main(args: readonly string[]): Promise<number> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0]);
   const load = commands[name];
   if (load === undefined)
-    throw new Fault("E_USAGE", `there is no command "${name}"`, { hint: `commands: ${Object.keys(commands).join(", ")}` });
+    throw new Fault("E_USAGE", `there is no command "${name}"`, {
+      hint: `commands: ${Object.keys(commands).join(", ")}`,
+    });
   const { command } = await load();
   if (rest.includes("--help") || rest.includes("-h")) return print(command.help);
   return command.run(rest);
@@ -29,9 +32,13 @@ async function help(name: string | undefined): Promise<number> {
   const load = name === undefined ? undefined : commands[name];
   if (load !== undefined) return print((await load()).command.help);
   const rows = await Promise.all(
-    Object.entries(commands).map(async ([each, loadEach]) => `  ${each.padEnd(9)} ${(await loadEach()).command.summary}`),
+    Object.entries(commands).map(
+      async ([each, loadEach]) => `  ${each.padEnd(9)} ${(await loadEach()).command.summary}`,
+    ),
   );
-  return print(`anvil: forges, boots and feeds AnvilOS\n\nusage: anvil <command> [options]\n\n${rows.join("\n")}\n\nanvil <command> --help shows options and examples.`);
+  return print(
+    `anvil: forges, boots and feeds AnvilOS\n\nusage: anvil <command> [options]\n\n${rows.join("\n")}\n\nanvil <command> --help shows options and examples.`,
+  );
 }
 
 function print(text: string): number {
@@ -43,6 +50,8 @@ try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof Fault)) throw error;
-  process.stderr.write(process.argv.includes("--json") ? `${JSON.stringify({ error: error })}\n` : `${renderFault(error)}\n`);
+  process.stderr.write(
+    process.argv.includes("--json") ? `${JSON.stringify({ error: error })}\n` : `${renderFault(error)}\n`,
+  );
   process.exitCode = error.code === "E_USAGE" ? 2 : 1;
 }

@@ -7,7 +7,16 @@ import { missing } from "../forge/forge.ts";
 import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
 import { sandboxCommand } from "../sandbox/sandbox.ts";
 import { removeTree } from "../store/store.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import {
+  channelOptions,
+  openStore,
+  parse,
+  projectRoot,
+  readPins,
+  selectChannel,
+  usage,
+  type Command,
+} from "./command.ts";
 import { findTarget } from "./targets.ts";
 
 const help = `
@@ -37,7 +46,11 @@ export const command: Command = {
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
     const { channel } = await selectChannel(values.channel, store, [findTarget(name)]);
-    const evaluation = evaluate([findTarget(name)], { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const evaluation = evaluate([findTarget(name)], {
+      project: projectRoot(),
+      channel,
+      pins: readPins(store, channel),
+    });
     const [key] = evaluation.targets;
     const node = key === undefined ? undefined : evaluation.nodes.get(key);
     if (node === undefined || node.derivation.kind !== "step")
@@ -58,7 +71,10 @@ export const command: Command = {
       const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
       const { command: program, args: all } = sandboxCommand({ ...sandbox, env, terminal: true }, inner);
-      if (argv.length === 0) process.stderr.write(`${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`);
+      if (argv.length === 0)
+        process.stderr.write(
+          `${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`,
+        );
       return await run(program, all);
     } finally {
       if (!kept) removeTree(work);

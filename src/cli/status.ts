@@ -30,13 +30,19 @@ export const command: Command = {
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-    const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({ name, version, kind }));
+    const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({
+      name,
+      version,
+      kind,
+    }));
     const records = store.records();
     const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
     const { bavail, bsize } = statfsSync(store.paths.top);
     const held = { folder: store.paths.top, outputs: records.length, bytes, free: bavail * bsize };
     if (values.json) {
-      process.stdout.write(`${JSON.stringify({ channel: channel.name, why, missing: absent, store: held }, null, 1)}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ channel: channel.name, why, missing: absent, store: held }, null, 1)}\n`,
+      );
     } else {
       const built = absent.filter(({ kind }) => kind !== "fetch");
       const lines = [

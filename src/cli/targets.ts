@@ -5,6 +5,9 @@ import { isRecipe, type Output } from "../recipe/recipe.ts";
 
 export const defaultTarget = iso;
 
+/** The file that the default target makes. */
+export const IMAGE = "anvilos-phase2.iso";
+
 /** Every output that these need, and themselves; what is needed stands before what needs it. */
 function reachable(targets: readonly Output[]): ReadonlySet<Output> {
   const found = new Set<Output>();
@@ -50,5 +53,7 @@ export function findTarget(name: string): Output {
   const outputs = allOutputs();
   const output = outputs.get(name);
   if (output !== undefined) return output;
-  throw new Fault("E_NO_TARGET", `there is no recipe "${name}"`, { hint: `recipes: ${[...outputs.keys()].join(", ")}` });
+  throw new Fault("E_NO_TARGET", `there is no recipe "${name}"`, {
+    hint: `recipes: ${[...outputs.keys()].join(", ")}`,
+  });
 }

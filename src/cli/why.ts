@@ -1,7 +1,16 @@
 import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import {
+  channelOptions,
+  openStore,
+  parse,
+  projectRoot,
+  readPins,
+  selectChannel,
+  usage,
+  type Command,
+} from "./command.ts";
 import { defaultTarget, findTarget } from "./targets.ts";
 
 const help = `
@@ -30,7 +39,11 @@ export const command: Command = {
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
     const { channel } = await selectChannel(values.channel, store, [defaultTarget]);
-    const evaluation = evaluate([defaultTarget, findTarget(name)], { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const evaluation = evaluate([defaultTarget, findTarget(name)], {
+      project: projectRoot(),
+      channel,
+      pins: readPins(store, channel),
+    });
     const [iso, key] = evaluation.targets as [Key, Key];
     const { derivation, needs } = evaluation.nodes.get(key) as Node;
     const record = store.record(key);
@@ -41,11 +54,25 @@ export const command: Command = {
     const chain = shortestPath(evaluation, iso, key).map((each) => evaluation.nodes.get(each)?.derivation.name ?? "");
     const proofs = derivation.kind === "step" ? derivation.proves.map(describeProof) : [];
     const inputs = needs.map((need) => ({ key: need, name: label(need) }));
-    const facts = { name: derivation.name, version: derivation.version, key, present: record !== undefined, path: chain, inputs, proofs };
+    const facts = {
+      name: derivation.name,
+      version: derivation.version,
+      key,
+      present: record !== undefined,
+      path: chain,
+      inputs,
+      proofs,
+    };
     if (values.json) process.stdout.write(`${JSON.stringify(facts, null, 1)}\n`);
     else {
-      const shown = derivation.kind === "seed" ? [`${inputs.length} packages`] : inputs.map((each) => `${each.key.slice(0, 12)}  ${each.name}`);
-      const state = record === undefined ? "not built" : `built in ${record.seconds.toFixed(1)} s, ${record.files} files, ${(record.bytes / 1e6).toFixed(1)} MB`;
+      const shown =
+        derivation.kind === "seed"
+          ? [`${inputs.length} packages`]
+          : inputs.map((each) => `${each.key.slice(0, 12)}  ${each.name}`);
+      const state =
+        record === undefined
+          ? "not built"
+          : `built in ${record.seconds.toFixed(1)} s, ${record.files} files, ${(record.bytes / 1e6).toFixed(1)} MB`;
       const lines = [
         `${derivation.name} ${derivation.version}`,
         `  key     ${key}`,

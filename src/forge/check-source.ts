@@ -26,9 +26,14 @@ function decompressed(file: string, seedTree: string): Readable {
   const fd = openSync(file, "r");
   readSync(fd, head);
   closeSync(fd);
-  if (head[0] === 0x1f && head[1] === 0x8b) return createReadStream(file, { highWaterMark: 1 << 20 }).pipe(createGunzip());
+  if (head[0] === 0x1f && head[1] === 0x8b)
+    return createReadStream(file, { highWaterMark: 1 << 20 }).pipe(createGunzip());
   const program =
-    head.toString("latin1") === "\xfd7zXZ\0" ? "usr/bin/xz" : head.toString("latin1", 0, 3) === "BZh" ? "usr/bin/bzip2" : undefined;
+    head.toString("latin1") === "\xfd7zXZ\0"
+      ? "usr/bin/xz"
+      : head.toString("latin1", 0, 3) === "BZh"
+        ? "usr/bin/bzip2"
+        : undefined;
   if (program === undefined) return createReadStream(file, { highWaterMark: 1 << 20 });
   const { command, args, env } = seedProgram(seedTree, program, ["-dc", file]);
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });

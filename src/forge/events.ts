@@ -7,7 +7,13 @@ import type { Key } from "../recipe/derivation.ts";
 
 export type EventBody =
   /** First event. What there is to do, in an order in which every node stands after what it needs. */
-  | { readonly type: "plan"; readonly channel: string; readonly why: string; readonly jobs: number; readonly nodes: readonly PlanNode[] }
+  | {
+      readonly type: "plan";
+      readonly channel: string;
+      readonly why: string;
+      readonly jobs: number;
+      readonly nodes: readonly PlanNode[];
+    }
   /** Work on a node waits: for other nodes, for a token of the jobserver, or for another forge that builds it now. */
   | { readonly type: "waiting"; readonly key: Key; readonly on: "token" | "lock" | "disk"; readonly detail: string }
   | { readonly type: "start"; readonly key: Key; readonly log: string | undefined }
@@ -21,14 +27,26 @@ export type EventBody =
   | { readonly type: "output"; readonly key: Key; readonly line: string }
   | { readonly type: "proof"; readonly key: Key; readonly proof: string; readonly ok: boolean; readonly detail: string }
   /** A node is in the store. `seconds` is wall-clock time, `cpu` the processor seconds of its step. */
-  | { readonly type: "done"; readonly key: Key; readonly seconds: number; readonly cpu: number | undefined; readonly bytes: number }
+  | {
+      readonly type: "done";
+      readonly key: Key;
+      readonly seconds: number;
+      readonly cpu: number | undefined;
+      readonly bytes: number;
+    }
   | { readonly type: "failed"; readonly key: Key; readonly fault: Fault; readonly tail: readonly string[] }
   /** Not tried, because `because` failed. */
   | { readonly type: "skipped"; readonly key: Key; readonly because: Key }
   /** Something that the user should know; nothing stops. */
   | { readonly type: "notice"; readonly text: string }
   /** Last event. */
-  | { readonly type: "end"; readonly ok: boolean; readonly built: number; readonly reused: number; readonly failed: number };
+  | {
+      readonly type: "end";
+      readonly ok: boolean;
+      readonly built: number;
+      readonly reused: number;
+      readonly failed: number;
+    };
 
 export type ForgeEvent = EventBody & { readonly t: number };
 

@@ -7,7 +7,14 @@ import { copyFileSync, mkdirSync, renameSync, statfsSync, writeFileSync } from "
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
-import type { CpioDerivation, Digest, FetchDerivation, Key, SeedDerivation, StepDerivation } from "../recipe/derivation.ts";
+import type {
+  CpioDerivation,
+  Digest,
+  FetchDerivation,
+  Key,
+  SeedDerivation,
+  StepDerivation,
+} from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
 import { download, urlsFor } from "../source/fetch.ts";
@@ -308,7 +315,8 @@ class Realisation {
     this.emit({ type: "start", key, log: logFile(this.store, key, step.name) });
     if (step.sources.length > 0) {
       this.emit({ type: "phase", key, phase: "check sources" });
-      for (const { at, sha256 } of step.sources) await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
+      for (const { at, sha256 } of step.sources)
+        await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
     }
     const fd = jobserver.openForStep();
     const outcome = await runStep(key, step, {

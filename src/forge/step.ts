@@ -1,6 +1,17 @@
 /** Runs one step derivation in the sandbox: stage its files, run the script, prove what it made. */
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import { Fault } from "../fault/fault.ts";
@@ -92,7 +103,13 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
   if (broken.length > 0) {
     const details = broken.flatMap((result) => [`not proven: ${describeProof(result.proof)}`, `  ${result.detail}`]);
     const hint = `anvil shell ${step.name}   opens the sandbox with the output in /out`;
-    fail(new Fault("E_PROOF", `the output of ${step.name} ${step.version} is not what its recipe says`, { details, hint, log }));
+    fail(
+      new Fault("E_PROOF", `the output of ${step.name} ${step.version} is not what its recipe says`, {
+        details,
+        hint,
+        log,
+      }),
+    );
   }
   return { tree, work, cpu: cpuSeconds(path.join(work, "times")), proofs };
 }
@@ -111,7 +128,11 @@ export function stage(step: StepDerivation, work: string, project: string): void
 }
 
 /** The sandbox of a step whose private folders are in `work`. */
-export function stepSandbox(step: StepDerivation, work: string, context: Pick<StepContext, "store" | "bubblewrap">): SandboxSpec {
+export function stepSandbox(
+  step: StepDerivation,
+  work: string,
+  context: Pick<StepContext, "store" | "bubblewrap">,
+): SandboxSpec {
   const { store } = context;
   return {
     bubblewrap: context.bubblewrap,

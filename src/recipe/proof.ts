@@ -34,7 +34,11 @@ export const runs = (path: string, args: string | readonly string[], matches: Re
   args: typeof args === "string" ? (args === "" ? [] : args.split(" ")) : args,
   matches: matches.source,
 });
-export const contains = (path: string, matches: RegExp): Proof => ({ check: "contains", path, matches: matches.source });
+export const contains = (path: string, matches: RegExp): Proof => ({
+  check: "contains",
+  path,
+  matches: matches.source,
+});
 export const atMost = (path: string, bytes: number): Proof => ({ check: "at-most", path, bytes });
 
 /** One line for the manifest and for messages. */

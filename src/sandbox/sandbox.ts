@@ -105,7 +105,8 @@ function sandboxFacts(): string[] {
 
 function namespaceHint(): string {
   if (setting(switches.limit) === "0") return "turn user namespaces on: sysctl -w user.max_user_namespaces=15000";
-  if (setting(switches.clone) === "0") return "turn them on for all users: sysctl -w kernel.unprivileged_userns_clone=1";
+  if (setting(switches.clone) === "0")
+    return "turn them on for all users: sysctl -w kernel.unprivileged_userns_clone=1";
   if (setting(switches.apparmor) === "1")
     return "let AppArmor allow them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
   return "in a container, start it so that user namespaces are allowed (for Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined)";

@@ -50,7 +50,7 @@ export interface Suite {
   readonly indexes: ReadonlyMap<string, ListedFile>;
 }
 
-/** A suite's release file. Throws E_SIGNATURE unless a key of the ring signed it. */
+/** A suite's release file. Throws E_SIGNATURE unless a key of the ring signed it and it is still valid. */
 export async function readSuite(read: ReadArchive, name: string, keyring: Keyring): Promise<Suite> {
   const where = `dists/${name}/InRelease`;
   const { text, signedBy } = await verifyCleartext((await read(where)).toString("utf8"), keyring, where);
@@ -60,6 +60,12 @@ export async function readSuite(read: ReadArchive, name: string, keyring: Keyrin
   // A signature alone would let a mirror pass an older or another suite off as this one.
   if (!names.includes(name)) {
     throw new Fault("E_SIGNATURE", `${where} is the release file of ${names.join(", ")}`);
+  }
+  const until = release?.get("valid-until");
+  if (until !== undefined && Date.parse(until) < Date.now()) {
+    throw new Fault("E_SIGNATURE", `${where} was valid until ${until}`, {
+      hint: "the mirror no longer follows the archive: name another; or the clock of this machine is wrong",
+    });
   }
   if (Number.isNaN(date)) throw new Fault("E_ARCHIVE_INDEX", `${where} has no date`);
   const indexes = new Map(listedFiles(release?.get("sha256")).map((file) => [file.path, file]));

@@ -152,11 +152,10 @@ async function transfer(url: string, part: PartialFile, request: Download): Prom
   } catch (error) {
     if (error instanceof Fault) throw error;
     request.signal?.throwIfAborted();
-    if (watch.expired !== undefined) return { state: "failed", why: watch.expired };
-    // also before the first byte: the server may close a connection that is about to be used again
-    const broken = received > 0 || ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"].includes(errno(causeOf(error)) ?? "");
-    const why = describeNetworkError(error);
-    return broken ? { state: "cut", why, received } : { state: "failed", why };
+    const why = watch.expired ?? describeNetworkError(error);
+    // also before the first byte: a server may close a connection at the moment in which it is used again
+    const reset = ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"].includes(errno(causeOf(error)) ?? "");
+    return received > 0 || reset ? { state: "cut", why, received } : { state: "failed", why };
   } finally {
     watch.end();
   }
@@ -283,12 +282,17 @@ class PartialFile {
       await mkdir(path.dirname(file), { recursive: true });
       const part = new PartialFile(file, await open(file, "a+"));
       if (!keep) await part.handle.truncate(0);
-      for await (const chunk of part.handle.createReadStream({ start: 0, autoClose: false })) {
-        part.hash.update(chunk as Buffer);
-        part.length += (chunk as Buffer).length;
-      }
+      await part.readBack((await part.handle.stat()).size);
       return part;
     });
+  }
+
+  private async readBack(size: number): Promise<void> {
+    if (size === 0) return;
+    for await (const chunk of this.handle.createReadStream({ start: 0, end: size - 1, autoClose: false })) {
+      this.hash.update(chunk as Buffer);
+      this.length += (chunk as Buffer).length;
+    }
   }
 
   /** Notes where the bytes that follow come from. */
@@ -306,6 +310,7 @@ class PartialFile {
   }
 
   async reset(): Promise<void> {
+    if (this.length === 0) return;
     await onDisk(this.file, () => this.handle.truncate(0));
     this.hash = createHash("sha256");
     this.length = 0;

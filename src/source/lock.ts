@@ -2,8 +2,10 @@
  * Refreshes pins from a Debian archive. The chain that covers each of them: the archive's key signs InRelease, that
  * lists the hashes of the indexes, and those the hashes of the files.
  */
+import { open, rename, rm } from "node:fs/promises";
+import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import type { Component, Package } from "../recipe/channel.ts";
+import type { Channel, Component, Package } from "../recipe/channel.ts";
 import {
   readIndex,
   readSources,
@@ -12,9 +14,11 @@ import {
   type SourcePackage,
   type Suite,
 } from "./archive-index.ts";
+import { loadChannel } from "./channel.ts";
 import { closure, readPackages } from "./closure.ts";
 import { debianSources, seedSuite, type DebianSource } from "./debian-sources.ts";
 import { compareDebianVersions, upstreamVersion } from "./debian-version.ts";
+import { diskFault } from "./disk.ts";
 import type { Keyring } from "./openpgp.ts";
 
 /** An archive whose release files are verified with a keyring; suites and indexes are read once. */
@@ -93,7 +97,80 @@ export async function lockSeeds(
   return Object.fromEntries(seeds.map(({ name, packages }) => [name, closure(index, packages)]));
 }
 
-/** SOURCE_DATE_EPOCH of the channel: the date of the seed suite, seconds since 1970. */
-export async function lockEpoch(archive: Archive): Promise<number> {
-  return (await archive.suite(seedSuite)).date;
+/** What a refresh did to a pin; `before` or `after` is undefined for one that came or went. */
+export interface PinChange {
+  /** `zfs`, or `seed base: bash`. */
+  readonly name: string;
+  readonly before: Pin | undefined;
+  readonly after: Pin | undefined;
+}
+
+type Pin = Pick<Package, "version"> & { readonly sha256?: string };
+
+/**
+ * Locks the channel `debian` and the seeds anew and writes `channels/debian.json` and `channels/seed.json`; nothing is
+ * written unless all of it could be locked. The result says what is different now.
+ */
+export async function lockChannel(
+  projectRoot: string,
+  archive: Archive,
+  seeds: readonly { readonly name: string; readonly packages: readonly string[] }[],
+): Promise<PinChange[]> {
+  const before = await loadChannel(projectRoot, "debian");
+  const after: Channel = {
+    name: before.name,
+    description: before.description,
+    // the date of the seed suite, which does not change any more
+    epoch: (await archive.suite(seedSuite)).date,
+    components: await lockComponents(archive),
+    seeds: await lockSeeds(archive, seeds),
+  };
+  await writeChannel(projectRoot, after);
+  return changes(before, after);
+}
+
+/** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
+export async function writeChannel(projectRoot: string, { seeds, ...channel }: Channel): Promise<void> {
+  const folder = path.join(projectRoot, "channels");
+  await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
+  await replaceFile(path.join(folder, `${channel.name}.json`), { ...channel, components: sorted(channel.components) });
+}
+
+function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+async function replaceFile(file: string, value: object): Promise<void> {
+  const next = `${file}.${process.pid}`;
+  try {
+    const handle = await open(next, "w");
+    try {
+      await handle.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(next, file);
+  } catch (cause) {
+    await rm(next, { force: true });
+    throw diskFault(cause, file) ?? cause;
+  }
+}
+
+function changes(before: Channel, after: Channel): PinChange[] {
+  const old = pinsOf(before);
+  const now = pinsOf(after);
+  const names = [...new Set([...old.keys(), ...now.keys()])].sort();
+  return names
+    .map((name) => ({ name, before: old.get(name), after: now.get(name) }))
+    .filter((change) => change.before?.sha256 !== change.after?.sha256);
+}
+
+function pinsOf({ components, seeds }: Channel): Map<string, Pin> {
+  return new Map<string, Pin>([
+    ...Object.entries(components),
+    ...Object.entries(seeds).flatMap(([seed, packages]) =>
+      packages.map((each): [string, Pin] => [`seed ${seed}: ${each.package}`, each]),
+    ),
+  ]);
 }

@@ -9,18 +9,19 @@ export interface Keyring {
 }
 
 /**
- * The Debian archive keys of a root (`/`, or the tree of an unpacked `debian-archive-keyring`): every
- * `usr/share/keyrings/debian-archive-*.gpg`. Throws E_KEYRING when there is none.
+ * The Debian archive keys of the first of the given roots that has any: `usr/share/keyrings/debian-archive-*.gpg` below
+ * "/" or below the tree of an unpacked `debian-archive-keyring`. Throws E_KEYRING when there is none.
  */
-export async function debianKeyring(root: string): Promise<Keyring> {
-  const folder = path.join(root, "usr/share/keyrings");
-  const names = await readdir(folder).catch(() => []);
-  const rings = names.filter((name) => /^debian-archive-(?!removed).*\.(gpg|pgp|asc)$/.test(name)).sort();
-  const keys: Key[] = [];
-  for (const name of rings) keys.push(...(await keysOf(path.join(folder, name))));
-  if (keys.length > 0) return { keys };
+export async function debianKeyring(...roots: readonly string[]): Promise<Keyring> {
+  const folders = roots.map((root) => path.join(root, "usr/share/keyrings"));
+  for (const folder of folders) {
+    const names = await readdir(folder).catch(() => []);
+    const rings = names.filter((name) => /^debian-archive-(?!removed).*\.(?:gpg|pgp|asc)$/.test(name)).sort();
+    const keys = await Promise.all(rings.map((name) => keysOf(path.join(folder, name))));
+    if (keys.flat().length > 0) return { keys: keys.flat() };
+  }
   throw new Fault("E_KEYRING", "there is no keyring of the Debian archive to check signatures with", {
-    details: [`looked for debian-archive-*.gpg in ${folder}`],
+    details: folders.map((folder) => `looked for debian-archive-*.gpg in ${folder}`),
     hint: "install the package debian-archive-keyring",
   });
 }

@@ -21,8 +21,7 @@ import path from "node:path";
 import { pipeline, type Readable, type Transform } from "node:stream";
 import * as zlib from "node:zlib";
 import { Fault } from "../fault/fault.ts";
-import type { ByteSource } from "../format/byte-source.ts";
-import { findDebData, type Compression } from "../format/deb.ts";
+import { findDebData, type Compression, type DebData } from "../format/deb.ts";
 import { checkEntry, tarEntries, type TarEntry } from "../format/tar.ts";
 import { unxz } from "../format/xz.ts";
 import { diskFault } from "./disk.ts";
@@ -77,11 +76,10 @@ export async function unpackDebs(files: readonly string[], to: string, options: 
 }
 
 async function unpackDeb(file: string, tree: Tree, options: UnpackOptions): Promise<void> {
-  const fd = openSync(file, "r");
   try {
-    const data = findDebData(bytesOfFile(fd));
-    const raw = createReadStream(file, { fd, autoClose: false, start: data.start, end: data.start + data.size - 1 });
-    for await (const entry of tarEntries(decompress(raw, data.compression, options))) {
+    const { compression, start, size } = locateData(file);
+    const raw = createReadStream(file, { start, end: start + size - 1 });
+    for await (const entry of tarEntries(decompress(raw, compression, options))) {
       const why = checkEntry(entry);
       if (why !== undefined) throw new Error(why);
       if (!left.test(entry.name)) await tree.add(entry);
@@ -92,20 +90,23 @@ async function unpackDeb(file: string, tree: Tree, options: UnpackOptions): Prom
       diskFault(cause, tree.top) ??
       new Fault("E_ARCHIVE", `${name} cannot be unpacked: ${(cause as Error).message}`, { cause })
     );
-  } finally {
-    closeSync(fd);
   }
 }
 
-function bytesOfFile(fd: number): ByteSource {
-  return {
-    size: fstatSync(fd).size,
-    read: (offset, length) => {
-      const bytes = Buffer.alloc(length);
-      readSync(fd, bytes, 0, length, offset);
-      return bytes;
-    },
-  };
+function locateData(file: string): DebData {
+  const fd = openSync(file, "r");
+  try {
+    return findDebData({
+      size: fstatSync(fd).size,
+      read: (offset, length) => {
+        const bytes = Buffer.alloc(length);
+        readSync(fd, bytes, 0, length, offset);
+        return bytes;
+      },
+    });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function decompress(raw: Readable, compression: Compression, options: UnpackOptions): Readable {

@@ -14,7 +14,8 @@ export interface Paths {
 }
 
 export function storePaths(env: Readonly<Record<string, string | undefined>>, home: string): Paths {
-  const configured = env["ANVIL_CACHE"] ?? (env["XDG_CACHE_HOME"] ? path.join(env["XDG_CACHE_HOME"], "anvil") : undefined);
+  const configured =
+    env["ANVIL_CACHE"] ?? (env["XDG_CACHE_HOME"] ? path.join(env["XDG_CACHE_HOME"], "anvil") : undefined);
   const top = path.resolve(configured ?? path.join(home, ".cache", "anvil"));
   return {
     top,

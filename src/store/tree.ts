@@ -23,7 +23,7 @@ export function hashFile(file: string): Digest {
   const hash = createHash("sha256");
   const fd = openSync(file, "r");
   try {
-    for (let n; (n = readSync(fd, chunk, 0, chunk.length, null)) > 0; ) hash.update(chunk.subarray(0, n));
+    for (let n; (n = readSync(fd, chunk, 0, chunk.length, null)) > 0;) hash.update(chunk.subarray(0, n));
   } finally {
     closeSync(fd);
   }
@@ -31,7 +31,10 @@ export function hashFile(file: string): Digest {
 }
 
 /** Entries below `top` in order of their path's bytes, parents before children. */
-export function* walk(top: string, below = ""): Generator<{ readonly path: string; readonly full: string; readonly stat: Stats }> {
+export function* walk(
+  top: string,
+  below = "",
+): Generator<{ readonly path: string; readonly full: string; readonly stat: Stats }> {
   const names = readdirSync(path.join(top, below)).sort((a, b) => (a < b ? -1 : 1));
   for (const name of names) {
     const relative = below === "" ? name : `${below}/${name}`;

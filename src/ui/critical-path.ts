@@ -13,9 +13,7 @@ export interface Link {
  */
 export function criticalPath(run: Run): Link[] {
   const ended = (node: NodeRun): number => node.end ?? run.t;
-  const started = [...run.nodes.values()].filter(
-    (node) => node.start !== undefined,
-  );
+  const started = [...run.nodes.values()].filter((node) => node.start !== undefined);
   const links: Link[] = [];
   let node = latest(started, ended);
   while (node?.start !== undefined) {
@@ -26,23 +24,16 @@ export function criticalPath(run: Run): Link[] {
     );
     links.unshift({
       run: node,
-      waited: Math.max(
-        0,
-        node.start - (before === undefined ? 0 : ended(before)),
-      ),
+      waited: Math.max(0, node.start - (before === undefined ? 0 : ended(before))),
     });
     node = before;
   }
   return links;
 }
 
-function latest(
-  nodes: readonly NodeRun[],
-  time: (node: NodeRun) => number,
-): NodeRun | undefined {
+function latest(nodes: readonly NodeRun[], time: (node: NodeRun) => number): NodeRun | undefined {
   return nodes.reduce<NodeRun | undefined>(
-    (last, node) =>
-      last === undefined || time(node) > time(last) ? node : last,
+    (last, node) => (last === undefined || time(node) > time(last) ? node : last),
     undefined,
   );
 }

@@ -75,17 +75,21 @@ export function jsonView(write: (text: string) => void): View {
 /** One event as JSON without a newline. Faults take their own JSON form. */
 export function serialiseEvent(event: ForgeEvent): string {
   const fields = event as unknown as Record<string, unknown>;
-  const entries = fieldEntries(EVENT_FIELDS[event.type]).map(
-    ([name, type]): [string, unknown] => [
-      name,
-      type === "nodes"
-        ? (fields[name] as readonly PlanNode[]).map(orderedNode)
-        : (fields[name] ?? null),
-    ],
-  );
-  return JSON.stringify(
-    Object.fromEntries([["t", event.t], ["type", event.type], ...entries]),
-  );
+  const entries = fieldEntries(EVENT_FIELDS[event.type]).map(([name, type]): [string, unknown] => [
+    name,
+    plainValue(fields[name], type),
+  ]);
+  return JSON.stringify(Object.fromEntries([["t", rounded(event.t)], ["type", event.type], ...entries]));
+}
+
+function plainValue(value: unknown, type: FieldType): unknown {
+  if (type === "nodes") return (value as readonly PlanNode[]).map(orderedNode);
+  return typeof value === "number" ? rounded(value) : (value ?? null);
+}
+
+/** Three decimals: whatever is finer in a measured time is noise. */
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
 }
 
 /**
@@ -98,14 +102,10 @@ export function parseEvents(text: string): ForgeEvent[] {
   return lines.map((line, index) => {
     const event = parseEvent(line);
     if (event !== undefined) return event;
-    throw new Fault(
-      "E_EVENTS_FORMAT",
-      `line ${index + 1} of the event log is not an event`,
-      {
-        details: [line.slice(0, 200)],
-        hint: "an event log is what `--json` printed, unchanged; docs/events.md describes its lines",
-      },
-    );
+    throw new Fault("E_EVENTS_FORMAT", `line ${index + 1} of the event log is not an event`, {
+      details: [line.slice(0, 200)],
+      hint: "an event log is what `--json` printed, unchanged; docs/events.md describes its lines",
+    });
   });
 }
 
@@ -118,23 +118,13 @@ function parseEvent(line: string): ForgeEvent | undefined {
   }
   if (!isObject(value)) return undefined;
   const { t, type } = value;
-  if (
-    typeof t !== "number" ||
-    typeof type !== "string" ||
-    !Object.hasOwn(EVENT_FIELDS, type)
-  )
-    return undefined;
+  if (typeof t !== "number" || typeof type !== "string" || !Object.hasOwn(EVENT_FIELDS, type)) return undefined;
   const fields = revive(value, EVENT_FIELDS[type as ForgeEvent["type"]]);
-  return fields === undefined
-    ? undefined
-    : ({ ...fields, t, type } as unknown as ForgeEvent);
+  return fields === undefined ? undefined : ({ ...fields, t, type } as unknown as ForgeEvent);
 }
 
 /** The named fields of `value`, or undefined when one of them does not have its type. Other fields are left out. */
-function revive(
-  value: Record<string, unknown>,
-  fields: object,
-): Record<string, unknown> | undefined {
+function revive(value: Record<string, unknown>, fields: object): Record<string, unknown> | undefined {
   const revived: Record<string, unknown> = {};
   for (const [name, type] of fieldEntries(fields)) {
     const field = reviveField(value[name], type);
@@ -165,21 +155,14 @@ function reviveField(value: unknown, type: FieldType): unknown {
 
 function reviveNodes(value: unknown): unknown[] | undefined {
   if (!Array.isArray(value)) return undefined;
-  const nodes = value.map((node: unknown) =>
-    isObject(node) ? revive(node, NODE_FIELDS) : undefined,
-  );
+  const nodes = value.map((node: unknown) => (isObject(node) ? revive(node, NODE_FIELDS) : undefined));
   return nodes.includes(undefined) ? undefined : nodes;
 }
 
 function reviveFault(value: unknown): Fault | undefined {
   if (!isObject(value)) return undefined;
   const { code, message, details, hint, log } = value;
-  if (
-    typeof code !== "string" ||
-    !code.startsWith("E_") ||
-    typeof message !== "string"
-  )
-    return undefined;
+  if (typeof code !== "string" || !code.startsWith("E_") || typeof message !== "string") return undefined;
   return new Fault(code as `E_${string}`, message, {
     ...(isStrings(details) ? { details } : {}),
     ...(typeof hint === "string" ? { hint } : {}),
@@ -188,12 +171,7 @@ function reviveFault(value: unknown): Fault | undefined {
 }
 
 function orderedNode(node: PlanNode): object {
-  return Object.fromEntries(
-    fieldEntries(NODE_FIELDS).map(([name]) => [
-      name,
-      node[name as keyof PlanNode],
-    ]),
-  );
+  return Object.fromEntries(fieldEntries(NODE_FIELDS).map(([name]) => [name, node[name as keyof PlanNode]]));
 }
 
 function fieldEntries(fields: object): [string, FieldType][] {
@@ -205,7 +183,5 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function isStrings(value: unknown): value is string[] {
-  return (
-    Array.isArray(value) && value.every((item) => typeof item === "string")
-  );
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }

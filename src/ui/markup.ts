@@ -12,17 +12,8 @@ export class Markup {
 export type Content = Markup | string | number | readonly Content[] | undefined;
 
 /** A template whose values are escaped; markup and lists of it go in as they are, undefined as nothing. */
-export function markup(
-  parts: TemplateStringsArray,
-  ...values: readonly Content[]
-): Markup {
-  return new Markup(
-    parts
-      .map(
-        (part, index) => (index === 0 ? "" : render(values[index - 1])) + part,
-      )
-      .join(""),
-  );
+export function markup(parts: TemplateStringsArray, ...values: readonly Content[]): Markup {
+  return new Markup(parts.map((part, index) => (index === 0 ? "" : render(values[index - 1])) + part).join(""));
 }
 
 function render(value: Content): string {

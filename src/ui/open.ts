@@ -23,14 +23,7 @@ export interface ViewOptions {
 }
 
 /** JSON when asked for; live rows on a terminal that can move its cursor; else plain lines. */
-export function chooseView({
-  json,
-  plain,
-  stream,
-  env,
-  clock,
-  profile,
-}: ViewOptions): View {
+export function chooseView({ json, plain, stream, env, clock, profile }: ViewOptions): View {
   const write = (text: string): void => {
     stream.write(text);
   };
@@ -51,8 +44,6 @@ function isDumb(env: Environment): boolean {
 /** The kernel's own console has few glyphs; a locale that is set without UTF-8 has none but ASCII. */
 function hasUnicode(env: Environment): boolean {
   if (env["TERM"] === "linux") return false;
-  const locale = [env["LC_ALL"], env["LC_CTYPE"], env["LANG"]].find(
-    (value) => value !== undefined && value !== "",
-  );
+  const locale = [env["LC_ALL"], env["LC_CTYPE"], env["LANG"]].find((value) => value !== undefined && value !== "");
   return locale === undefined || /utf-?8/i.test(locale);
 }

@@ -15,9 +15,7 @@ export function shellCommand({ node }: NodeRun): string | undefined {
 /** Seconds that a node took, or has taken until it failed. */
 export function secondsOf(run: NodeRun): number | undefined {
   if (run.result !== undefined) return run.result.seconds;
-  return run.start === undefined || run.end === undefined
-    ? undefined
-    : (run.end - run.start) / 1000;
+  return run.start === undefined || run.end === undefined ? undefined : (run.end - run.start) / 1000;
 }
 
 /** ` after 1m 07s`, or nothing where it is not known. */
@@ -36,50 +34,37 @@ export function failureLines(run: NodeRun): string[] {
   const lines = renderFault(fault).split("\n").map(clean);
   if (tail.length > 0) {
     const shown = tail.slice(-TAIL);
-    lines.push(
-      `  last ${shown.length === 1 ? "line" : `${shown.length} lines`} of the log:`,
-    );
+    lines.push(`  last ${shown.length === 1 ? "line" : `${shown.length} lines`} of the log:`);
     lines.push(...shown.map((line) => `    | ${clean(line)}`));
   }
-  if (fault.log === undefined && run.log !== undefined)
-    lines.push(`  log:  ${run.log}`);
+  if (fault.log === undefined && run.log !== undefined) lines.push(`  log:  ${run.log}`);
   const shell = shellCommand(run);
   if (shell !== undefined) lines.push(`  enter the sandbox: ${shell}`);
   return lines;
 }
 
-/** The last words of a run that came to its end. */
+/** The last words of a run that came to its end, or was told to stop. */
 export function summaryLines(run: Run): string[] {
   const { end } = run;
   if (end === undefined) return [];
   const time = duration(end.t / 1000);
   if (end.ok) {
-    if (end.built === 0)
-      return [
-        `nothing to do: ${count(end.reused, "output")} in the store (${time})`,
-      ];
-    return [
-      `made ${count(end.built, "output")}, reused ${end.reused}, in ${time}`,
-    ];
+    if (end.built === 0) return [`nothing to do: ${count(end.reused, "output")} in the store (${time})`];
+    return [`made ${count(end.built, "output")}, reused ${end.reused}, in ${time}`];
   }
-  const failed = run.having("failed");
-  const skipped = run.having("skipped");
-  const lines = [
-    `failed after ${time}: ${end.failed} failed, ${skipped.length} not tried, ${end.built} made, ${end.reused} reused`,
+  if (end.failed === 0) return [stoppedLine(run)];
+  const untried = run.having("skipped", "pending");
+  return [
+    `failed after ${time}: ${end.failed} failed, ${untried.length} not tried, ${end.built} made, ${end.reused} reused`,
+    ...run.having("failed").flatMap(recallLines),
+    ...(untried.length === 0 ? [] : [`  not tried: ${untried.map(({ node }) => label(node)).join(", ")}`]),
   ];
-  for (const node of failed) lines.push(...recallLines(node));
-  if (skipped.length > 0)
-    lines.push(
-      `  not tried: ${skipped.map(({ node }) => label(node)).join(", ")}`,
-    );
-  return lines;
 }
 
-/** The last words of a run that was stopped before its end. */
+/** The last words of a run that was stopped. */
 export function stoppedLine(run: Run): string {
   const running = run.having("running").map(({ node }) => label(node));
-  const at =
-    running.length === 0 ? "" : `, in the middle of ${running.join(", ")}`;
+  const at = running.length === 0 ? "" : `, in the middle of ${running.join(", ")}`;
   return `stopped after ${duration(run.t / 1000)}: ${run.made} of ${run.todo} made${at}`;
 }
 
@@ -87,9 +72,7 @@ export function stoppedLine(run: Run): string {
 function recallLines(run: NodeRun): string[] {
   if (run.failure === undefined) return [];
   const { fault } = run.failure;
-  const lines = [
-    `  ${label(run.node)}: ${fault.code}  ${clean(fault.message)}`,
-  ];
+  const lines = [`  ${label(run.node)}: ${fault.code}  ${clean(fault.message)}`];
   const log = fault.log ?? run.log;
   if (log !== undefined) lines.push(`    log: ${log}`);
   const shell = shellCommand(run);

@@ -3,12 +3,7 @@
  * names follow, so that `grep '^done '` works. Lines depend on the events alone.
  */
 import type { ForgeEvent } from "../forge/events.ts";
-import {
-  afterHowLong,
-  failureLines,
-  stoppedLine,
-  summaryLines,
-} from "./outcome.ts";
+import { afterHowLong, failureLines, stoppedLine, summaryLines } from "./outcome.ts";
 import { label, Run, title, type EventOf, type NodeRun } from "./run.ts";
 import { count, duration, size } from "./units.ts";
 import type { View } from "./view.ts";
@@ -51,111 +46,75 @@ export function plainView(write: (text: string) => void): View {
     close(): void {
       if (closed) return;
       closed = true;
-      if (run.plan !== undefined && run.end === undefined)
-        say(stoppedLine(run));
+      if (run.plan !== undefined && run.end === undefined) say(stoppedLine(run));
     },
   });
 }
 
-function linesOf(
-  run: Run,
-  node: NodeRun | undefined,
-  event: ForgeEvent,
-): string[] {
+function linesOf(run: Run, node: NodeRun | undefined, event: ForgeEvent): string[] {
   switch (event.type) {
     case "plan":
       return planLines(run, event);
     case "notice":
       return [`notice ${clean(event.text)}`];
     case "end":
-      return summaryLines(run).map((line, index) =>
-        index === 0 ? `summary ${line}` : line,
-      );
+      return summaryLines(run).map((line, index) => (index === 0 ? `summary ${line}` : line));
     default:
       return node === undefined ? [] : nodeLines(run, node, event);
   }
 }
 
-function planLines(
-  run: Run,
-  { channel, why, jobs, nodes }: EventOf<"plan">,
-): string[] {
+function planLines(run: Run, { channel, why, jobs, nodes }: EventOf<"plan">): string[] {
   return [
     `channel ${channel}: ${clean(why)}`,
     `plan ${run.todo} to make, ${nodes.length - run.todo} in the store, ${count(jobs, "job")}`,
   ];
 }
 
-function nodeLines(
-  run: Run,
-  node: NodeRun,
-  event: Exclude<ForgeEvent, { type: "plan" | "notice" | "end" }>,
-): string[] {
+function nodeLines(run: Run, node: NodeRun, event: Exclude<ForgeEvent, { type: "plan" | "notice" | "end" }>): string[] {
   const name = label(node.node);
   switch (event.type) {
     case "start":
       return [`start ${title(node.node)}`];
     case "waiting":
-      return event.on === "token"
-        ? []
-        : [`wait ${name} for ${event.on}: ${clean(event.detail)}`];
+      return event.on === "token" ? [] : [`wait ${name} for ${event.on}: ${clean(event.detail)}`];
     case "phase":
       return phaseLines(node);
     case "retry":
       return [`retry ${name} ${clean(event.url)}: ${clean(event.why)}`];
     case "proof":
-      return event.ok
-        ? []
-        : [`unproven ${name} ${clean(event.proof)}: ${clean(event.detail)}`];
+      return event.ok ? [] : [`unproven ${name} ${clean(event.proof)}: ${clean(event.detail)}`];
     case "done":
-      return node.status === "done"
-        ? [
-            `done ${title(node.node)} ${duration(event.seconds)} ${size(event.bytes)}`,
-          ]
-        : [];
+      return node.status === "done" ? [`done ${title(node.node)} ${duration(event.seconds)} ${size(event.bytes)}`] : [];
     case "failed":
-      return [
-        `failed ${title(node.node)}${afterHowLong(node)}`,
-        ...failureLines(node).map((line) => `  ${line}`),
-      ];
+      return [`failed ${title(node.node)}${afterHowLong(node)}`, ...failureLines(node).map((line) => `  ${line}`)];
     case "skipped":
-      return [
-        `skipped ${title(node.node)} because ${becauseOf(run, node)} failed`,
-      ];
+      return [`skipped ${title(node.node)} because ${reasonOf(run, node)}`];
     case "progress":
     case "output":
       return [];
   }
 }
 
-function becauseOf(run: Run, { because }: NodeRun): string {
+function reasonOf(run: Run, { because }: NodeRun): string {
   const cause = because === undefined ? undefined : run.nodes.get(because);
-  return cause === undefined ? "something that it needs" : label(cause.node);
+  if (cause === undefined) return "something that it needs is missing";
+  return `${label(cause.node)} ${cause.status === "failed" ? "failed" : "was not made"}`;
 }
 
 /** A line when the phase that has just ended was a long one. */
 function phaseLines(node: NodeRun): string[] {
   const [before, now] = node.phases.slice(-2);
-  if (
-    before === undefined ||
-    now === undefined ||
-    now.from - before.from < LONG_PHASE
-  )
-    return [];
+  if (before === undefined || now === undefined || now.from - before.from < LONG_PHASE) return [];
   return [
     `phase ${label(node.node)} ${now.phase} after ${duration((now.from - before.from) / 1000)} of ${before.phase}`,
   ];
 }
 
-function downloadLine(
-  { node, loaded, total, rate }: NodeRun,
-  now: number,
-): string {
+function downloadLine({ node, loaded, total, rate }: NodeRun, now: number): string {
   const bytes = loaded ?? 0;
   const part =
-    total === undefined || total === 0
-      ? size(bytes)
-      : `${Math.floor((100 * bytes) / total)}% of ${size(total)}`;
+    total === undefined || total === 0 ? size(bytes) : `${Math.floor((100 * bytes) / total)}% of ${size(total)}`;
   const speed = rate.perSecond(now);
   return `progress ${label(node)} ${part}${speed === undefined ? "" : ` at ${size(speed)}/s`}`;
 }
@@ -165,9 +124,7 @@ function runningLine(run: Run): string[] {
   if (running.length === 0) return [];
   const items = running.map(({ node, start, phase }) => {
     const time = duration((run.t - (start ?? run.t)) / 1000);
-    return phase === undefined
-      ? `${label(node)} ${time}`
-      : `${label(node)} ${phase} ${time}`;
+    return phase === undefined ? `${label(node)} ${time}` : `${label(node)} ${phase} ${time}`;
   });
   return [`running ${items.join(", ")}`];
 }

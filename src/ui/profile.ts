@@ -23,8 +23,7 @@ const FORMAT = 1;
 export function profileOf(run: Run): Profile {
   const measures = new Map<string, Measure>();
   for (const { node, result } of run.having("done")) {
-    if (result !== undefined)
-      measures.set(label(node), { seconds: result.seconds, cpu: result.cpu });
+    if (result !== undefined) measures.set(label(node), { seconds: result.seconds, cpu: result.cpu });
   }
   return measures;
 }
@@ -54,18 +53,12 @@ export function parseProfile(text: string): Profile {
   } catch {
     return emptyProfile;
   }
-  if (
-    !isObject(value) ||
-    value["format"] !== FORMAT ||
-    !isObject(value["measures"])
-  )
-    return emptyProfile;
+  if (!isObject(value) || value["format"] !== FORMAT || !isObject(value["measures"])) return emptyProfile;
   const profile = new Map<string, Measure>();
   for (const [name, entry] of Object.entries(value["measures"])) {
     if (!isObject(entry)) continue;
     const { seconds, cpu } = entry;
-    if (isDuration(seconds))
-      profile.set(name, { seconds, cpu: isDuration(cpu) ? cpu : undefined });
+    if (isDuration(seconds)) profile.set(name, { seconds, cpu: isDuration(cpu) ? cpu : undefined });
   }
   return profile;
 }
@@ -81,11 +74,7 @@ export interface Remaining {
  * What is left of a run at `now` (milliseconds since the forge started): the longer of the longest chain of nodes that
  * wait for each other, and the processor time of all steps spread over the jobs. Undefined before the plan is known.
  */
-export function remaining(
-  run: Run,
-  profile: Profile,
-  now: number,
-): Remaining | undefined {
+export function remaining(run: Run, profile: Profile, now: number): Remaining | undefined {
   if (run.plan === undefined) return undefined;
   const chains = new Map<Key, number>();
   const blocked = new Set<Key>();
@@ -94,20 +83,14 @@ export function remaining(
   let unknown = 0;
   for (const node of run.nodes.values()) {
     const { key, needs } = node.node;
-    if (
-      node.status === "failed" ||
-      node.status === "skipped" ||
-      needs.some((need) => blocked.has(need))
-    ) {
+    if (node.status === "failed" || node.status === "skipped" || needs.some((need) => blocked.has(need))) {
       blocked.add(key);
       continue;
     }
     if (node.status !== "pending" && node.status !== "running") continue;
     const left = leftOf(node, profile, now);
     if (left === undefined) unknown += 1;
-    const chain =
-      (left?.seconds ?? 0) +
-      Math.max(0, ...needs.map((need) => chains.get(need) ?? 0));
+    const chain = (left?.seconds ?? 0) + Math.max(0, ...needs.map((need) => chains.get(need) ?? 0));
     chains.set(key, chain);
     longest = Math.max(longest, chain);
     work += left?.cpu ?? 0;
@@ -119,11 +102,7 @@ export function remaining(
 }
 
 /** What is left of one node. Downloads take no processor. */
-function leftOf(
-  run: NodeRun,
-  profile: Profile,
-  now: number,
-): Measure | undefined {
+function leftOf(run: NodeRun, profile: Profile, now: number): Measure | undefined {
   const byRate = downloadLeft(run, now);
   if (byRate !== undefined) return { seconds: byRate, cpu: 0 };
   const measure = profile.get(label(run.node));
@@ -136,18 +115,9 @@ function leftOf(
 }
 
 /** Seconds until a running download is complete at its present speed. */
-export function downloadLeft(
-  { status, loaded, total, rate }: NodeRun,
-  now: number,
-): number | undefined {
+export function downloadLeft({ status, loaded, total, rate }: NodeRun, now: number): number | undefined {
   const speed = rate.perSecond(now);
-  if (
-    status !== "running" ||
-    loaded === undefined ||
-    total === undefined ||
-    speed === undefined ||
-    speed <= 0
-  ) {
+  if (status !== "running" || loaded === undefined || total === undefined || speed === undefined || speed <= 0) {
     return undefined;
   }
   return Math.max(0, total - loaded) / speed;

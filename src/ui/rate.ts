@@ -14,8 +14,7 @@ export class Rate {
     if (previous !== undefined && t - previous.t < Rate.#spacing) return;
     this.#samples.push(this.#last);
     // one sample older than the window stays, so that there always is one to compare with
-    while ((this.#samples[1]?.t ?? t) <= t - Rate.#window)
-      this.#samples.shift();
+    while ((this.#samples[1]?.t ?? t) <= t - Rate.#window) this.#samples.shift();
   }
 
   /** Starts anew: another server may be slower or faster. */
@@ -29,8 +28,6 @@ export class Rate {
     const first = this.#samples[0];
     if (first === undefined || this.#last === undefined) return undefined;
     const ms = Math.max(this.#last.t, now - Rate.#patience) - first.t;
-    return ms < Rate.#spacing
-      ? undefined
-      : Math.max(0, (1000 * (this.#last.bytes - first.bytes)) / ms);
+    return ms < Rate.#spacing ? undefined : Math.max(0, (1000 * (this.#last.bytes - first.bytes)) / ms);
   }
 }

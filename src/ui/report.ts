@@ -5,12 +5,7 @@
 import type { ForgeEvent } from "../forge/events.ts";
 import { criticalPath, type Link } from "./critical-path.ts";
 import { markup, Markup, type Content } from "./markup.ts";
-import {
-  failureLines,
-  secondsOf,
-  stoppedLine,
-  summaryLines,
-} from "./outcome.ts";
+import { failureLines, secondsOf, stoppedLine, summaryLines } from "./outcome.ts";
 import { STYLESHEET } from "./report-style.ts";
 import { label, Run, title, type NodeRun } from "./run.ts";
 import { barsOf, timeline, type Bar } from "./timeline.ts";
@@ -59,21 +54,14 @@ ${content}
 }
 
 /** A table that scrolls by itself where the page is narrow. Columns whose heading begins with "#" hold numbers. */
-function table(
-  headings: readonly string[],
-  rows: readonly (readonly Content[])[],
-): Markup {
+function table(headings: readonly string[], rows: readonly (readonly Content[])[]): Markup {
   const isNumber = headings.map((heading) => heading.startsWith("#"));
-  const kind = (column: number): string =>
-    isNumber[column] === true ? "number" : "text";
+  const kind = (column: number): string => (isNumber[column] === true ? "number" : "text");
   const names = headings.map(
-    (heading, column) =>
-      markup`<th class="${kind(column)}">${heading.replace(/^#/, "")}</th>`,
+    (heading, column) => markup`<th class="${kind(column)}">${heading.replace(/^#/, "")}</th>`,
   );
   const body = rows.map(
-    (
-      cells,
-    ) => markup`<tr>${cells.map((cell, column) => markup`<td class="${kind(column)}">${cell ?? "–"}</td>`)}</tr>
+    (cells) => markup`<tr>${cells.map((cell, column) => markup`<td class="${kind(column)}">${cell ?? "–"}</td>`)}</tr>
 `,
   );
   return markup`<div class="scroll"><table>
@@ -87,10 +75,7 @@ function header(run: Run): Markup {
   const { plan, end } = run;
   const outcome = end === undefined ? "stopped" : end.ok ? "good" : "bad";
   const sentence = end === undefined ? stoppedLine(run) : summaryLines(run)[0];
-  const channel =
-    plan === undefined
-      ? "none: the run ended before there was a plan"
-      : `${plan.channel}: ${plan.why}`;
+  const channel = plan === undefined ? "none: the run ended before there was a plan" : `${plan.channel}: ${plan.why}`;
   return markup`<header>
 <h1>Forge report</h1>
 <p class="outcome ${outcome}">${sentence}</p>
@@ -115,9 +100,7 @@ function failureSection(run: Run): Markup | undefined {
 </article>
 `,
     ),
-    skipped.length === 0
-      ? undefined
-      : markup`<p>Not tried because of that: ${skipped.join(", ")}.</p>`,
+    skipped.length === 0 ? undefined : markup`<p>Not tried because of that: ${skipped.join(", ")}.</p>`,
   ]);
 }
 
@@ -127,50 +110,27 @@ function runSections(run: Run): Content[] {
   if (bars.length === 0) return [];
   const path = criticalPath(run);
   return [
-    section(
-      "timeline",
-      "Timeline",
-      timeline(bars, run.t, new Set(path.map((link) => link.run))),
-    ),
-    path.length < 2
-      ? undefined
-      : section("critical-path", "Critical path", criticalPathContent(path)),
+    section("timeline", "Timeline", timeline(bars, run.t, new Set(path.map((link) => link.run)))),
+    path.length < 2 ? undefined : section("critical-path", "Critical path", criticalPathContent(path)),
     section("durations", "Durations", durationTable(bars)),
   ];
 }
 
 function criticalPathContent(path: readonly Link[]): Markup {
-  const rows = path.map(({ run, waited }) => [
-    title(run.node),
-    duration(waited / 1000),
-    seconds(secondsOf(run)),
-  ]);
+  const rows = path.map(({ run, waited }) => [title(run.node), duration(waited / 1000), seconds(secondsOf(run))]);
   return markup`<p>Each waited for the one before it; the run gets faster when one of these does.</p>
 ${table(["Node", "#Stood ready", "#Took"], rows)}`;
 }
 
 function durationTable(bars: readonly Bar[]): Markup {
   const slowest = [...bars].sort((a, b) => b.end - b.start - (a.end - a.start));
-  const headings = [
-    "Node",
-    "Version",
-    "State",
-    "#Began at",
-    "#Took",
-    "#Processor",
-    "#Cores",
-    "#Size",
-    "Phases",
-  ];
+  const headings = ["Node", "Version", "State", "#Began at", "#Took", "#Processor", "#Cores", "#Size", "Phases"];
   return table(headings, slowest.map(durationCells));
 }
 
 function durationCells(bar: Bar): Content[] {
   const { node, status, result } = bar.run;
-  const cores =
-    result?.cpu === undefined || result.seconds <= 0
-      ? undefined
-      : result.cpu / result.seconds;
+  const cores = result?.cpu === undefined || result.seconds <= 0 ? undefined : result.cpu / result.seconds;
   return [
     label(node),
     node.version,
@@ -187,32 +147,22 @@ function durationCells(bar: Bar): Content[] {
 /** `unpack 2.0s, build 1m 07s`. */
 function phaseText({ run, end }: Bar): string {
   return run.phases
-    .map(
-      ({ phase, from }, index) =>
-        `${phase} ${duration(((run.phases[index + 1]?.from ?? end) - from) / 1000)}`,
-    )
+    .map(({ phase, from }, index) => `${phase} ${duration(((run.phases[index + 1]?.from ?? end) - from) / 1000)}`)
     .join(", ");
 }
 
 function proofSection(run: Run): Markup | undefined {
-  const proven = [...run.nodes.values()].filter(
-    (node) => node.proofs.length > 0,
-  );
+  const proven = [...run.nodes.values()].filter((node) => node.proofs.length > 0);
   if (proven.length === 0) return undefined;
   const all = proven.flatMap((node) => node.proofs);
   const good = all.filter(({ ok }) => ok).length;
-  return section("proofs", "Proofs", [
-    markup`<p>${good} of ${all.length} hold.</p>`,
-    proven.map(proofDetails),
-  ]);
+  return section("proofs", "Proofs", [markup`<p>${good} of ${all.length} hold.</p>`, proven.map(proofDetails)]);
 }
 
 function proofDetails({ node, proofs }: NodeRun): Markup {
   const bad = proofs.filter(({ ok }) => !ok).length;
   const rows = proofs.map(({ proof, ok, detail }) => [
-    ok
-      ? markup`<span class="done">holds</span>`
-      : markup`<span class="failed">does not hold</span>`,
+    ok ? markup`<span class="done">holds</span>` : markup`<span class="failed">does not hold</span>`,
     proof,
     clean(detail),
   ]);
@@ -233,9 +183,7 @@ function noticeSection(run: Run): Markup | undefined {
   );
   const all = [...run.notices, ...retries].sort((a, b) => a.t - b.t);
   if (all.length === 0) return undefined;
-  const items = all.map(
-    ({ t, text }) => markup`<li>${duration(t / 1000)}: ${clean(text)}</li>`,
-  );
+  const items = all.map(({ t, text }) => markup`<li>${duration(t / 1000)}: ${clean(text)}</li>`);
   return section("notices", "Notices", markup`<ul>${items}</ul>`);
 }
 

@@ -1,24 +1,20 @@
 /**
  * What is known about a run from the events so far: the one place where events become state. Views read it and never
- * change it. Events of unknown keys change nothing.
+ * change it. Events of unknown keys change nothing. Another plan begins another run, which alone is known from then on.
  */
 import type { Fault } from "../fault/fault.ts";
 import type { EventBody, ForgeEvent, PlanNode } from "../forge/events.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { Rate } from "./rate.ts";
 
-export type EventOf<T extends EventBody["type"]> = Extract<
-  ForgeEvent,
-  { type: T }
->;
+export type EventOf<T extends EventBody["type"]> = Extract<ForgeEvent, { type: T }>;
 
 /**
  * - `reused`: in the store before this run, or done without having started here (another forge made it)
  * - `pending`: not started; `waiting` may say for what
  * - `skipped`: not tried, because something that it needs failed
  */
-export type Status =
-  "reused" | "pending" | "running" | "done" | "failed" | "skipped";
+export type Status = "reused" | "pending" | "running" | "done" | "failed" | "skipped";
 
 export interface PhaseSpan {
   readonly phase: string;
@@ -68,28 +64,45 @@ export class Run {
     this.t = Math.max(this.t, event.t);
     switch (event.type) {
       case "plan":
-        this.plan = event;
-        for (const node of event.nodes) this.nodes.set(node.key, fresh(node));
+        this.#begin(event);
         return undefined;
       case "notice":
         this.notices.push(event);
         return undefined;
       case "end":
         this.end = event;
+        if (event.ok) for (const node of this.having("pending")) node.status = "reused";
         return undefined;
       default: {
         const run = this.nodes.get(event.key);
-        if (run !== undefined) applyToNode(run, event);
+        if (run === undefined) return undefined;
+        applyToNode(run, event);
+        if (event.type === "start") this.#haveNeeds(run);
         return run;
       }
     }
   }
 
+  #begin(plan: EventOf<"plan">): void {
+    if (this.plan !== undefined) this.notices.length = 0;
+    this.nodes.clear();
+    for (const node of plan.nodes) this.nodes.set(node.key, fresh(node));
+    this.plan = plan;
+    this.end = undefined;
+    this.t = plan.t;
+  }
+
+  /** A node that starts has all that it needs: what did not start here was made by another forge. */
+  #haveNeeds({ node }: NodeRun): void {
+    for (const key of node.needs) {
+      const need = this.nodes.get(key);
+      if (need?.status === "pending") need.status = "reused";
+    }
+  }
+
   /** Nodes in the order of the plan with one of these states. */
   having(...states: readonly Status[]): NodeRun[] {
-    return [...this.nodes.values()].filter((run) =>
-      states.includes(run.status),
-    );
+    return [...this.nodes.values()].filter((run) => states.includes(run.status));
   }
 
   /** What still has to be made before `run` can start, those that are being made first. */
@@ -98,10 +111,7 @@ export class Run {
       .map((key) => this.nodes.get(key))
       .filter((need) => need !== undefined)
       .filter((need) => need.status === "pending" || need.status === "running");
-    return [
-      ...open.filter((need) => need.status === "running"),
-      ...open.filter((need) => need.status === "pending"),
-    ];
+    return [...open.filter((need) => need.status === "running"), ...open.filter((need) => need.status === "pending")];
   }
 
   /** How many nodes were to be made when the run began. */
@@ -112,8 +122,7 @@ export class Run {
   /** How many of those are in the store now, whoever made them. */
   get made(): number {
     return [...this.nodes.values()].filter(
-      ({ node, status }) =>
-        !node.present && (status === "done" || status === "reused"),
+      ({ node, status }) => !node.present && (status === "done" || status === "reused"),
     ).length;
   }
 }
@@ -150,10 +159,7 @@ function fresh(node: PlanNode): NodeRun {
   };
 }
 
-function applyToNode(
-  run: NodeRun,
-  event: Extract<ForgeEvent, { key: Key }>,
-): void {
+function applyToNode(run: NodeRun, event: Extract<ForgeEvent, { key: Key }>): void {
   switch (event.type) {
     case "waiting":
       run.waiting = event;

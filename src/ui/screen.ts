@@ -47,22 +47,14 @@ export class Screen {
    */
   draw(lasting: readonly string[], live: readonly PaintedLine[]): void {
     const size = this.#size();
-    if (
-      lasting.length === 0 &&
-      size === this.#drawnAt &&
-      sameLines(live, this.#drawn)
-    )
-      return;
+    if (lasting.length === 0 && size === this.#drawnAt && sameLines(live, this.#drawn)) return;
     const lines = live.map(({ text }) => `${text}${ERASE_LINE_END}\n`).join("");
-    // a lasting line that ends in the last column leaves the cursor there, and erasing would take its last character:
-    // so everything is erased before
-    const above =
-      lasting.length === 0
-        ? ""
-        : ERASE_BELOW + lasting.map((line) => `${line}\n`).join("");
-    this.#stream.write(
-      CURSOR_OFF + this.#toTop() + above + lines + ERASE_BELOW + CURSOR_ON,
-    );
+    // Without need, nothing is erased before it is drawn anew: that would flicker. The need: a lasting line that ends in
+    // the last column leaves the cursor there, and erasing after it would take its last character. And terminals
+    // remember which rows they have wrapped until these are erased, and join them again when they become wider.
+    const before = lasting.length > 0 || size !== this.#drawnAt ? ERASE_BELOW : "";
+    const above = before + lasting.map((line) => `${line}\n`).join("");
+    this.#stream.write(CURSOR_OFF + this.#toTop() + above + lines + ERASE_BELOW + CURSOR_ON);
     this.#drawn = live;
     this.#drawnAt = size;
   }
@@ -70,10 +62,7 @@ export class Screen {
   /** Moves to where the live lines begin. A terminal that became narrower has wrapped them. */
   #toTop(): string {
     const width = this.columns;
-    const rows = this.#drawn.reduce(
-      (sum, line) => sum + Math.max(1, Math.ceil(line.width / width)),
-      0,
-    );
+    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.width / width)), 0);
     return rows === 0 ? "\r" : `\r\x1b[${rows}A`;
   }
 
@@ -87,12 +76,6 @@ export function paintedLine(painted: string, plain: string): PaintedLine {
   return { text: painted, width: columns(plain) };
 }
 
-function sameLines(
-  a: readonly PaintedLine[],
-  b: readonly PaintedLine[],
-): boolean {
-  return (
-    a.length === b.length &&
-    a.every((line, index) => line.text === b[index]?.text)
-  );
+function sameLines(a: readonly PaintedLine[], b: readonly PaintedLine[]): boolean {
+  return a.length === b.length && a.every((line, index) => line.text === b[index]?.text);
 }

@@ -24,11 +24,7 @@ export const span = (text: string, style: Style = "plain"): Span => ({
 });
 
 /** The spans cut to `width` columns in all. */
-export function fit(
-  spans: readonly Span[],
-  width: number,
-  mark: string,
-): Span[] {
+export function fit(spans: readonly Span[], width: number, mark: string): Span[] {
   const fitted: Span[] = [];
   let left = width;
   for (const { text, style } of spans) {
@@ -46,11 +42,7 @@ export function fit(
 /** The spans as text for a terminal. */
 export function paint(spans: readonly Span[], colour: boolean): string {
   return spans
-    .map(({ text, style }) =>
-      colour && style !== "plain" && text !== ""
-        ? `\x1b[${SGR[style]}m${text}\x1b[0m`
-        : text,
-    )
+    .map(({ text, style }) => (colour && style !== "plain" && text !== "" ? `\x1b[${SGR[style]}m${text}\x1b[0m` : text))
     .join("");
 }
 

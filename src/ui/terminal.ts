@@ -5,13 +5,7 @@
  */
 import type { ForgeEvent } from "../forge/events.ts";
 import type { Clock } from "./clock.ts";
-import {
-  afterHowLong,
-  failureLines,
-  secondsOf,
-  stoppedLine,
-  summaryLines,
-} from "./outcome.ts";
+import { afterHowLong, failureLines, secondsOf, stoppedLine, summaryLines } from "./outcome.ts";
 import { downloadLeft, remaining, type Profile } from "./profile.ts";
 import { label, Run, title, type EventOf, type NodeRun } from "./run.ts";
 import { paintedLine, Screen, type TerminalStream } from "./screen.ts";
@@ -66,10 +60,7 @@ const ASCII: Marks = {
   dot: ", ",
 };
 
-export function terminalView(
-  stream: TerminalStream,
-  options: TerminalOptions,
-): View {
+export function terminalView(stream: TerminalStream, options: TerminalOptions): View {
   const view = new Terminal(stream, options);
   return Object.assign(
     (event: ForgeEvent): void => {
@@ -110,7 +101,7 @@ class Terminal {
     this.#origin = this.#options.clock.now() - event.t;
     const node = this.#run.apply(event);
     this.#lasting.push(...this.#lastingRows(event, node));
-    if (event.type === "end") this.close();
+    if (event.type === "end") this.#draw();
   }
 
   close(): void {
@@ -126,14 +117,10 @@ class Terminal {
   #draw(): void {
     const width = this.#screen.columns - 1;
     const { colour } = this.#options;
-    const live = this.#closed
-      ? []
-      : this.#liveRows(width, this.#screen.rows - 1);
+    const live = this.#closed ? [] : this.#liveRows(width, this.#screen.rows - 1);
     const lines = live
       .map((row) => fit(row, width, this.#marks.cut))
-      .map((row) =>
-        paintedLine(paint(row, colour), row.map(({ text }) => text).join("")),
-      );
+      .map((row) => paintedLine(paint(row, colour), row.map(({ text }) => text).join("")));
     this.#screen.draw(
       this.#lasting.map((row) => paint(row, colour)),
       lines,
@@ -149,21 +136,11 @@ class Terminal {
       case "notice":
         return [this.#noticeRow(event.text)];
       case "end":
-        return summaryLines(this.#run).map((line, index) => [
-          span(line, this.#summaryStyle(event, index)),
-        ]);
+        return summaryLines(this.#run).map((line, index) => [span(line, this.#summaryStyle(event, index))]);
       case "retry":
-        return node === undefined
-          ? []
-          : [
-              this.#noticeRow(
-                `${label(node.node)}: ${event.url}: ${event.why}`,
-              ),
-            ];
+        return node === undefined ? [] : [this.#noticeRow(`${label(node.node)}: ${event.url}: ${event.why}`)];
       case "done":
-        return node?.status === "done"
-          ? [this.#settle(this.#doneRow(node))]
-          : [];
+        return node?.status === "done" ? [this.#settle(this.#doneRow(node))] : [];
       case "failed":
         return node === undefined ? [] : this.#failureRows(node);
       default:
@@ -180,10 +157,7 @@ class Terminal {
   }
 
   #noticeRow(text: string): Row {
-    return this.#settle([
-      span(`${this.#marks.notice} `, "warn"),
-      span(clean(text)),
-    ]);
+    return this.#settle([span(`${this.#marks.notice} `, "warn"), span(clean(text))]);
   }
 
   #doneRow(node: NodeRun): Row {
@@ -199,43 +173,29 @@ class Terminal {
     const [fault = "", ...rest] = failureLines(node);
     return [
       [],
-      [
-        span(
-          `${this.#marks.failed} ${title(node.node)} failed${afterHowLong(node)}`,
-          "bad",
-        ),
-      ],
+      [span(`${this.#marks.failed} ${title(node.node)} failed${afterHowLong(node)}`, "bad")],
       [span(`  ${fault}`, "bold")],
       ...rest.map((line): Row => [span(`  ${line}`)]),
       [],
     ];
   }
 
-  #summaryStyle({ ok }: EventOf<"end">, index: number): Style {
+  #summaryStyle({ ok, failed }: EventOf<"end">, index: number): Style {
     if (index > 0) return "plain";
-    return ok ? "good" : "bad";
+    if (ok) return "good";
+    return failed > 0 ? "bad" : "warn";
   }
 
   /** The rows that are redrawn, at most `height`: the whole, failures, then what there is room for. */
   #liveRows(width: number, height: number): Row[] {
-    if (this.#run.plan === undefined) return [];
+    if (this.#run.plan === undefined || this.#run.end !== undefined) return [];
     const footer = this.#footerRow();
-    const failed = this.#run
-      .having("failed")
-      .map((node) => this.#failedRow(node));
+    const failed = this.#run.having("failed").map((node) => this.#failedRow(node));
     const room = Math.max(0, height - 1);
-    const pinned = within(failed, Math.min(room, 3), (left) =>
-      this.#moreRow(left, "failed"),
-    );
+    const pinned = within(failed, Math.min(room, 3), (left) => this.#moreRow(left, "failed"));
     const running = this.#runningRows(width, room - pinned.length);
-    const waiting = this.#waitingRows(
-      Math.min(WAITING_ROWS + 1, room - pinned.length - running.length),
-    );
-    return [
-      ...pinned,
-      ...[...running, ...waiting].map((row) => this.#settle(row)),
-      footer,
-    ];
+    const waiting = this.#waitingRows(Math.min(WAITING_ROWS + 1, room - pinned.length - running.length));
+    return [...pinned, ...[...running, ...waiting].map((row) => this.#settle(row)), footer];
   }
 
   /** Once something has failed, everything else steps back. */
@@ -248,23 +208,12 @@ class Terminal {
   }
 
   #failedRow({ node, failure }: NodeRun): Row {
-    const fault =
-      failure === undefined
-        ? ""
-        : `  ${failure.fault.code}  ${clean(failure.fault.message)}`;
-    return [
-      span(`${this.#marks.failed} ${label(node)} failed`, "bad"),
-      span(fault),
-    ];
+    const fault = failure === undefined ? "" : `  ${failure.fault.code}  ${clean(failure.fault.message)}`;
+    return [span(`${this.#marks.failed} ${label(node)} failed`, "bad"), span(fault)];
   }
 
   #moreRow(left: number, what: string): Row {
-    return [
-      span(
-        `  ${this.#options.unicode ? "…" : "..."} ${left} more ${what}`,
-        "dim",
-      ),
-    ];
+    return [span(`  ${this.#options.unicode ? "…" : "..."} ${left} more ${what}`, "dim")];
   }
 
   #runningRows(width: number, height: number): Row[] {
@@ -280,16 +229,11 @@ class Terminal {
   #runningRow(node: NodeRun, width: number, names: number): Row {
     const name = truncate(label(node.node), names, this.#marks.cut);
     const time = elapsed(this.#seconds(node.start));
-    const row = [
-      span(`${this.#marks.running} `, "good"),
-      span(pad(name, names)),
-      span(`  ${pad(time, 6)}`, "dim"),
-    ];
+    const row = [span(`${this.#marks.running} `, "good"), span(pad(name, names)), span(`  ${pad(time, 6)}`, "dim")];
     if (width < NARROW) return row;
     row.push(span(`  ${pad(this.#detail(node), PHASE_WIDTH)}`));
     // while things unwind the eye has no use for the chatter of the others
-    if (node.line !== undefined && !this.#unwinding)
-      row.push(span(`  ${clean(node.line)}`, "dim"));
+    if (node.line !== undefined && !this.#unwinding) row.push(span(`  ${clean(node.line)}`, "dim"));
     return row;
   }
 
@@ -298,9 +242,7 @@ class Terminal {
     if (node.waiting !== undefined) return waitingText(node.waiting);
     if (node.loaded === undefined) return node.phase ?? "";
     const { loaded, total, rate } = node;
-    const parts = [
-      total === undefined ? size(loaded) : `${size(loaded)} of ${size(total)}`,
-    ];
+    const parts = [total === undefined ? size(loaded) : `${size(loaded)} of ${size(total)}`];
     const speed = rate.perSecond(this.#now);
     if (speed !== undefined) parts.push(`${size(speed)}/s`);
     const left = downloadLeft(node, this.#now);
@@ -312,28 +254,19 @@ class Terminal {
   #waitingRows(height: number): Row[] {
     const pending = this.#run.having("pending");
     const reasons = this.#waitingReasons(pending);
-    const room =
-      reasons.length < pending.length || reasons.length > WAITING_ROWS
-        ? height - 1
-        : height;
+    const room = reasons.length < pending.length || reasons.length > WAITING_ROWS ? height - 1 : height;
     const shown = reasons.slice(0, Math.max(0, Math.min(WAITING_ROWS, room)));
     const names = columnWidth(
       shown.map(({ name }) => name),
       Infinity,
     );
-    const rows = shown.map(({ name, reason }): Row => [
-      span(`  ${pad(name, names)}  ${reason}`, "dim"),
-    ]);
+    const rows = shown.map(({ name, reason }): Row => [span(`  ${pad(name, names)}  ${reason}`, "dim")]);
     const left = pending.length - shown.length;
-    return left > 0 && height > 0
-      ? [...rows, this.#moreRow(left, left === 1 ? "waits" : "wait")]
-      : rows;
+    return left > 0 && height > 0 ? [...rows, this.#moreRow(left, left === 1 ? "waits" : "wait")] : rows;
   }
 
   /** What waits for another forge or the disk; then what will be next, when something now running is made; then what only lacks a core. */
-  #waitingReasons(
-    pending: readonly NodeRun[],
-  ): { readonly name: string; readonly reason: string }[] {
+  #waitingReasons(pending: readonly NodeRun[]): { readonly name: string; readonly reason: string }[] {
     const told = (own: boolean): { name: string; reason: string }[] =>
       pending.flatMap(({ node, waiting }) =>
         waiting !== undefined && (waiting.on === "token") === own
@@ -341,12 +274,9 @@ class Terminal {
           : [],
       );
     const next = pending.flatMap((node) => {
-      const blockers =
-        node.waiting === undefined ? this.#run.blockers(node) : [];
+      const blockers = node.waiting === undefined ? this.#run.blockers(node) : [];
       const soon = blockers.some(({ status }) => status === "running");
-      return soon
-        ? [{ name: label(node.node), reason: `waits for ${listed(blockers)}` }]
-        : [];
+      return soon ? [{ name: label(node.node), reason: `waits for ${listed(blockers)}` }] : [];
     });
     return [...told(false), ...next, ...told(true)];
   }
@@ -363,19 +293,13 @@ class Terminal {
       ...(reused > 0 ? [span(`${reused} reused`, "dim")] : []),
       span(count(plan?.jobs ?? 1, "job"), "dim"),
     ];
-    return parts.flatMap((part, index) =>
-      index === 0 ? [part] : [span(this.#marks.dot, "dim"), part],
-    );
+    return parts.flatMap((part, index) => (index === 0 ? [part] : [span(this.#marks.dot, "dim"), part]));
   }
 
   #etaSpans(): Span[] {
     const left = remaining(this.#run, this.#options.profile, this.#now);
     if (left === undefined || left.seconds < 1) return [];
-    return [
-      span(
-        `${left.unknown > 0 ? "at least" : "about"} ${estimate(left.seconds)} left`,
-      ),
-    ];
+    return [span(`${left.unknown > 0 ? "at least" : "about"} ${estimate(left.seconds)} left`)];
   }
 
   /** Milliseconds since the forge started. */
@@ -402,17 +326,11 @@ function waitingText({ on, detail }: EventOf<"waiting">): string {
 /** `a`, `a, b`, `a, b and 3 more`. */
 function listed(nodes: readonly NodeRun[]): string {
   const names = nodes.slice(0, 2).map(({ node }) => label(node));
-  return (
-    names.join(", ") + (nodes.length > 2 ? ` and ${nodes.length - 2} more` : "")
-  );
+  return names.join(", ") + (nodes.length > 2 ? ` and ${nodes.length - 2} more` : "");
 }
 
 /** All rows, or as many as fit with a last one that says how many there are beside. */
-function within(
-  rows: readonly Row[],
-  height: number,
-  more: (left: number) => Row,
-): Row[] {
+function within(rows: readonly Row[], height: number, more: (left: number) => Row): Row[] {
   if (rows.length <= height) return [...rows];
   if (height <= 0) return [];
   const shown = rows.slice(0, height - 1);

@@ -13,20 +13,12 @@ export interface Bar {
 /** In the order in which they started. */
 export function barsOf(run: Run): Bar[] {
   return [...run.nodes.values()]
-    .flatMap((node) =>
-      node.start === undefined
-        ? []
-        : [{ run: node, start: node.start, end: node.end ?? run.t }],
-    )
+    .flatMap((node) => (node.start === undefined ? [] : [{ run: node, start: node.start, end: node.end ?? run.t }]))
     .sort((a, b) => a.start - b.start);
 }
 
 /** The chart, one row per bar. `total` is the length of the run in milliseconds. */
-export function timeline(
-  bars: readonly Bar[],
-  total: number,
-  critical: ReadonlySet<NodeRun>,
-): Markup {
+export function timeline(bars: readonly Bar[], total: number, critical: ReadonlySet<NodeRun>): Markup {
   const whole = Math.max(1, total);
   return markup`<p class="legend">${LEGEND}</p>
 <div class="chart">
@@ -41,10 +33,7 @@ const LEGEND = [
   ["other", "other phases"],
   ["failed", "failed"],
   ["critical", "critical path"],
-].map(
-  ([kind, meaning]) =>
-    markup`<span class="item"><span class="key ${kind}"></span> ${meaning}</span> `,
-);
+].map(([kind, meaning]) => markup`<span class="item"><span class="key ${kind}"></span> ${meaning}</span> `);
 
 function row(bar: Bar, whole: number, critical: boolean): Markup {
   const { run, start, end } = bar;
@@ -64,26 +53,13 @@ function row(bar: Bar, whole: number, critical: boolean): Markup {
 function segments({ run, start, end }: Bar): Markup[] {
   if (run.status === "failed") return [segment("failed", 0, 1, 1)];
   const length = Math.max(1, end - start);
-  const phases =
-    run.phases.length === 0
-      ? [{ phase: run.node.kind, from: start }]
-      : run.phases;
+  const phases = run.phases.length === 0 ? [{ phase: run.node.kind, from: start }] : run.phases;
   return phases.map(({ phase, from }, index) =>
-    segment(
-      kindOf(run, phase),
-      from - start,
-      (phases[index + 1]?.from ?? end) - start,
-      length,
-    ),
+    segment(kindOf(run, phase), from - start, (phases[index + 1]?.from ?? end) - start, length),
   );
 }
 
-function segment(
-  kind: string,
-  from: number,
-  until: number,
-  whole: number,
-): Markup {
+function segment(kind: string, from: number, until: number, whole: number): Markup {
   return markup`<span class="${kind}" style="${place(from, until, whole)}"></span>`;
 }
 
@@ -94,21 +70,11 @@ function kindOf({ node }: NodeRun, phase: string): string {
 
 /** Round times along the axis, at most nine. */
 function ticks(whole: number): Markup[] {
-  const steps = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400,
-    43_200, 86_400,
-  ];
-  const step =
-    1000 *
-    (steps.find((seconds) => whole / (1000 * seconds) <= 8) ??
-      Math.ceil(whole / 8000));
-  const times = Array.from(
-    { length: Math.floor(whole / step) + 1 },
-    (_, index) => index * step,
-  );
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400];
+  const step = 1000 * (steps.find((seconds) => whole / (1000 * seconds) <= 8) ?? Math.ceil(whole / 8000));
+  const times = Array.from({ length: Math.floor(whole / step) + 1 }, (_, index) => index * step);
   return times.map(
-    (time) =>
-      markup`<span class="tick" style="left:${percent(time, whole)}">${axisTime(time / 1000)}</span>`,
+    (time) => markup`<span class="tick" style="left:${percent(time, whole)}">${axisTime(time / 1000)}</span>`,
   );
 }
 

@@ -18,9 +18,7 @@ export function elapsed(seconds: number): string {
 export function estimate(seconds: number): string {
   if (seconds < 55) return `${Math.max(5, Math.ceil(seconds / 5) * 5)}s`;
   const minutes = Math.ceil(seconds / 60);
-  return minutes < 60
-    ? `${minutes}m`
-    : `${Math.floor(minutes / 60)}h ${two(minutes % 60)}m`;
+  return minutes < 60 ? `${minutes}m` : `${Math.floor(minutes / 60)}h ${two(minutes % 60)}m`;
 }
 
 /** Bytes in decimal units with three significant digits: `812 B`, `34.3 MB`, `1.25 GB`. */

@@ -49,11 +49,7 @@ export function clean(line: string): string {
   const shown = stripVTControlCharacters(line)
     .split("\r")
     .filter((part) => part !== "");
-  return (shown.at(-1) ?? "")
-    .replaceAll("\t", "  ")
-    .replace(CONTROL, "")
-    .replace(REORDERING, "")
-    .trimEnd();
+  return (shown.at(-1) ?? "").replaceAll("\t", "  ").replace(CONTROL, "").replace(REORDERING, "").trimEnd();
 }
 
 function columnsOf(character: string): number {

@@ -8,7 +8,7 @@ export interface AttachOptions {
   readonly input: Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
   /** process.stdout, or any stream. */
   readonly output: Writable;
-  /** The character that powers the machine off; pressed again, it ends it at once. Default: Ctrl-]. */
+  /** The ASCII character that powers the machine off; pressed again, it ends it at once. Default: Ctrl-]. */
   readonly leaveKey?: string;
   /** How long the guest may take to shut itself down after the key, milliseconds. Then it is killed. Default 30 s. */
   readonly graceMs?: number;
@@ -39,6 +39,7 @@ class Session {
   readonly #graceMs: number;
   #left: AttachResult["left"] = "guest";
   #leaving = false;
+  #attached = true;
 
   constructor(machine: Machine, options: AttachOptions) {
     this.#machine = machine;
@@ -50,7 +51,7 @@ class Session {
 
   async run(): Promise<AttachResult> {
     const { serial, name } = this.#machine;
-    this.#notice(`serial port of ${name}; ${keyName(this.#key)} powers the machine off and leaves`);
+    this.#show(`[serial port of ${name}; ${keyName(this.#key)} powers the machine off and leaves]\r\n`);
     this.#show(serial.lines().join("\r\n"));
     const stopShowing = serial.onData((bytes) => this.#show(bytes));
     this.#listen();
@@ -75,6 +76,7 @@ class Session {
   }
 
   #unlisten(): void {
+    this.#attached = false;
     this.#restore();
     process.off("exit", this.#restore);
     for (const signal of SIGNALS) process.off(signal, this.#onSignal);
@@ -85,7 +87,7 @@ class Session {
   }
 
   readonly #onInput = (data: Buffer | string): void => {
-    const [typed = "", ...presses] = data.toString("latin1").split(this.#key);
+    const [typed = "", ...presses] = Buffer.from(data).toString("latin1").split(this.#key);
     if (typed !== "" && !this.#leaving) this.#type(Buffer.from(typed, "latin1"));
     for (const _ of presses) this.#leave();
   };
@@ -95,7 +97,7 @@ class Session {
     // a guest reads slowly; a terminal is never paused, for the key must always work
     if (this.#input.isTTY === true) return;
     this.#input.pause();
-    void taken.then(() => this.#input.resume());
+    void taken.then(() => this.#attached && this.#input.resume());
   }
 
   #leave(): void {

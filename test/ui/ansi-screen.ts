@@ -1,10 +1,23 @@
 /**
  * A terminal for tests: understands what the views write (printable text, CR, LF, CUU, EL, ED, SGR, DECTCEM), wraps
- * long lines, scrolls, and wraps anew when it becomes narrower. Anything else it does not know is an error.
+ * long lines, scrolls, and when its width changes wraps them anew, as most terminals do. What it does not know is an
+ * error.
  */
 import { columns as columnsOf } from "../../src/ui/width.ts";
 
 const SEQUENCE = /\x1b\[(\??)(\d*)([A-Za-z])/y;
+
+interface Cell {
+  readonly text: string;
+  /** SGR parameters. */
+  readonly style: string;
+}
+
+interface Line {
+  cells: Cell[];
+  /** The line goes on in the next row. Only erasing the whole row makes a terminal forget that. */
+  wrapped: boolean;
+}
 
 export class AnsiScreen {
   columns: number;
@@ -12,8 +25,8 @@ export class AnsiScreen {
   readonly isTTY = true;
   readonly writes: string[] = [];
   cursorShown = true;
-  /** Everything since the beginning; the last `rows` lines are on the screen. A cell holds a character with its colour. */
-  #lines: string[][] = [[]];
+  /** Everything since the beginning; the last `rows` lines are on the screen. */
+  #lines: Line[] = [emptyLine()];
   #row = 0;
   #column = 0;
   #style = "";
@@ -29,7 +42,7 @@ export class AnsiScreen {
       SEQUENCE.lastIndex = at;
       const match = SEQUENCE.exec(text);
       if (match !== null) {
-        this.#control(match[1] === "?", match[2] ?? "", match[3] ?? "");
+        this.#control(`${match[1] ?? ""}${match[3] ?? ""}`, match[2] ?? "");
         at += match[0].length;
         continue;
       }
@@ -42,12 +55,7 @@ export class AnsiScreen {
 
   /** All lines that were ever printed and not erased, without trailing blanks and without the colours. */
   lines(): string[] {
-    const texts = this.#lines.map((cells) =>
-      cells
-        .map((cell) => cell.replace(/^.*\u0000/, ""))
-        .join("")
-        .trimEnd(),
-    );
+    const texts = this.#lines.map((line) => textOf(line).trimEnd());
     while (texts.at(-1) === "") texts.pop();
     return texts;
   }
@@ -58,89 +66,99 @@ export class AnsiScreen {
 
   /** SGR parameters of the first cell of `text`, on the last line that holds it. */
   styleOf(text: string): string {
-    for (let row = this.#lines.length - 1; row >= 0; row -= 1) {
-      const cells = this.#lines[row] ?? [];
-      const plain = cells.map((cell) => cell.replace(/^.*\u0000/, ""));
-      const at = plain.join("").indexOf(text);
-      if (at < 0) continue;
-      let length = 0;
-      for (const [index, character] of plain.entries()) {
-        if (length === at) return (cells[index] ?? "").split("\u0000")[0] ?? "";
-        length += character.length;
-      }
+    const line = this.#lines.findLast((candidate) => textOf(candidate).includes(text));
+    if (line === undefined) throw new Error(`not on the screen: ${text}`);
+    const at = textOf(line).indexOf(text);
+    let length = 0;
+    for (const cell of line.cells) {
+      if (length >= at) return cell.style;
+      length += cell.text.length;
     }
-    throw new Error(`not on the screen: ${text}`);
+    return "";
   }
 
-  /** Becomes another size and wraps lines that have become too long, as most terminals do. */
+  /** Becomes another size. The cursor has to stand at the end, where the views leave it. */
   resize(columns: number, rows: number): void {
     this.columns = columns;
     this.rows = rows;
-    this.#lines = this.#lines.flatMap((cells) => {
-      const parts = [];
-      for (let at = 0; at === 0 || at < cells.length; at += columns)
-        parts.push(cells.slice(at, at + columns));
+    const whole: Line[] = [];
+    let open = false;
+    for (const { cells, wrapped } of this.#lines) {
+      const last = whole.at(-1);
+      if (open && last !== undefined) last.cells.push(...cells);
+      else whole.push({ cells: [...cells], wrapped: false });
+      open = wrapped;
+    }
+    this.#lines = whole.flatMap(({ cells }) => {
+      const parts: Line[] = [];
+      for (let at = 0; at === 0 || at < cells.length; at += columns) {
+        parts.push({ cells: cells.slice(at, at + columns), wrapped: at + columns < cells.length });
+      }
       return parts;
     });
-    // the views leave the cursor at the end
     this.#row = this.#lines.length - 1;
   }
 
-  #control(isPrivate: boolean, parameter: string, final: string): void {
-    if (isPrivate && parameter === "25" && (final === "h" || final === "l"))
-      this.cursorShown = final === "h";
-    else if (final === "A")
-      this.#row = Math.max(
-        this.#row - Number(parameter || "1"),
-        this.#lines.length - this.rows,
-        0,
-      );
-    else if (final === "K" && parameter === "")
-      this.#line().splice(this.#column);
-    else if (final === "J" && parameter === "") {
-      this.#line().splice(this.#column);
-      // rows below stay as blank rows of the screen: the cursor's row is not the last one for that
-      for (const below of this.#lines.slice(this.#row + 1)) below.length = 0;
-      this.#dropBlankTail();
-    } else if (final === "m") this.#style = parameter === "0" ? "" : parameter;
-    else throw new Error(`unknown control sequence: ${parameter}${final}`);
+  #control(name: string, parameter: string): void {
+    const top = Math.max(this.#lines.length - this.rows, 0);
+    if (name === "?h" && parameter === "25") this.cursorShown = true;
+    else if (name === "?l" && parameter === "25") this.cursorShown = false;
+    else if (name === "A") this.#row = Math.max(this.#row - Number(parameter || "1"), top);
+    else if (name === "K" && parameter === "") this.#line.cells.splice(this.#column);
+    else if (name === "J" && parameter === "") this.#eraseBelow();
+    else if (name === "m") this.#style = parameter === "0" ? "" : parameter;
+    else throw new Error(`unknown control sequence: ${name} ${parameter}`);
   }
 
-  #dropBlankTail(): void {
-    while (
-      this.#lines.length - 1 > this.#row &&
-      this.#lines.at(-1)?.length === 0
-    )
-      this.#lines.pop();
+  #eraseBelow(): void {
+    this.#line.cells.splice(this.#column);
+    if (this.#column === 0) this.#line.wrapped = false;
+    this.#lines.splice(this.#row + 1);
   }
 
   #put(character: string): void {
     if (character === "\n") {
-      this.#row += 1;
-      this.#column = 0;
-      if (this.#row === this.#lines.length) this.#lines.push([]);
+      this.#nextRow();
       return;
     }
     if (character === "\r") {
       this.#column = 0;
       return;
     }
-    if (/\p{Cc}/u.test(character))
-      throw new Error(
-        `unknown control character: ${JSON.stringify(character)}`,
-      );
+    if (/\p{Cc}/u.test(character)) throw new Error(`unknown control character: ${JSON.stringify(character)}`);
     const width = columnsOf(character);
-    if (this.#column + width > this.columns) this.#put("\n");
-    const line = this.#line();
-    while (line.length < this.#column) line.push("\u0000 ");
-    if (width === 0)
-      line[this.#column - 1] = `${line[this.#column - 1] ?? ""}${character}`;
-    else line[this.#column] = `${this.#style}\u0000${character}`;
-    if (width === 2) line[this.#column + 1] = "\u0000";
+    if (this.#column + width > this.columns) {
+      this.#line.wrapped = true;
+      this.#nextRow();
+    }
+    const { cells } = this.#line;
+    while (cells.length < this.#column) cells.push({ text: " ", style: "" });
+    const style = this.#style;
+    if (width === 0) {
+      const before = cells[this.#column - 1] ?? { text: "", style };
+      cells[Math.max(0, this.#column - 1)] = { ...before, text: before.text + character };
+    } else {
+      cells[this.#column] = { text: character, style };
+      if (width === 2) cells[this.#column + 1] = { text: "", style };
+    }
     this.#column += width;
   }
 
-  #line(): string[] {
-    return (this.#lines[this.#row] ??= []);
+  #nextRow(): void {
+    this.#row += 1;
+    this.#column = 0;
+    if (this.#row === this.#lines.length) this.#lines.push(emptyLine());
   }
+
+  get #line(): Line {
+    return (this.#lines[this.#row] ??= emptyLine());
+  }
+}
+
+function emptyLine(): Line {
+  return { cells: [], wrapped: false };
+}
+
+function textOf({ cells }: Line): string {
+  return cells.map(({ text }) => text).join("");
 }

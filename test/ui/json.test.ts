@@ -3,26 +3,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
 import type { ForgeEvent } from "../../src/forge/events.ts";
-import {
-  EVENT_FIELDS,
-  jsonView,
-  NODE_FIELDS,
-  parseEvents,
-  serialiseEvent,
-} from "../../src/ui/json.ts";
-import {
-  at,
-  done,
-  key,
-  node,
-  notice,
-  output,
-  phase,
-  plan,
-  progress,
-  skipped,
-  start,
-} from "./events.ts";
+import { EVENT_FIELDS, jsonView, NODE_FIELDS, parseEvents, serialiseEvent } from "../../src/ui/json.ts";
+import { at, done, key, node, notice, output, phase, plan, progress, skipped, start } from "./events.ts";
 
 const ALL: readonly ForgeEvent[] = [
   plan([node("fetch a", [], { present: true }), node("a", ["fetch a"])]),
@@ -84,10 +66,7 @@ test("each event is one line with its keys in a fixed order", () => {
     lines[13],
     '{"t":10,"type":"failed","key":"a","fault":{"code":"E_STEP","message":"no","details":["d"],"hint":"h","log":"/l"},"tail":["t"]}',
   );
-  assert.equal(
-    lines[15],
-    '{"t":12,"type":"end","ok":false,"built":1,"reused":2,"failed":3}',
-  );
+  assert.equal(lines[15], '{"t":12,"type":"end","ok":false,"built":1,"reused":2,"failed":3}');
 });
 
 test("the order in which an event was put together does not matter", () => {
@@ -98,19 +77,17 @@ test("the order in which an event was put together does not matter", () => {
     t: 1,
     type: "progress",
   };
-  assert.equal(
-    serialiseEvent(event),
-    '{"t":1,"type":"progress","key":"a","bytes":3,"total":5}',
-  );
+  assert.equal(serialiseEvent(event), '{"t":1,"type":"progress","key":"a","bytes":3,"total":5}');
+});
+
+test("times have at most three decimals", () => {
+  assert.match(serialiseEvent(done(1234.56789, "a", 1.23456789)), /^\{"t":1234\.568,.*"seconds":1\.235,/);
 });
 
 test("what was written can be read back", () => {
   const text = ALL.map((event) => `${serialiseEvent(event)}\n`).join("");
   const read = parseEvents(text);
-  assert.equal(
-    read.map((event) => `${serialiseEvent(event)}\n`).join(""),
-    text,
-  );
+  assert.equal(read.map((event) => `${serialiseEvent(event)}\n`).join(""), text);
   assert.deepEqual(read[5], ALL[5]);
   const failed = read[13];
   assert.ok(failed?.type === "failed" && failed.fault instanceof Fault);
@@ -135,10 +112,7 @@ test("a line that is not an event is a fault with its number", () => {
   ]) {
     assert.throws(
       () => parseEvents(`${serialiseEvent(notice(1, "good"))}\n${bad}\n`),
-      (error) =>
-        error instanceof Fault &&
-        error.code === "E_EVENTS_FORMAT" &&
-        error.message.includes("line 2"),
+      (error) => error instanceof Fault && error.code === "E_EVENTS_FORMAT" && error.message.includes("line 2"),
       bad,
     );
   }
@@ -147,22 +121,14 @@ test("a line that is not an event is a fault with its number", () => {
 test("docs/events.md describes every event and every field", () => {
   const docs = readFileSync("docs/events.md", "utf8");
   const sections = new Map(
-    docs
-      .split(/^## /m)
-      .map((section): [string, string] => [
-        /^`?([a-z]+)/.exec(section)?.[1] ?? "",
-        section,
-      ]),
+    docs.split(/^## /m).map((section): [string, string] => [/^`?([a-z]+)/.exec(section)?.[1] ?? "", section]),
   );
   const expect = (section: string, fields: object): void => {
     const text = sections.get(section);
     assert.ok(text !== undefined, `no section on ${section}`);
-    const described = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(
-      ([, field]) => field,
-    );
+    const described = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, field]) => field);
     assert.deepEqual(described, Object.keys(fields), section);
   };
-  for (const [type, fields] of Object.entries(EVENT_FIELDS))
-    expect(type, fields);
+  for (const [type, fields] of Object.entries(EVENT_FIELDS)) expect(type, fields);
   expect("nodes", NODE_FIELDS);
 });

@@ -51,24 +51,13 @@ test("--json gives objects, even on a terminal and with --plain", () => {
 });
 
 test("what is not a terminal, a dumb terminal and --plain get plain lines", () => {
-  for (const choice of [
-    { plain: true },
-    { isTTY: false },
-    { env: { TERM: "dumb" } },
-    { env: {} },
-  ]) {
-    assert.match(
-      shown(choice),
-      /^channel .*\nplan 1 to make.*\nstart a 1.0\ndone a 1.0 0.5s 1.00 kB\nsummary /,
-    );
+  for (const choice of [{ plain: true }, { isTTY: false }, { env: { TERM: "dumb" } }, { env: {} }]) {
+    assert.match(shown(choice), /^channel .*\nplan 1 to make.*\nstart a 1.0\ndone a 1.0 0.5s 1.00 kB\nsummary /);
   }
 });
 
 test("NO_COLOR takes the colours away, an empty one does not", () => {
-  assert.doesNotMatch(
-    shown({ env: { TERM: "xterm", NO_COLOR: "1" } }),
-    /\x1b\[\d*m/,
-  );
+  assert.doesNotMatch(shown({ env: { TERM: "xterm", NO_COLOR: "1" } }), /\x1b\[\d*m/);
   assert.match(shown({ env: { TERM: "xterm", NO_COLOR: "" } }), /\x1b\[32m/);
 });
 
@@ -79,10 +68,7 @@ test("a locale without UTF-8 and the kernel's console get ASCII marks", () => {
   ]) {
     assert.match(shown({ env: { ...env, NO_COLOR: "1" } }), /\+ a 1\.0/);
   }
-  for (const env of [
-    { TERM: "xterm", LANG: "C", LC_ALL: "C.utf8" },
-    { TERM: "xterm" },
-  ]) {
+  for (const env of [{ TERM: "xterm", LANG: "C", LC_ALL: "C.utf8" }, { TERM: "xterm" }]) {
     assert.match(shown({ env: { ...env, NO_COLOR: "1" } }), /✓ a 1\.0/);
   }
 });

@@ -12,16 +12,7 @@ import {
   type Profile,
 } from "../../src/ui/profile.ts";
 import { Run } from "../../src/ui/run.ts";
-import {
-  at,
-  done,
-  key,
-  node,
-  plan,
-  progress,
-  skipped,
-  start,
-} from "./events.ts";
+import { at, done, key, node, plan, progress, skipped, start } from "./events.ts";
 
 function runOf(...events: readonly ForgeEvent[]): Run {
   const run = new Run();
@@ -30,21 +21,10 @@ function runOf(...events: readonly ForgeEvent[]): Run {
 }
 
 const steps = (measures: Record<string, number>): Profile =>
-  new Map(
-    Object.entries(measures).map(([name, seconds]) => [
-      name,
-      { seconds, cpu: seconds },
-    ]),
-  );
+  new Map(Object.entries(measures).map(([name, seconds]) => [name, { seconds, cpu: seconds }]));
 
 test("a profile holds what this run made, by name, downloads apart from steps", () => {
-  const nodes = [
-    node("seed s", [], { present: true }),
-    node("fetch a"),
-    node("a", ["fetch a"]),
-    node("b"),
-    node("c"),
-  ];
+  const nodes = [node("seed s", [], { present: true }), node("fetch a"), node("a", ["fetch a"]), node("b"), node("c")];
   const run = runOf(
     plan(nodes),
     start(0, "fetch a"),
@@ -70,10 +50,7 @@ test("a profile holds what this run made, by name, downloads apart from steps", 
 });
 
 test("merging takes the newer measure and keeps what was not made again", () => {
-  assert.deepEqual(
-    mergeProfiles(steps({ a: 1, b: 2 }), steps({ b: 3, c: 4 })),
-    steps({ a: 1, b: 3, c: 4 }),
-  );
+  assert.deepEqual(mergeProfiles(steps({ a: 1, b: 2 }), steps({ b: 3, c: 4 })), steps({ a: 1, b: 3, c: 4 }));
 });
 
 test("a profile survives being written and read, and equal ones are equal text", () => {
@@ -82,36 +59,20 @@ test("a profile survives being written and read, and equal ones are equal text",
     ["a", { seconds: 2, cpu: 3 }],
     ["__proto__", { seconds: 4, cpu: undefined }],
   ]);
-  assert.deepEqual(
-    parseProfile(serialiseProfile(profile)),
-    new Map([...profile].sort()),
-  );
-  assert.equal(
-    serialiseProfile(new Map([...profile].reverse())),
-    serialiseProfile(profile),
-  );
+  assert.deepEqual(parseProfile(serialiseProfile(profile)), new Map([...profile].sort()));
+  assert.equal(serialiseProfile(new Map([...profile].reverse())), serialiseProfile(profile));
 });
 
 test("a damaged profile counts as an empty one, a damaged entry as absent", () => {
-  for (const text of [
-    "",
-    "{",
-    "null",
-    "[]",
-    '{"format":2,"measures":{}}',
-    '{"format":1,"measures":[]}',
-  ]) {
+  for (const text of ["", "{", "null", "[]", '{"format":2,"measures":{}}', '{"format":1,"measures":[]}']) {
     assert.deepEqual(parseProfile(text), emptyProfile);
   }
-  const text =
-    '{"format":1,"measures":{"a":{"seconds":1},"b":{"seconds":-1},"c":{"seconds":"1"},"d":null}}';
+  const text = '{"format":1,"measures":{"a":{"seconds":1},"b":{"seconds":-1},"c":{"seconds":"1"},"d":null}}';
   assert.deepEqual([...parseProfile(text).keys()], ["a"]);
 });
 
 test("what is left is the longest chain when that is what holds things up", () => {
-  const run = runOf(
-    plan([node("a"), node("b", ["a"]), node("c", ["b"]), node("d")], 8),
-  );
+  const run = runOf(plan([node("a"), node("b", ["a"]), node("c", ["b"]), node("d")], 8));
   assert.deepEqual(remaining(run, steps({ a: 10, b: 20, c: 30, d: 5 }), 0), {
     seconds: 60,
     unknown: 0,
@@ -148,9 +109,7 @@ test("downloads take no processor, and a running one is judged by its speed", ()
 });
 
 test("what no profile knows is counted, not guessed", () => {
-  const run = runOf(
-    plan([node("a"), node("b"), node("c", [], { present: true })], 1),
-  );
+  const run = runOf(plan([node("a"), node("b"), node("c", [], { present: true })], 1));
   assert.deepEqual(remaining(run, steps({ a: 10 }), 0), {
     seconds: 10,
     unknown: 1,

@@ -5,18 +5,7 @@ import type { ForgeEvent } from "../../src/forge/events.ts";
 import { criticalPath } from "../../src/ui/critical-path.ts";
 import { renderReport } from "../../src/ui/report.ts";
 import { Run } from "../../src/ui/run.ts";
-import {
-  at,
-  done,
-  key,
-  node,
-  notice,
-  phase,
-  plan,
-  progress,
-  skipped,
-  start,
-} from "./events.ts";
+import { at, done, key, node, notice, phase, plan, progress, skipped, start } from "./events.ts";
 
 const NODES = [
   node("seed build", [], { present: true, version: "" }),
@@ -27,13 +16,7 @@ const NODES = [
   node("iso", ["linux"], { version: "" }),
 ];
 
-const proof = (
-  t: number,
-  id: string,
-  text: string,
-  ok = true,
-  detail = "",
-): ForgeEvent =>
+const proof = (t: number, id: string, text: string, ok = true, detail = ""): ForgeEvent =>
   at(t, { type: "proof", key: key(id), proof: text, ok, detail });
 
 const GOOD: readonly ForgeEvent[] = [
@@ -47,13 +30,7 @@ const GOOD: readonly ForgeEvent[] = [
   phase(15_000, "anvil-cc", "build"),
   done(30_000, "fetch linux", 30),
   phase(600_000, "anvil-cc", "prove"),
-  proof(
-    601_000,
-    "anvil-cc",
-    "runs: usr/bin/cc --version =~ /ANVIL-CC/",
-    true,
-    "ANVIL-CC 14.2.0",
-  ),
+  proof(601_000, "anvil-cc", "runs: usr/bin/cc --version =~ /ANVIL-CC/", true, "ANVIL-CC 14.2.0"),
   done(605_000, "anvil-cc", 600, 1_080, 151_304_520),
   start(605_000, "linux"),
   phase(605_000, "linux", "build"),
@@ -71,11 +48,7 @@ const FAILED: readonly ForgeEvent[] = [
     channel: HOSTILE,
     why: HOSTILE,
     jobs: 2,
-    nodes: [
-      node("a", [], { name: HOSTILE, version: HOSTILE }),
-      node("b", ["a"], { name: HOSTILE }),
-      node("c"),
-    ],
+    nodes: [node("a", [], { name: HOSTILE, version: HOSTILE }), node("b", ["a"], { name: HOSTILE }), node("c")],
   }),
   notice(0, HOSTILE),
   start(0, "a", HOSTILE),
@@ -101,11 +74,8 @@ const VOID = new Set(["meta"]);
 /** Checks that every element is closed in its turn and that text and attributes hold no raw markup; returns the elements' names. */
 function elementsOf(page: string): string[] {
   assert.ok(page.startsWith("<!doctype html>"), page.slice(0, 40));
-  const body = page
-    .slice("<!doctype html>".length)
-    .replace(/<style>[^<]*<\/style>/, "<style></style>");
-  const token =
-    /<(\/?)([a-z][a-z0-9]*)((?: [a-z-]+="[^"<>]*")*) ?(\/?)>|([^<>]+)/gy;
+  const body = page.slice("<!doctype html>".length).replace(/<style>[^<]*<\/style>/, "<style></style>");
+  const token = /<(\/?)([a-z][a-z0-9]*)((?: [a-z-]+="[^"<>]*")*) ?(\/?)>|([^<>]+)/gy;
   const open: string[] = [];
   const names: string[] = [];
   while (token.lastIndex < body.length) {
@@ -113,10 +83,8 @@ function elementsOf(page: string): string[] {
     const match = token.exec(body);
     assert.ok(match !== null, `not HTML: ${body.slice(from, from + 80)}`);
     const [, closing, name, , selfClosing, text] = match;
-    if (text !== undefined)
-      assert.doesNotMatch(text, /&(?!amp;|lt;|gt;|quot;|#39;)/);
-    else if (closing === "/")
-      assert.equal(open.pop(), name, `at ${body.slice(from, from + 60)}`);
+    if (text !== undefined) assert.doesNotMatch(text, /&(?!amp;|lt;|gt;|quot;|#39;)/);
+    else if (closing === "/") assert.equal(open.pop(), name, `at ${body.slice(from, from + 60)}`);
     else {
       names.push(name ?? "");
       assert.equal(selfClosing === "/", VOID.has(name ?? ""), name);
@@ -129,9 +97,7 @@ function elementsOf(page: string): string[] {
 
 /** The text of the element with this id, with single spaces. */
 function sectionText(page: string, id: string): string {
-  const section = new RegExp(`<section id="${id}">(.*?)</section>`, "s").exec(
-    page,
-  )?.[1];
+  const section = new RegExp(`<section id="${id}">(.*?)</section>`, "s").exec(page)?.[1];
   assert.ok(section !== undefined, `no section ${id}`);
   return section
     .replace(/<[^>]*>/g, " ")
@@ -143,8 +109,7 @@ test("the page is well-formed and holds no script and nothing from elsewhere", (
   for (const events of [GOOD, FAILED, GOOD.slice(0, 9), []]) {
     const page = renderReport(events);
     const names = elementsOf(page);
-    for (const name of ["script", "link", "img", "iframe", "object"])
-      assert.ok(!names.includes(name), name);
+    for (const name of ["script", "link", "img", "iframe", "object"]) assert.ok(!names.includes(name), name);
     assert.doesNotMatch(page, /https?:|url\(|@import|\son[a-z]+=/);
   }
 });
@@ -186,10 +151,7 @@ test("durations are listed slowest first with processor time, cores, size and ph
 test("the timeline places every node that ran", () => {
   const page = renderReport(GOOD);
   assert.match(page, /title="anvil-cc 14\.2\.0: 10m 00s from 5\.0s"/);
-  assert.match(
-    page,
-    /class="bar critical" style="left:0\.551%;width:66\.152%"/,
-  );
+  assert.match(page, /class="bar critical" style="left:0\.551%;width:66\.152%"/);
   assert.equal(page.match(/class="row" title=/g)?.length, 5);
   assert.match(sectionText(page, "timeline"), /0 2m 4m 6m 8m 10m 12m 14m/);
 });
@@ -201,10 +163,7 @@ test("proofs are listed, and those that do not hold are open", () => {
   );
   assert.doesNotMatch(renderReport(GOOD), /open="open"/);
   assert.match(renderReport(FAILED), /<details open="open">/);
-  assert.match(
-    sectionText(renderReport(FAILED), "proofs"),
-    /0 of 1 hold\..*does not hold/,
-  );
+  assert.match(sectionText(renderReport(FAILED), "proofs"), /0 of 1 hold\..*does not hold/);
 });
 
 test("failures come with their fault, their log and what was not tried", () => {
@@ -218,12 +177,6 @@ test("failures come with their fault, their log and what was not tried", () => {
 
 test("a run that was stopped still has a report", () => {
   const page = renderReport(GOOD.slice(0, 10));
-  assert.match(
-    page,
-    /stopped after 10m 00s: 2 of 5 made, in the middle of anvil-cc/,
-  );
-  assert.match(
-    sectionText(page, "others"),
-    /Reused from the store 1 seed build Not reached 2 linux 6\.12\.95, iso/,
-  );
+  assert.match(page, /stopped after 10m 00s: 2 of 5 made, in the middle of anvil-cc/);
+  assert.match(sectionText(page, "others"), /Reused from the store 1 seed build Not reached 2 linux 6\.12\.95, iso/);
 });

@@ -7,20 +7,7 @@ import { terminalView, type TerminalOptions } from "../../src/ui/terminal.ts";
 import type { View } from "../../src/ui/view.ts";
 import { columns } from "../../src/ui/width.ts";
 import { AnsiScreen } from "./ansi-screen.ts";
-import {
-  at,
-  done,
-  key,
-  ManualClock,
-  node,
-  notice,
-  output,
-  phase,
-  plan,
-  progress,
-  skipped,
-  start,
-} from "./events.ts";
+import { at, done, key, ManualClock, node, notice, output, phase, plan, progress, skipped, start } from "./events.ts";
 
 interface Stage {
   readonly screen: AnsiScreen;
@@ -30,10 +17,7 @@ interface Stage {
   play(...events: readonly ForgeEvent[]): void;
 }
 
-function stage(
-  screen = new AnsiScreen(),
-  options: Partial<TerminalOptions> = {},
-): Stage {
+function stage(screen = new AnsiScreen(), options: Partial<TerminalOptions> = {}): Stage {
   const clock = new ManualClock();
   const view = terminalView(screen, {
     clock,
@@ -113,10 +97,7 @@ test("what another forge made meanwhile counts as made and is not listed", () =>
     detail: "process 4711",
   });
   play(plan(NODES), waiting);
-  assert.match(
-    screen.text(),
-    /fetch gcc {2}waits for another forge: process 4711/,
-  );
+  assert.match(screen.text(), /fetch gcc {2}waits for another forge: process 4711/);
   play(done(500, "fetch gcc", 0));
   assert.doesNotMatch(screen.text(), /✓/);
   assert.match(screen.text(), /1\/6 made/);
@@ -124,11 +105,7 @@ test("what another forge made meanwhile counts as made and is not listed", () =>
 
 test("a step that is ready but has no core says so", () => {
   const { screen, play } = stage();
-  play(
-    plan([node("a"), node("b")]),
-    start(0, "a"),
-    at(0, { type: "waiting", key: key("b"), on: "token", detail: "" }),
-  );
+  play(plan([node("a"), node("b")]), start(0, "a"), at(0, { type: "waiting", key: key("b"), on: "token", detail: "" }));
   assert.match(screen.text(), /^ {2}b {2}waits for a free core$/m);
 });
 
@@ -175,11 +152,7 @@ test("every write leaves the cursor shown", () => {
     shown &&= screen.cursorShown;
     return true;
   };
-  for (const event of [
-    plan(NODES),
-    start(0, "fetch gcc"),
-    done(1_000, "fetch gcc", 1),
-  ]) {
+  for (const event of [plan(NODES), start(0, "fetch gcc"), done(1_000, "fetch gcc", 1)]) {
     view(event);
     clock.goTo(event.t + 200);
   }
@@ -222,11 +195,7 @@ test("a failure shows the fault, the end of the log, where it is and how to ente
 
 test("a download that fails offers no sandbox", () => {
   const { screen, play } = stage();
-  const sourceFault = new Fault(
-    "E_SOURCE_HASH",
-    "gcc is not the file that is pinned",
-    { log: "/log/gcc" },
-  );
+  const sourceFault = new Fault("E_SOURCE_HASH", "gcc is not the file that is pinned", { log: "/log/gcc" });
   play(
     plan(NODES),
     start(0, "fetch gcc"),
@@ -237,21 +206,13 @@ test("a download that fails offers no sandbox", () => {
       tail: [],
     }),
   );
-  assert.match(
-    screen.text(),
-    /E_SOURCE_HASH {2}gcc is not the file that is pinned\n {4}log: {2}\/log\/gcc\n/,
-  );
+  assert.match(screen.text(), /E_SOURCE_HASH {2}gcc is not the file that is pinned\n {4}log: {2}\/log\/gcc\n/);
   assert.doesNotMatch(screen.text(), /anvil shell/);
 });
 
 test("while things unwind the failure stays in red and all else is dimmed", () => {
   const { screen, play } = stage(new AnsiScreen(), { colour: true });
-  play(
-    plan(NODES),
-    start(0, "fetch linux"),
-    start(0, "anvil-cc"),
-    output(1, "fetch linux", "chatter"),
-  );
+  play(plan(NODES), start(0, "fetch linux"), start(0, "anvil-cc"), output(1, "fetch linux", "chatter"));
   assert.equal(screen.styleOf("▸ fetch linux"), "32");
   play(at(9_000, { type: "failed", key: key("anvil-cc"), fault, tail: [] }));
   assert.equal(screen.styleOf("▸ fetch linux"), "2");
@@ -262,16 +223,19 @@ test("while things unwind the failure stays in red and all else is dimmed", () =
 });
 
 test("the summary of a failed run repeats what failed and what was not tried", () => {
-  const { screen, clock, play } = stage();
+  const { screen, clock, view, play } = stage();
   play(
     plan(NODES),
-    start(0, "anvil-cc", "/log/anvil-cc"),
+    start(0, "fetch linux"),
+    done(1_000, "fetch linux", 1),
+    start(1_000, "anvil-cc", "/log/anvil-cc"),
     at(9_000, { type: "failed", key: key("anvil-cc"), fault, tail: [] }),
     skipped(9_000, "linux", "anvil-cc"),
     skipped(9_000, "zfs", "anvil-cc"),
     skipped(9_000, "iso", "anvil-cc"),
     at(63_000, { type: "end", ok: false, built: 2, reused: 1, failed: 1 }),
   );
+  view.close();
   assert.deepEqual(screen.lines().slice(-5), [
     "failed after 1m 03s: 1 failed, 3 not tried, 2 made, 1 reused",
     "  anvil-cc: E_STEP  the step ended with exit code 2",
@@ -301,24 +265,44 @@ test("the live rows are gone after the end and the summary is the last line", ()
 
 test("a run with nothing to do says so", () => {
   const { screen, play } = stage();
-  play(
-    plan([node("a", [], { present: true })]),
-    at(200, { type: "end", ok: true, built: 0, reused: 1, failed: 0 }),
-  );
-  assert.equal(
-    screen.lines().at(-1),
-    "nothing to do: 1 output in the store (0.2s)",
-  );
+  play(plan([node("a", [], { present: true })]), at(200, { type: "end", ok: true, built: 0, reused: 1, failed: 0 }));
+  assert.equal(screen.lines().at(-1), "nothing to do: 1 output in the store (0.2s)");
+});
+
+test("a second plan in the same stream is another run", () => {
+  const { screen, view, play } = stage();
+  play(plan([node("fetch x")]), start(0, "fetch x"), done(5_000, "fetch x", 5));
+  play(at(5_000, { type: "end", ok: true, built: 1, reused: 0, failed: 0 }));
+  view(plan([node("y", ["z"]), node("z")]));
+  view(start(0, "z"));
+  play();
+  assert.deepEqual(screen.lines().slice(2), [
+    "✓ fetch x 1.0  5.0s",
+    "made 1 output, reused 0, in 5.0s",
+    "channel debian: it was asked for",
+    "2 to make, 0 in the store",
+    "▸ z  0s",
+    "  y  waits for z",
+    "0/2 made · 0s · 2 jobs",
+  ]);
+});
+
+test("a run that is told to stop ends with how far it came", () => {
+  const { screen, play } = stage();
+  play(plan(NODES), start(0, "fetch gcc"), at(4_000, { type: "end", ok: false, built: 0, reused: 1, failed: 0 }));
+  assert.equal(screen.lines().at(-1), "stopped after 4.0s: 0 of 6 made, in the middle of fetch gcc");
+});
+
+test("what a node needs is there when it starts, even if no event said so", () => {
+  const { screen, play } = stage();
+  play(plan([node("a"), node("b", ["a"])]), start(10, "b"));
+  assert.match(screen.text(), /^1\/2 made/m);
+  assert.doesNotMatch(screen.text(), /wait/);
 });
 
 test("a run that is stopped clears the live rows and says how far it came", () => {
   const { screen, view, clock, play } = stage();
-  play(
-    plan(NODES),
-    start(0, "fetch gcc"),
-    start(0, "fetch linux"),
-    done(5_000, "fetch gcc", 5),
-  );
+  play(plan(NODES), start(0, "fetch gcc"), start(0, "fetch linux"), done(5_000, "fetch gcc", 5));
   view.close();
   view.close();
   view(done(6_000, "fetch linux", 6));
@@ -346,26 +330,16 @@ test("every live row fits the width, down to a few columns", () => {
     );
     play(start(2_100, "anvil-cc"), output(2_100, "anvil-cc", "x".repeat(500)));
     const live = screen.writes.at(-1) ?? "";
-    for (const line of live
-      .replaceAll(/\x1b\[[?\d]*[A-Za-z]|\r/g, "")
-      .split("\n")) {
+    for (const line of live.replaceAll(/\x1b\[[?\d]*[A-Za-z]|\r/g, "").split("\n")) {
       assert.ok(columns(line) < width, `${columns(line)} of ${width}: ${line}`);
     }
-    assert.equal(
-      screen.lines().filter((line) => line.startsWith("0/6")).length,
-      width < 8 ? 0 : 1,
-    );
+    assert.equal(screen.lines().filter((line) => line.startsWith("0/6")).length, width < 8 ? 0 : 1);
   }
 });
 
 test("a narrow terminal shows names and times alone", () => {
   const { screen, play } = stage(new AnsiScreen(30, 24));
-  play(
-    plan(NODES),
-    start(0, "anvil-cc"),
-    phase(0, "anvil-cc", "build"),
-    output(1, "anvil-cc", "chatter"),
-  );
+  play(plan(NODES), start(0, "anvil-cc"), phase(0, "anvil-cc", "build"), output(1, "anvil-cc", "chatter"));
   assert.match(screen.text(), /^▸ anvil-cc {2}0s$/m);
 });
 
@@ -382,61 +356,46 @@ test("a low terminal keeps the line with the whole and says what it leaves out",
   ]);
 });
 
-test("becoming narrower leaves no remains of the wider rows", () => {
+test("a change of width takes no line away and leaves no remains of the rows before", () => {
   const screen = new AnsiScreen(100, 24);
   const { clock, play } = stage(screen);
-  play(
-    plan(NODES),
-    start(0, "anvil-cc"),
-    phase(0, "anvil-cc", "build"),
-    output(1, "anvil-cc", "y".repeat(90)),
-  );
-  screen.resize(44, 24);
-  clock.goTo(clock.now() + 100);
-  screen.resize(90, 24);
-  clock.goTo(clock.now() + 100);
-  assert.deepEqual(
-    screen.lines().filter((line) => /made|anvil-cc {2}/.test(line)),
-    [
-      `▸ anvil-cc  0s      build   ${"y".repeat(60)}…`,
-      "0/6 made · 0s · 1 reused · 2 jobs",
-    ],
-  );
+  play(plan(NODES), start(0, "fetch gcc"), done(5, "fetch gcc", 1), start(6, "anvil-cc"));
+  play(output(7, "anvil-cc", "y".repeat(90)));
+  for (const width of [44, 20, 90]) {
+    screen.resize(width, 24);
+    clock.goTo(clock.now() + 100);
+    clock.goTo(clock.now() + 1_000);
+  }
+  assert.deepEqual(screen.lines(), [
+    "channel debian: it was asked for",
+    "6 to make, 1 in the store",
+    "✓ fetch gcc 14.2.0  1.0s",
+    `▸ anvil-cc  3s              ${"y".repeat(60)}…`,
+    "  linux  waits for anvil-cc, fetch linux",
+    "  zfs    waits for anvil-cc, linux",
+    "  … 2 more wait",
+    "1/6 made · 3s · 1 reused · 2 jobs",
+  ]);
 });
 
 test("a finished line that fills the width exactly stays whole", () => {
   const name = "n".repeat(80 - "✓  1.0  1.0s".length);
   const { screen, play } = stage();
-  play(
-    plan([node(name), node("other")]),
-    start(0, name),
-    start(0, "other"),
-    done(1_000, name, 1),
-  );
+  play(plan([node(name), node("other")]), start(0, name), start(0, "other"), done(1_000, name, 1));
   assert.match(screen.text(), new RegExp(`^✓ ${name} 1.0 {2}1.0s$`, "m"));
 });
 
 test("escape sequences and control characters of a build never reach the terminal", () => {
   const { screen, play } = stage();
-  const hostile =
-    "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\ttab\x00\u202eevil\r50%\r99%\x9b2J";
-  play(
-    plan(NODES),
-    start(0, "anvil-cc"),
-    output(1, "anvil-cc", hostile),
-    notice(2, "\x1b[2Jnote"),
-  );
+  const hostile = "\x1b[2J\x1b]0;title\x07\x1b[31mred\x1b[0m\ttab\x00\u202eevil\r50%\r99%\x9b2J";
+  play(plan(NODES), start(0, "anvil-cc"), output(1, "anvil-cc", hostile), notice(2, "\x1b[2Jnote"));
   assert.match(screen.text(), /99%$/m);
   assert.match(screen.text(), /^! note$/m);
 });
 
 test("wide characters are counted as two columns", () => {
   const { screen, play } = stage(new AnsiScreen(50, 24));
-  play(
-    plan(NODES),
-    start(0, "anvil-cc"),
-    output(1, "anvil-cc", "コンパイル中のファイル一覧を表示しています"),
-  );
+  play(plan(NODES), start(0, "anvil-cc"), output(1, "anvil-cc", "コンパイル中のファイル一覧を表示しています"));
   const row = screen.lines().find((line) => line.includes("コンパイル")) ?? "";
   assert.ok(row.endsWith("…"));
   assert.ok(columns(row) >= 47 && columns(row) <= 49, row);
@@ -444,12 +403,7 @@ test("wide characters are counted as two columns", () => {
 
 test("without colour there is no SGR sequence, and ASCII marks where there is no Unicode", () => {
   const { screen, play } = stage(new AnsiScreen(), { unicode: false });
-  play(
-    plan(NODES),
-    start(0, "fetch gcc"),
-    start(0, "fetch linux"),
-    done(1_000, "fetch gcc", 1),
-  );
+  play(plan(NODES), start(0, "fetch gcc"), start(0, "fetch linux"), done(1_000, "fetch gcc", 1));
   play(at(2_000, { type: "failed", key: key("fetch linux"), fault, tail: [] }));
   const all = screen.writes.join("");
   assert.doesNotMatch(all, /\x1b\[\d*m/);

@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  count,
-  duration,
-  elapsed,
-  estimate,
-  size,
-} from "../../src/ui/units.ts";
+import { count, duration, elapsed, estimate, size } from "../../src/ui/units.ts";
 import { clean, columns, pad, truncate } from "../../src/ui/width.ts";
 
 test("durations read as people say them", () => {
@@ -39,21 +33,16 @@ test("estimates are coarse", () => {
 });
 
 test("sizes have three digits and decimal units", () => {
-  assert.deepEqual(
-    [0, 812, 999, 1000, 34_344_259, 999_600, 151_304_520, 1_250_000_000].map(
-      size,
-    ),
-    [
-      "0 B",
-      "812 B",
-      "999 B",
-      "1.00 kB",
-      "34.3 MB",
-      "1.00 MB",
-      "151 MB",
-      "1.25 GB",
-    ],
-  );
+  assert.deepEqual([0, 812, 999, 1000, 34_344_259, 999_600, 151_304_520, 1_250_000_000].map(size), [
+    "0 B",
+    "812 B",
+    "999 B",
+    "1.00 kB",
+    "34.3 MB",
+    "1.00 MB",
+    "151 MB",
+    "1.25 GB",
+  ]);
   assert.deepEqual([count(1, "job"), count(2, "job")], ["1 job", "2 jobs"]);
 });
 

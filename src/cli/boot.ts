@@ -1,0 +1,115 @@
+import { closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
+import path from "node:path";
+import { seedVm } from "../../recipes/seed.ts";
+import { Fault } from "../fault/fault.ts";
+import { evaluate } from "../forge/evaluate.ts";
+import { probeAcceleration } from "../vm/accel.ts";
+import { attach } from "../vm/attach.ts";
+import { startMachine } from "../vm/machine.ts";
+import type { Disk } from "../vm/options.ts";
+import { seedLauncher } from "../vm/seed-launcher.ts";
+import { openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
+import { defaultTarget, IMAGE } from "./targets.ts";
+
+const help = `
+usage: anvil boot [options]
+
+Boots the ISO in QEMU, out of the seed, with this terminal as its console. Ctrl-] powers it off and leaves.
+
+  --iso <file>        the image (default: out/anvilos-phase2.iso)
+  --disk <file>       a raw disk image as /dev/vda; made with --disk-size when it does not exist. A disk that an
+                      installation has made bootable is booted before the ISO.
+  --disk-size <GiB>   size of a disk that is made, sparse (default: 8)
+  --memory <MiB>      default: 1024
+  --cpus <n>          default: 2
+  --firmware <name>   seabios (default) or ovmf (UEFI)
+  --log <file>        keep what the serial port says
+  --no-network        no network card
+
+examples:
+  anvil boot
+  anvil boot --disk anvil.img          then, inside: anvil-install /dev/vda
+  anvil boot --firmware ovmf --memory 2048
+
+exit status: 0 the machine was powered off, 1 it could not be started
+`;
+
+const options = {
+  iso: { type: "string", default: `out/${IMAGE}` },
+  disk: { type: "string" },
+  "disk-size": { type: "string", default: "8" },
+  memory: { type: "string", default: "1024" },
+  cpus: { type: "string", default: "2" },
+  firmware: { type: "string", default: "seabios" },
+  log: { type: "string" },
+  "no-network": { type: "boolean", default: false },
+} as const;
+
+export const command: Command = {
+  summary: "boot the ISO in QEMU, with this terminal as its console",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
+    const { firmware } = values;
+    if (firmware !== "seabios" && firmware !== "ovmf")
+      throw usage(`--firmware is seabios or ovmf, not "${firmware}"`, help);
+    const iso = path.resolve(values.iso);
+    if (!existsSync(iso))
+      throw new Fault("E_NO_SUCH_FILE", `there is no ${values.iso}`, { hint: "anvil forge   makes it" });
+    const store = openStore();
+    const launcher = seedLauncher(await vmSeed(store));
+    const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
+    process.stdout.write(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
+    const disks: Disk[] = [];
+    if (values.disk !== undefined) {
+      const file = path.resolve(values.disk);
+      const size = count(values["disk-size"], "--disk-size", 1, 65536);
+      if (!existsSync(file)) makeDisk(file, size);
+      disks.push({ path: file, bus: "virtio" });
+    }
+    const machine = await startMachine({
+      name: "monolith",
+      launcher,
+      acceleration,
+      memory: count(values.memory, "--memory", 64, 1 << 20),
+      cpus: count(values.cpus, "--cpus", 1, 256),
+      firmware,
+      cdrom: iso,
+      disks,
+      bootOrder: [...disks.map((_, index) => `disk${index}`), "cdrom"],
+      console: true,
+      stateDir: store.paths.top,
+      ...(values["no-network"] ? {} : { network: { forwards: [] } }),
+      ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),
+    });
+    await attach(machine, { input: process.stdin, output: process.stdout });
+    return 0;
+  },
+};
+
+function count(text: string, option: string, least: number, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw usage(`${option} wants a whole number from ${least} to ${most}, not "${text}"`, help);
+}
+
+function makeDisk(file: string, gibibytes: number): void {
+  let fd: number;
+  try {
+    fd = openSync(file, "wx");
+  } catch (cause) {
+    throw new Fault("E_NO_SUCH_FILE", `cannot make ${file}: ${(cause as Error).message}`, { cause });
+  }
+  ftruncateSync(fd, gibibytes * 2 ** 30);
+  closeSync(fd);
+}
+
+/** The tree of the seed that holds QEMU. Throws E_NO_INPUTS when it is not in the store. */
+async function vmSeed(store: ReturnType<typeof openStore>): Promise<string> {
+  const { channel } = await selectChannel("auto", store, [defaultTarget]);
+  const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: readPins(store, channel) }).targets;
+  if (key === undefined || !store.has(key))
+    throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
+  return store.outputPath(key);
+}

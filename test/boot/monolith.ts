@@ -1,0 +1,98 @@
+/** What the boot tests share: the forged ISO, QEMU of the seed, and machines that end with their test. */
+import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { iso } from "../../recipes/iso.ts";
+import { initramfs } from "../../recipes/initramfs.ts";
+import { linux } from "../../recipes/linux.ts";
+import { seedVm } from "../../recipes/seed.ts";
+import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
+import { evaluate } from "../../src/forge/evaluate.ts";
+import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
+import type { Launcher } from "../../src/vm/launcher.ts";
+import { startMachine, type Machine } from "../../src/vm/machine.ts";
+import type { MachineOptions } from "../../src/vm/options.ts";
+import { seedLauncher } from "../../src/vm/seed-launcher.ts";
+
+export interface Forged {
+  readonly iso: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly launcher: Launcher;
+  readonly acceleration: Acceleration;
+}
+
+let forged: Promise<Forged> | undefined;
+
+/** The outputs of `anvil forge`, which the test command runs first. */
+export function monolith(): Promise<Forged> {
+  return (forged ??= find());
+}
+
+async function find(): Promise<Forged> {
+  const store = openStore();
+  const outputs = [iso, linux, initramfs, seedVm];
+  const { channel } = await selectChannel("auto", store, outputs);
+  const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const [isoTree, linuxTree, initramfsTree, seedTree] = targets.map((key) => store.outputPath(key)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const launcher = seedLauncher(seedTree);
+  return {
+    iso: path.join(isoTree, "anvilos-phase2.iso"),
+    kernel: path.join(linuxTree, "boot/vmlinuz"),
+    initrd: path.join(initramfsTree, "initramfs.img"),
+    launcher,
+    acceleration: await probeAcceleration(launcher, { cacheDir: store.paths.top }),
+  };
+}
+
+/** A folder that is gone after the test. */
+export function scratch(t: TestContext): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "anvil-boot-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts a machine with a virtio console; it is killed after the test if it still runs. */
+export async function boot(t: TestContext, options: Partial<MachineOptions>): Promise<Machine> {
+  const { launcher, acceleration } = await monolith();
+  const name = `test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
+  const machine = await startMachine({
+    name,
+    launcher,
+    acceleration,
+    memory: 1024,
+    cpus: 2,
+    console: true,
+    ...options,
+  });
+  t.after(() => machine.kill());
+  return machine;
+}
+
+/** A sparse raw image. */
+export function emptyDisk(folder: string, gibibytes: number): string {
+  const file = path.join(folder, "disk.img");
+  writeFileSync(file, "");
+  truncateSync(file, gibibytes * 2 ** 30);
+  return file;
+}
+
+/** A writable copy of the ISO, as on a USB stick. */
+export async function stick(folder: string): Promise<string> {
+  const file = path.join(folder, "stick.img");
+  copyFileSync((await monolith()).iso, file);
+  return file;
+}
+
+/** Presses the power button and asserts that the guest shut itself down and exported its pools where it can. */
+export async function powerOff(machine: Machine): Promise<void> {
+  const exit = await machine.powerdown();
+  assert.equal(exit.reason, "guest-shutdown");
+}
