@@ -15,7 +15,7 @@ export const libtirpc = recipe({
   script: configureMake({
     component: "libtirpc",
     flags: { cppflags: ["-I/files/native/musl-compat"] },
-    configure: ["--disable-shared", "--enable-static", "--disable-gssapi"],
+    configure: ["--disable-gssapi"],
     // /etc/netconfig: nothing in AnvilOS makes RPC calls, only the encoding is used
     after: "rm -r /out/etc\n",
   }),

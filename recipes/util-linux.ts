@@ -1,23 +1,32 @@
 /** Partition tables and what is on a block device: sfdisk, wipefs, blkid, partx, lsblk; libuuid and libblkid for OpenZFS. */
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
-import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
+import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
 const sbin = ["blkid", "partx", "sfdisk", "wipefs"];
 const bin = ["lsblk"];
-const libraries = { uuid: "uuid", blkid: "blkid" };
+const libraries = ["blkid", "uuid"];
 
-// --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT), so make is given their names
+const unused = [
+  ...["btrfs", "cap-ng", "cryptsetup", "econf", "libmagic", "libz", "ncurses", "ncursesw", "python", "readline"],
+  ...["systemd", "tinfo", "udev", "user"],
+];
+
 const install = [
-  `install -D -t /out/usr/sbin ${sbin.join(" ")}\n`,
-  `install -D -t /out/usr/bin ${bin.join(" ")}\n`,
-  ...Object.entries(libraries).map(
-    ([name, folder]) =>
-      `install -D -m 644 -t /out/usr/lib .libs/lib${name}.a\n` +
-      `install -D -m 644 -t /out/usr/include/${folder} lib${name}/src/${name}.h\n` +
-      `install -D -m 644 -t /out/usr/lib/pkgconfig lib${name}/${name}.pc\n`,
+  `install -D -t /out/usr/sbin ${sbin.join(" ")}
+`,
+  `install -D -t /out/usr/bin ${bin.join(" ")}
+`,
+  ...libraries.map(
+    (name) =>
+      `install -D -m 644 -t /out/usr/lib .libs/lib${name}.a
+` +
+      `install -D -m 644 -t /out/usr/include/${name} lib${name}/src/${name}.h
+` +
+      `install -D -m 644 -t /out/usr/lib/pkgconfig lib${name}/${name}.pc
+`,
   ),
 ];
 
@@ -30,22 +39,12 @@ export const utilLinux = recipe({
   script: [
     anvilCcEnvironment(),
     "cd /build/util-linux\n",
-    command("./configure", [
-      "--host=$ANVIL_TARGET",
-      "--prefix=/usr",
-      "--sysconfdir=/etc",
-      "--localstatedir=/var",
-      "--disable-shared",
-      "--enable-static",
-      "--disable-nls",
-      "--disable-asciidoc",
-      "--disable-bash-completion",
-      ...["btrfs", "cap-ng", "econf", "libmagic", "libz", "ncurses", "ncursesw", "python"].map(
-        (name) => `--without-${name}`,
-      ),
-      ...["readline", "systemd", "tinfo", "udev", "user"].map((name) => `--without-${name}`),
+    configure([
+      ...["asciidoc", "bash-completion", "nls"].map((name) => `--disable-${name}`),
+      ...unused.map((name) => `--without-${name}`),
     ]),
-    command("make", [...Object.keys(libraries).map((name) => `lib${name}.la`), ...sbin, ...bin]),
+    // --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT): make is given their names
+    command("make", [...libraries.flatMap((name) => [`lib${name}.la`, `lib${name}/${name}.pc`]), ...sbin, ...bin]),
     ...install,
     tidyOutput(),
   ].join(""),

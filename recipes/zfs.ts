@@ -1,7 +1,7 @@
 /** OpenZFS command-line tools. The kernel half is grafted in by `linux.ts`. */
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Versions } from "../src/recipe/recipe.ts";
-import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
+import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
 import { libtirpc } from "./libtirpc.ts";
 import { openssl } from "./openssl.ts";
 import { seedBase } from "./seed.ts";
@@ -36,14 +36,8 @@ function script(versions: Versions): string {
   return [
     anvilCcEnvironment(),
     "cd /build/zfs\n",
-    command("./configure", [
-      "--host=$ANVIL_TARGET",
-      "--prefix=/usr",
-      "--sysconfdir=/etc",
-      "--localstatedir=/var",
+    configure([
       "--with-config=user",
-      "--enable-static",
-      "--disable-shared",
       ...["nls", "pam", "pyzfs", "systemd", "sysvinit"].map((name) => `--disable-${name}`),
       "--without-libunwind",
     ]),
@@ -82,7 +76,13 @@ export const zfs = recipe({
   link: [libtirpc, openssl, utilLinux, zlib],
   script,
   proves: [
-    exists("usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs", "usr/sbin/zgenhostid", "usr/share/zfs/compatibility.d"),
+    exists(
+      "usr/sbin/zpool",
+      "usr/sbin/zfs",
+      "usr/sbin/mount.zfs",
+      "usr/sbin/zgenhostid",
+      "usr/share/zfs/compatibility.d",
+    ),
     isStaticPie("usr/sbin/zfs-tools", "usr/sbin/zdb", "usr/sbin/zstream"),
     builtByAnvilCc(),
     noBuildPaths(),

@@ -1,5 +1,5 @@
 /** What the command line can name: every recipe reachable from the ISO, by its name. */
-import { anvilCc as iso } from "../../recipes/toolchain.ts";
+import { iso } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
 import { isRecipe, type Output } from "../recipe/recipe.ts";
 

@@ -80,7 +80,7 @@ export interface ConfigureMake {
   /** The source's folder below /build. */
   readonly component: string;
   readonly flags?: Flags;
-  /** Arguments of configure after --host and the installation folders. */
+  /** Arguments of configure in addition to those of every package. */
   readonly configure: readonly string[];
   /** Targets and variables of make; the default target when absent. */
   readonly make?: readonly string[];
@@ -93,17 +93,29 @@ export interface ConfigureMake {
 
 /** GNU Build System: configure, make, make install into /out, tidy. */
 export function configureMake(options: ConfigureMake): string {
-  const configure = ["--host=$ANVIL_TARGET", "--prefix=/usr", "--sysconfdir=/etc", "--localstatedir=/var"];
   return [
     anvilCcEnvironment(options.flags),
     `cd /build/${options.component}\n`,
     options.before ?? "",
-    command("./configure", [...configure, ...options.configure]),
+    configure(options.configure),
     command("make", options.make ?? []),
     command("make", ["DESTDIR=/out", ...(options.install ?? ["install"])]),
     options.after ?? "",
     tidyOutput(),
   ].join("");
+}
+
+/** Runs GNU configure for a package that is cross-compiled, statically, into the folders of the Monolith. */
+export function configure(args: readonly string[]): string {
+  return command("./configure", [
+    "--host=$ANVIL_TARGET",
+    "--prefix=/usr",
+    "--sysconfdir=/etc",
+    "--localstatedir=/var",
+    "--enable-static",
+    "--disable-shared",
+    ...args,
+  ]);
 }
 
 /** One command with its arguments on lines of their own. Arguments are shell words: `$NAME` in them is expanded. */

@@ -24,7 +24,12 @@ export interface Download {
   /** A try at `url` failed and another follows, there or elsewhere. */
   readonly onRetry?: (url: string, why: string) => void;
   readonly timeouts?: Partial<Timeouts>;
+  /** In place of the clock: tests ring by hand. */
+  readonly startTimer?: StartTimer;
 }
+
+/** Calls `ring` once after so many milliseconds, unless it is stopped before; `refresh` begins to count anew. */
+export type StartTimer = (ring: () => void, milliseconds: number) => { refresh(): void; stop(): void };
 
 /** Milliseconds. */
 export interface Timeouts {
@@ -119,7 +124,7 @@ type TransferEnd =
 
 /** One request: appends to the partial file what the server sends. */
 async function transfer(url: string, part: PartialFile, request: Download): Promise<TransferEnd> {
-  const watch = new Watchdog(request.signal, { ...defaultTimeouts, ...request.timeouts });
+  const watch = new Watchdog(request);
   let received = 0;
   try {
     await forgetUnlessResumable(part, url, request);
@@ -225,16 +230,15 @@ function throttled({ onProgress }: Download): (bytes: number, total: number | un
 class Watchdog {
   expired: string | undefined;
   private readonly controller = new AbortController();
-  private readonly stop = (): void => this.controller.abort(this.outer?.reason);
-  private timer: NodeJS.Timeout;
+  private readonly timeouts: Timeouts;
+  private timer: ReturnType<StartTimer>;
+  private readonly stop = (): void => this.controller.abort(this.request.signal?.reason);
 
-  constructor(
-    private readonly outer: AbortSignal | undefined,
-    private readonly timeouts: Timeouts,
-  ) {
-    outer?.addEventListener("abort", this.stop, { once: true });
-    this.timer = this.arm(timeouts.response, "no answer");
-    if (outer?.aborted === true) this.stop();
+  constructor(private readonly request: Download) {
+    this.timeouts = { ...defaultTimeouts, ...request.timeouts };
+    request.signal?.addEventListener("abort", this.stop, { once: true });
+    this.timer = this.start(this.timeouts.response, "no answer");
+    if (request.signal?.aborted === true) this.stop();
   }
 
   get signal(): AbortSignal {
@@ -243,8 +247,8 @@ class Watchdog {
 
   /** The header has come: from now on the pause between two pieces counts. */
   body(): void {
-    clearTimeout(this.timer);
-    this.timer = this.arm(this.timeouts.idle, "no further data");
+    this.timer.stop();
+    this.timer = this.start(this.timeouts.idle, "no further data");
   }
 
   alive(): void {
@@ -252,17 +256,23 @@ class Watchdog {
   }
 
   end(): void {
-    clearTimeout(this.timer);
-    this.outer?.removeEventListener("abort", this.stop);
+    this.timer.stop();
+    this.request.signal?.removeEventListener("abort", this.stop);
   }
 
-  private arm(milliseconds: number, what: string): NodeJS.Timeout {
-    return setTimeout(() => {
+  private start(milliseconds: number, what: string): ReturnType<StartTimer> {
+    const ring = (): void => {
       this.expired = `${what} within ${milliseconds / 1000} s`;
       this.controller.abort();
-    }, milliseconds);
+    };
+    return (this.request.startTimer ?? startTimeout)(ring, milliseconds);
   }
 }
+
+const startTimeout: StartTimer = (ring, milliseconds) => {
+  const timeout = setTimeout(ring, milliseconds);
+  return { refresh: () => void timeout.refresh(), stop: () => clearTimeout(timeout) };
+};
 
 /** The file that a download grows in, with the hash of what it holds. */
 class PartialFile {

@@ -5,13 +5,26 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
-import { download, urlsFor, type Download } from "../../src/source/fetch.ts";
+import { download, urlsFor, type Download, type StartTimer } from "../../src/source/fetch.ts";
 import { file, inTurn, refusingRoot, serve, status, type Answer } from "./http-server.ts";
 
 const bytes = Buffer.alloc(300_000, "anvil and hammer ");
 const other = Buffer.alloc(300_000, "something else ");
 const pin = { sha256: sha256(bytes), size: bytes.length };
-const silence: Answer = () => {};
+
+/** Timers that ring when the test says so. */
+class ManualTimers {
+  private readonly running = new Set<() => void>();
+
+  readonly start: StartTimer = (ring) => {
+    this.running.add(ring);
+    return { refresh: () => {}, stop: () => void this.running.delete(ring) };
+  };
+
+  ring(): void {
+    for (const ring of this.running) ring();
+  }
+}
 
 function sha256(data: Buffer): string {
   return createHash("sha256").update(data).digest("hex");
@@ -105,36 +118,45 @@ test("a file for which no place is known cannot be downloaded", async (t) => {
 });
 
 test("a mirror that accepts and never answers is left for the next one", async (t) => {
-  const mute = await serve(t, silence);
+  const timers = new ManualTimers();
+  const mute = await serve(t, () => timers.ring());
   const good = await serve(t, file(bytes));
   const retries: string[] = [];
   await download({
     urls: [`${mute.root}/a`, `${good.root}/a`],
     to: target(t),
     ...pin,
-    timeouts: { response: 50 },
+    timeouts: { response: 2000 },
+    startTimer: timers.start,
     onRetry: (_url, why) => retries.push(why),
   });
-  assert.deepEqual(retries, ["no answer within 0.05 s"]);
+  assert.deepEqual(retries, ["no answer within 2 s"]);
 });
 
 test("a body that stalls is resumed, at the next mirror when the first stays silent", async (t) => {
+  const timers = new ManualTimers();
+  const stall: Answer = (_request, response) => {
+    response.writeHead(200, { "content-length": bytes.length });
+    response.write(bytes.subarray(0, 1000));
+  };
   const stalling = await serve(
     t,
-    inTurn((_request, response) => {
-      response.writeHead(200, { "content-length": bytes.length });
-      response.write(bytes.subarray(0, 1000));
-    }, silence),
+    inTurn(stall, () => timers.ring()),
   );
   const good = await serve(t, file(bytes));
   const to = target(t);
+  const retries: string[] = [];
   await download({
     urls: [`${stalling.root}/a`, `${good.root}/a`],
     to,
     ...pin,
-    timeouts: { response: 500, idle: 500 },
+    timeouts: { response: 2000, idle: 1000 },
+    startTimer: timers.start,
+    onProgress: (now) => now < bytes.length && timers.ring(),
+    onRetry: (_url, why) => retries.push(why),
   });
   assert.deepEqual(readFileSync(to), bytes);
+  assert.deepEqual(retries, ["no further data within 1 s; going on at byte 1000", "no answer within 2 s"]);
   assert.deepEqual(good.requests, ["GET /a bytes=1000-"]);
 });
 

@@ -1,0 +1,368 @@
+/**
+ * A forge for the length of a test: a cache folder of its own that holds the real seed, an empty project, tiny recipes
+ * given as values, and all events. Nothing is downloaded: seed and packages are hard links to the user's own store.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { seedBase } from "../../recipes/seed.ts";
+import type { Fault } from "../../src/fault/fault.ts";
+import { evaluate, type Evaluation } from "../../src/forge/evaluate.ts";
+import type { ForgeEvent } from "../../src/forge/events.ts";
+import { realise, type Outcome, type RealiseOptions } from "../../src/forge/forge.ts";
+import type { Channel, Component } from "../../src/recipe/channel.ts";
+import type { Digest, Key } from "../../src/recipe/derivation.ts";
+import { exists } from "../../src/recipe/proof.ts";
+import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
+import { loadSeeds } from "../../src/source/channel.ts";
+import { storePaths } from "../../src/store/paths.ts";
+import { removeTree, Store } from "../../src/store/store.ts";
+import type { Job } from "./driver.ts";
+
+export const projectRoot = rootAbove(path.dirname(fileURLToPath(import.meta.url)));
+
+function rootAbove(folder: string): string {
+  return existsSync(path.join(folder, "package.json")) ? folder : rootAbove(path.dirname(folder));
+}
+
+/** A bundled program of the tests by its path below the project, without the ending: "test/forge/driver". */
+export function bundled(name: string): string {
+  const self = process.argv[1] ?? "";
+  const above = self.search(/\/(?:test|bench)\//);
+  return path.join(self.slice(0, above), `${name}.mjs`);
+}
+
+/** What a test or a finished hook needs of node:test's context. */
+export interface Cleanup {
+  after(act: () => void): void;
+}
+
+/** A folder that is gone after the test. */
+export function temporaryFolder(t: Cleanup): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "anvil-test-"));
+  chmodSync(folder, 0o755);
+  t.after(() => removeTree(folder));
+  return folder;
+}
+
+/** A recipe of the seed's shell that proves no more than that its output is not empty. */
+export function step(name: string, script: RecipeFields["script"], fields: Partial<RecipeFields> = {}): Recipe {
+  return recipe({ name, licence: "0BSD", seed: seedBase, script, proves: [exists("**")], ...fields });
+}
+
+export interface RunOptions {
+  readonly jobs?: number;
+  readonly keepGoing?: boolean;
+  readonly mirrors?: readonly string[];
+  readonly acceptUnverified?: readonly string[];
+  readonly expected?: ReadonlyMap<string, number>;
+  readonly signal?: AbortSignal;
+  readonly on?: (event: ForgeEvent) => void;
+}
+
+export class Rig {
+  readonly top: string;
+  readonly project: string;
+  readonly store: Store;
+  channel: Channel;
+
+  private constructor(top: string, channel: Channel) {
+    this.top = top;
+    this.project = path.join(top, "project");
+    this.store = Store.open(cachePaths(path.join(top, "cache")));
+    this.channel = channel;
+    mkdirSync(this.project, { recursive: true });
+  }
+
+  static async make(t: Cleanup, components: Readonly<Record<string, Component>> = {}): Promise<Rig> {
+    const channel = await testChannel(components);
+    const rig = new Rig(temporaryFolder(t), channel);
+    plantSeed(rig.store, channel);
+    return rig;
+  }
+
+  evaluate(...targets: readonly Output[]): Evaluation {
+    return evaluate(targets, { project: this.project, channel: this.channel, pins: new Map() });
+  }
+
+  key(target: Output): Key {
+    return this.evaluate(target).targets[0] as Key;
+  }
+
+  /** The tree of the seed, which holds bubblewrap. */
+  get seedTree(): string {
+    return this.store.outputPath(this.key(seedBase));
+  }
+
+  async forge(targets: Output | readonly Output[], options: RunOptions = {}): Promise<Run> {
+    const evaluation = this.evaluate(...[targets].flat());
+    const events: ForgeEvent[] = [];
+    const on = (event: ForgeEvent): void => {
+      events.push(event);
+      options.on?.(event);
+    };
+    const outcome = await realise(evaluation, realiseOptions(this.store, this.project, { ...options, on }));
+    return new Run(evaluation, outcome, events);
+  }
+
+  /** The same in a process of its own, for tests that kill it. */
+  spawn(targets: Output | readonly Output[], options: SpawnOptions = {}): ForgeProcess {
+    return new ForgeProcess(this, this.evaluate(...[targets].flat()), options);
+  }
+
+  /** Path of a file in the output of something that is there. */
+  output(target: Output, file = "."): string {
+    return path.join(this.store.outputPath(this.key(target)), file);
+  }
+
+  read(target: Output, file: string): string {
+    return readFileSync(this.output(target, file), "utf8");
+  }
+
+  digest(target: Output): Digest | undefined {
+    return this.store.record(this.key(target))?.digest;
+  }
+
+  /** The work folder of a step that runs now. */
+  workFolder(name: string): string {
+    const found = readdirSync(this.store.paths.tmp).filter((each) => each.includes(`.${name}-`));
+    if (found.length !== 1) throw new Error(`${found.length} work folders of ${name}`);
+    return path.join(this.store.paths.tmp, found[0] as string);
+  }
+
+  /** Lets a step go on that waits in \`read x < go\` for a line in the FIFO /build/go. */
+  release(name: string): void {
+    writeFileSync(path.join(this.workFolder(name), "build/go"), "go\n");
+  }
+
+  /** Writes a file of the project and gives its path relative to it. */
+  projectFile(name: string, content: string): string {
+    const full = path.join(this.project, name);
+    mkdirSync(path.dirname(full), { recursive: true });
+    writeFileSync(full, content);
+    return name;
+  }
+
+  /** Gives everything of the rig to another user. Only for root. */
+  giveTo(uid: number): void {
+    const give = (file: string): void => {
+      chownSync(file, uid, uid);
+      for (const entry of readdirSync(file, { withFileTypes: true })) {
+        // files of the seed are links to the store of the user who runs the tests: they stay that user's
+        if (entry.isDirectory()) give(path.join(file, entry.name));
+      }
+    };
+    give(this.top);
+  }
+}
+
+/** What a step says to be held: it makes the FIFO, says so, and waits for \`rig.release\`. */
+export const holdHere = `mkfifo /build/go; echo held; read -r line < /build/go`;
+
+export class Run {
+  constructor(
+    readonly evaluation: Evaluation,
+    readonly outcome: Outcome,
+    readonly events: readonly ForgeEvent[],
+  ) {}
+
+  get ok(): boolean {
+    return this.outcome.ok;
+  }
+
+  /** Names of what was made, in the order in which it was done. */
+  get made(): string[] {
+    return this.names("done");
+  }
+
+  /** Names of the nodes of all events of this type. */
+  names(type: ForgeEvent["type"]): string[] {
+    return this.events.flatMap((event) => (event.type === type && "key" in event ? [this.name(event.key)] : []));
+  }
+
+  /** The fault of the only node that failed. */
+  get fault(): Fault {
+    const faults = [...this.outcome.failed.values()];
+    if (faults.length !== 1) throw new Error(`${faults.length} failures: ${faults.map((fault) => fault.message).join("; ")}`);
+    return faults[0] as Fault;
+  }
+
+  /** Lines that a step printed. */
+  lines(name: string): string[] {
+    return this.events.flatMap((event) =>
+      event.type === "output" && this.name(event.key) === name ? [event.line] : [],
+    );
+  }
+
+  name(key: Key): string {
+    return this.evaluation.nodes.get(key)?.derivation.name ?? key;
+  }
+}
+
+export interface SpawnOptions extends Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> {
+  /** Runs the driver with this in front: a sandbox of the seed, for instance. */
+  readonly wrap?: (command: string, args: readonly string[]) => { readonly command: string; readonly args: readonly string[] };
+  /** Who runs it; root only. */
+  readonly uid?: number;
+}
+
+/** A driver process. Its events are kept, and can be waited for. */
+export class ForgeProcess {
+  readonly events: ForgeEvent[] = [];
+  readonly child: ChildProcess;
+  /** Exit status or signal, once all events are here. */
+  readonly ended: Promise<{ readonly status: number | NodeJS.Signals; readonly stderr: string }>;
+  private readonly evaluation: Evaluation;
+  private readonly waiters: { matches: (event: ForgeEvent) => boolean; resolve: () => void }[] = [];
+
+  constructor(rig: Rig, evaluation: Evaluation, { wrap, uid, ...run }: SpawnOptions) {
+    this.evaluation = evaluation;
+    const job: Job = {
+      cache: rig.store.paths.top,
+      project: rig.project,
+      channel: evaluation.channel,
+      nodes: [...evaluation.nodes.values()],
+      targets: evaluation.targets,
+      ...run,
+    };
+    const file = path.join(mkdtempSync(path.join(rig.top, "job-")), "job.json");
+    writeFileSync(file, JSON.stringify(job));
+    chmodSync(path.dirname(file), 0o755);
+    const plain = { command: process.execPath, args: [bundled("test/forge/driver"), file] };
+    const { command, args } = wrap === undefined ? plain : wrap(plain.command, plain.args);
+    this.child = spawn(command, args, {
+      env: {},
+      stdio: ["ignore", "pipe", "pipe"],
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+    this.ended = this.watch();
+  }
+
+  get made(): string[] {
+    return this.events.flatMap((event) => (event.type === "done" ? [this.name(event.key)] : []));
+  }
+
+  name(key: Key): string {
+    return this.evaluation.nodes.get(key)?.derivation.name ?? key;
+  }
+
+  /** Resolves at the first event, past or future, that matches; rejects when the process ends before. */
+  async event(matches: (event: ForgeEvent) => boolean): Promise<void> {
+    if (this.events.some(matches)) return;
+    const seen = new Promise<true>((resolve) => this.waiters.push({ matches, resolve: () => resolve(true) }));
+    if (await Promise.race([seen, this.ended.then(() => this.events.some(matches))])) return;
+    const { stderr } = await this.ended;
+    throw new Error(`the forge ended before: ${JSON.stringify(this.events.slice(-3))} ${stderr}`);
+  }
+
+  /** Resolves when the step has printed this line. */
+  line(name: string, line: string): Promise<void> {
+    return this.event((event) => event.type === "output" && this.name(event.key) === name && event.line === line);
+  }
+
+  kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    this.child.kill(signal);
+  }
+
+  private async watch(): Promise<{ status: number | NodeJS.Signals; stderr: string }> {
+    const { child } = this;
+    const { stdout, stderr } = child;
+    if (stdout === null || stderr === null) throw new Error("no pipes");
+    const complaint = text(stderr);
+    const lines = createInterface({ input: stdout });
+    const read = new Promise<void>((resolve) => lines.on("close", resolve));
+    lines.on("line", (line) => this.take(line));
+    const status = await new Promise<number | NodeJS.Signals>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (code, signal) => resolve(code ?? signal ?? -1));
+    });
+    await read;
+    return { status, stderr: await complaint };
+  }
+
+  private take(line: string): void {
+    // a killed process may leave half a line
+    if (!line.endsWith("}")) return;
+    const event = JSON.parse(line) as ForgeEvent;
+    this.events.push(event);
+    for (const waiter of this.waiters) if (waiter.matches(event)) waiter.resolve();
+  }
+}
+
+export function cachePaths(cache: string) {
+  return storePaths({ ANVIL_CACHE: cache }, "/");
+}
+
+export function realiseOptions(store: Store, project: string, options: RunOptions): RealiseOptions {
+  return {
+    project,
+    store,
+    why: "for a test",
+    jobs: options.jobs ?? 2,
+    keepGoing: options.keepGoing ?? false,
+    acceptUnverified: new Set(options.acceptUnverified ?? []),
+    mirrors: () => Promise.resolve(options.mirrors ?? []),
+    onPin: () => {},
+    expected: options.expected ?? new Map(),
+    signal: options.signal ?? new AbortController().signal,
+    on: options.on ?? (() => {}),
+  };
+}
+
+/** A channel with the real seeds. The time stamp of its steps is 2023-11-14T22:13:20Z. */
+export async function testChannel(components: Readonly<Record<string, Component>> = {}): Promise<Channel> {
+  const seeds = await loadSeeds(projectRoot);
+  return { name: "test", description: "for tests", epoch: 1_700_000_000, components, seeds };
+}
+
+/** Puts the seed and its packages, which the user's store holds, into a store. */
+export function plantSeed(store: Store, channel: Channel): void {
+  const [key] = evaluate([seedBase], { project: "/", channel, pins: new Map() }).targets as [Key];
+  const home = Store.open(storePaths(process.env, os.homedir()));
+  const record = home.record(key);
+  if (record === undefined) throw new Error("the seed is not in your store: run `npx anvil forge seed-base` first");
+  const from = home.outputPath(key);
+  linkTree(from, path.join(store.paths.outputs, path.basename(from)));
+  writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify(record));
+  for (const { sha256 } of channel.seeds[seedBase.name] ?? []) {
+    linkFile(home.sourcePath(sha256 as Digest), store.sourcePath(sha256 as Digest));
+  }
+}
+
+function linkTree(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
+    if (entry.isDirectory()) linkTree(source, target);
+    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
+    else linkFile(source, target);
+  }
+}
+
+function linkFile(from: string, to: string): void {
+  rmSync(to, { force: true });
+  try {
+    linkSync(from, to);
+  } catch {
+    // on another file system
+    copyFileSync(from, to);
+  }
+}
