@@ -14,21 +14,15 @@ const unused = [
   ...["systemd", "tinfo", "udev", "user"],
 ];
 
-const install = [
-  `install -D -t /out/usr/sbin ${sbin.join(" ")}
-`,
-  `install -D -t /out/usr/bin ${bin.join(" ")}
-`,
-  ...libraries.map(
-    (name) =>
-      `install -D -m 644 -t /out/usr/lib .libs/lib${name}.a
-` +
-      `install -D -m 644 -t /out/usr/include/${name} lib${name}/src/${name}.h
-` +
-      `install -D -m 644 -t /out/usr/lib/pkgconfig lib${name}/${name}.pc
-`,
-  ),
-];
+const install = `\
+install -D -t /out/usr/sbin ${sbin.join(" ")}
+install -D -t /out/usr/bin ${bin.join(" ")}
+for name in ${libraries.join(" ")}; do
+  install -D -m 644 -t /out/usr/lib ".libs/lib$name.a"
+  install -D -m 644 -t "/out/usr/include/$name" "lib$name/src/$name.h"
+  install -D -m 644 -t /out/usr/lib/pkgconfig "lib$name/$name.pc"
+done
+`;
 
 export const utilLinux = recipe({
   name: "util-linux",
@@ -45,7 +39,7 @@ export const utilLinux = recipe({
     ]),
     // --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT): make is given their names
     command("make", [...libraries.flatMap((name) => [`lib${name}.la`, `lib${name}/${name}.pc`]), ...sbin, ...bin]),
-    ...install,
+    install,
     tidyOutput(),
   ].join(""),
   proves: [

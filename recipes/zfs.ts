@@ -25,14 +25,29 @@ merge() {
 }
 `;
 
+/** Where things stand in the tree, by version: 2.2 turned the recursive makefiles into one. */
+function layout(versions: Versions) {
+  return versions.atLeast("zfs", "2.2")
+    ? {
+        build: command("make", [...Object.keys(together), ...alone]),
+        object: (name: string): string => `cmd/${name}.o`,
+        program: (name: string): string => name,
+        library: (name: string): string => `${name}.la`,
+        featureSets: "make DESTDIR=/out install-dist_zpoolcompatDATA zpool-install-data-hook\n",
+      }
+    : {
+        build: ["include", "lib", ...[...Object.values(together), ...alone].map((name) => `cmd/${name}`)]
+          .map((folder) => `make -C ${folder}\n`)
+          .join(""),
+        object: (name: string): string => `cmd/${name}/${name}.o`,
+        program: (name: string): string => `cmd/${name}/${name}`,
+        library: (name: string): string => `lib/${name}/${name}.la`,
+        featureSets: "make -C cmd/zpool DESTDIR=/out install-dist_zpoolcompatDATA install-data-hook\n",
+      };
+}
+
 function script(versions: Versions): string {
-  // 2.2 turned the recursive makefiles into one
-  const flat = versions.atLeast("zfs", "2.2");
-  const library = (name: string): string => (flat ? `${name}.la` : `lib/${name}/${name}.la`);
-  const objects = (folder: string, name: string): string => (flat ? `cmd/${name}.o` : `cmd/${folder}/*.o`);
-  const programs = [...Object.keys(together), ...alone];
-  const path = (program: string): string =>
-    flat ? program : `cmd/${program === "mount.zfs" ? "mount_zfs" : program}/${program}`;
+  const { build, object, program, library, featureSets } = layout(versions);
   return [
     anvilCcEnvironment(),
     "cd /build/zfs\n",
@@ -42,25 +57,22 @@ function script(versions: Versions): string {
       "--without-libunwind",
     ]),
     "make gitrev\n",
-    flat ? command("make", programs) : "make -C include\nmake -C lib\n",
-    ...(flat ? [] : programs.map((program) => `make -C ${path(program).replace(/\/[^/]*$/, "")}\n`)),
+    build,
     merge,
     "merge zpool $(find cmd/zpool -name '*.o' | sort)\n",
     "merge zfs $(find cmd/zfs -name '*.o' | sort)\n",
-    `merge mount_zfs ${objects("mount_zfs", "mount_zfs")}\n`,
-    `merge zgenhostid ${objects("zgenhostid", "zgenhostid")}\n`,
+    `merge mount_zfs ${object("mount_zfs")}\n`,
+    `merge zgenhostid ${object("zgenhostid")}\n`,
     "$CC $CPPFLAGS $CFLAGS -c -o tools.o /files/native/zfs-tools/main.c\n",
-    command("./libtool --tag=CC --mode=link $CC $CFLAGS $LDFLAGS", [
-      "-o zfs-tools",
-      "tools.o",
+    command("./libtool --tag=CC --mode=link $CC $CFLAGS $LDFLAGS -o zfs-tools tools.o", [
       ...Object.values(together).map((name) => `${name}.o`),
       ...["libzfs", "libzfs_core", "libnvpair", "libuutil", "libzutil"].map(library),
       "-lblkid -luuid -lm",
     ]),
-    `install -D -t /out/usr/sbin zfs-tools ${alone.map(path).join(" ")}\n`,
-    ...Object.keys(together).map((program) => `ln -s zfs-tools /out/usr/sbin/${program}\n`),
-    // feature sets for "zpool create -o compatibility="; the second target also makes the folder of "zpool status -c"
-    `make ${flat ? "" : "-C cmd/zpool "}DESTDIR=/out install-dist_zpoolcompatDATA ${flat ? "zpool-install-data-hook" : "install-data-hook"}\n`,
+    `install -D -t /out/usr/sbin zfs-tools ${alone.map(program).join(" ")}\n`,
+    ...Object.keys(together).map((name) => `ln -s zfs-tools /out/usr/sbin/${name}\n`),
+    // for "zpool create -o compatibility="; it also makes the folder of "zpool status -c", whose scripts are left out
+    featureSets,
     "rm -r /out/etc\n",
     tidyOutput(),
   ].join("");

@@ -65,7 +65,7 @@ export const command: Command = {
     }
     store.strays().forEach((folder) => remove(path.basename(folder), 0, () => removeTree(folder)));
     remove("kept sandboxes of failed steps", 0, () => removeTree(path.join(store.paths.top, "failed")));
-    store.sweep();
+    store.abandoned().forEach(removeTree);
     if (values.json) process.stdout.write(`${JSON.stringify({ removed, bytes })}\n`);
     else {
       removed.forEach((name) => process.stdout.write(`${values["dry-run"] ? "would remove" : "removed"}  ${name}\n`));

@@ -91,6 +91,8 @@ class Realisation {
   private readonly tokenQueue: { key: Key; grant: () => void }[] = [];
   private readonly ownTokens: { used: number };
   private readonly discards: Promise<unknown>[] = [];
+  /** Work folders of forges that were killed, until there is a seed to delete them with. */
+  private abandoned: readonly string[] = [];
   private downloads = 0;
   private readonly downloadQueue: (() => void)[] = [];
   private jobserver: Jobserver | undefined;
@@ -115,7 +117,7 @@ class Realisation {
       jobs: options.jobs,
       nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
     });
-    if (todo.size > 0) this.store.sweep();
+    if (todo.size > 0) this.abandoned = this.store.abandoned();
     await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
     if (this.poll !== undefined) clearInterval(this.poll);
     this.jobserver?.close();
@@ -325,6 +327,7 @@ class Realisation {
       bubblewrap: this.bubblewrap(),
       jobserver: { fd, makeflags: jobserver.makeflags(), jobs: jobserver.jobs },
       signal: this.options.signal,
+      discard: (folder) => this.discard(folder),
       onPhase: (phase) => this.emit({ type: "phase", key, phase }),
       onLine: (line) => this.emit({ type: "output", key, line }),
       onProof: ({ proof, ok, detail }) => this.emit({ type: "proof", key, proof: describeProof(proof), ok, detail }),
@@ -356,11 +359,19 @@ class Realisation {
     return derivation.kind === "fetch" ? `source:${derivation.sha256}` : key;
   }
 
-  /** Deletes a work folder beside the rest: a kernel tree takes seconds, which nobody should wait for. */
-  private discard(work: string): void {
-    const { command, args, env } = seedProgram(this.bubblewrap(), "usr/bin/rm", ["-rf", work]);
-    const child = spawn(command, args, { env, stdio: "ignore" });
-    this.discards.push(new Promise((resolve) => child.on("close", resolve).on("error", resolve)));
+  /** Deletes work folders beside the rest: a kernel tree takes seconds, which nobody should wait for. */
+  private discard(...folders: string[]): void {
+    // copies of outputs are read-only, and only root can empty such a folder
+    const deleted = this.runTool("usr/bin/chmod", ["-R", "u+w", ...folders]).then(() =>
+      this.runTool("usr/bin/rm", ["-rf", ...folders]),
+    );
+    this.discards.push(deleted);
+  }
+
+  private runTool(program: string, args: readonly string[]): Promise<unknown> {
+    const { command, args: all, env } = seedProgram(this.bubblewrap(), program, args);
+    const child = spawn(command, all, { env, stdio: "ignore", detached: true });
+    return new Promise((resolve) => child.on("close", resolve).on("error", resolve));
   }
 
   private done(key: Key, started: number, cpu: number | undefined, bytes: number): void {
@@ -417,6 +428,7 @@ class Realisation {
   /** The FIFO, made with the tools of the seed when the first step is due; takes over the tokens in use. */
   private openJobserver(): Jobserver {
     if (this.jobserver === undefined) {
+      if (this.abandoned.length > 0) this.discard(...this.abandoned);
       this.jobserverFolder = this.store.workFolder("jobserver");
       this.jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
       for (let i = 0; i < this.ownTokens.used; i++) this.jobserver.tryTake();

@@ -1,24 +1,25 @@
 /** Runs one step derivation in the sandbox: stage its files, run the script, prove what it made. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   chmodSync,
   closeSync,
-  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import path from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import { Fault } from "../fault/fault.ts";
-import type { Key, StepDerivation } from "../recipe/derivation.ts";
+import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
-import { removeTree, type Store } from "../store/store.ts";
+import { checkSandbox, sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
+import { FIXED_TIME, type Store } from "../store/store.ts";
+import { sha256 } from "./key.ts";
 import { prove, type ProofResult } from "./proofs.ts";
 
 export interface StepContext {
@@ -29,6 +30,8 @@ export interface StepContext {
   /** Descriptor of the jobserver's FIFO and the MAKEFLAGS that name it. */
   readonly jobserver: { readonly fd: number; readonly makeflags: string; readonly jobs: number };
   readonly signal: AbortSignal;
+  /** Deletes a folder beside the rest. */
+  readonly discard: (folder: string) => void;
   readonly onPhase: (phase: string) => void;
   readonly onLine: (line: string) => void;
   readonly onProof: (result: ProofResult) => void;
@@ -63,68 +66,107 @@ export const failedFolder = (store: Store, key: Key, name: string): string =>
 
 const TAIL_LINES = 30;
 
-/** Throws StepFailure with E_STEP_FAILED, E_PROOF or E_DISK_FULL. */
+/**
+ * Throws StepFailure when the script fails (E_STEP_FAILED) or its output is not what it should be (E_PROOF, E_OUTPUT_…):
+ * then its sandbox is kept. Throws E_FILE_CHANGED, E_NO_USER_NAMESPACES and E_INTERRUPTED.
+ */
 export async function runStep(key: Key, step: StepDerivation, context: StepContext): Promise<StepOutcome> {
-  const { store } = context;
-  const work = store.workFolder(step.name);
-  const log = logFile(store, key, step.name);
-  stage(step, work, context.project);
-  context.onPhase("build");
+  const work = context.store.workFolder(step.name);
+  const log = logFile(context.store, key, step.name);
   const tail: string[] = [];
-  const status = await runScript(step, work, log, context, (line) => {
+  const onLine = (line: string): void => {
     tail.push(line);
     if (tail.length > TAIL_LINES) tail.shift();
     context.onLine(line);
-  });
-  const fail = (fault: Fault): never => {
-    keepFailed(store, key, step, work);
-    throw new StepFailure(fault, tail);
   };
-  if (status !== 0) {
-    if (context.signal.aborted) {
-      removeTree(work);
-      throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
+  try {
+    stage(step, work, context.project);
+    context.onPhase("build");
+    const failure = await runScript(step, work, log, { ...context, onLine });
+    if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
+    if (failure !== undefined) throw scriptFault(step, failure, tail, log, context);
+    context.onPhase("prove");
+    const proofs = await proveOutput(step, work, log, context);
+    return { tree: path.join(work, "out"), work, cpu: cpuSeconds(path.join(work, "times")), proofs };
+  } catch (error) {
+    if (error instanceof Fault && /^E_(?:STEP_FAILED|PROOF|OUTPUT_\w+)$/.test(error.code)) {
+      keepFailed(context, key, step, work);
+      throw new StepFailure(error, tail);
     }
-    fail(
-      new Fault("E_STEP_FAILED", `${step.name} ${step.version} ended with ${status}`, {
-        hint: `anvil shell ${step.name}   opens the sandbox as the failed step left it`,
-        log,
-      }),
-    );
+    context.discard(work);
+    throw error;
   }
-  context.onPhase("prove");
-  const tree = path.join(work, "out");
-  const proofs = await prove(step.proves, tree, {
-    run: (argv) => runInside(step, work, context, argv),
-    storePath: store.paths.top,
-  });
-  proofs.forEach(context.onProof);
-  const broken = proofs.filter((result) => !result.ok);
-  if (broken.length > 0) {
-    const details = broken.flatMap((result) => [`not proven: ${describeProof(result.proof)}`, `  ${result.detail}`]);
-    const hint = `anvil shell ${step.name}   opens the sandbox with the output in /out`;
-    fail(
-      new Fault("E_PROOF", `the output of ${step.name} ${step.version} is not what its recipe says`, {
-        details,
-        hint,
-        log,
-      }),
-    );
-  }
-  return { tree, work, cpu: cpuSeconds(path.join(work, "times")), proofs };
 }
 
-/** Makes the private folders of a step and copies the project's files into them. */
+function scriptFault(
+  step: StepDerivation,
+  failure: string,
+  tail: readonly string[],
+  log: string,
+  context: StepContext,
+): Fault {
+  // it may not have been the script's fault: what bubblewrap needs can be switched off at any time
+  if (tail.some((line) => line.startsWith("bwrap: "))) checkSandbox(context.bubblewrap);
+  return new Fault("E_STEP_FAILED", `${step.name} ${step.version} ended with ${failure}`, {
+    hint: `anvil shell ${step.name}   opens the sandbox as the failed step left it`,
+    log,
+  });
+}
+
+async function proveOutput(
+  step: StepDerivation,
+  work: string,
+  log: string,
+  context: StepContext,
+): Promise<readonly ProofResult[]> {
+  const proofs = await prove(step.proves, path.join(work, "out"), {
+    run: (argv) => runInside(step, work, context, argv),
+    storePath: context.store.paths.top,
+  });
+  if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
+  proofs.forEach(context.onProof);
+  const broken = proofs.filter((result) => !result.ok);
+  if (broken.length === 0) return proofs;
+  throw new Fault("E_PROOF", `the output of ${step.name} ${step.version} is not what its recipe says`, {
+    details: broken.flatMap((result) => [`not proven: ${describeProof(result.proof)}`, `  ${result.detail}`]),
+    hint: `anvil shell ${step.name}   opens the sandbox with the output in /out`,
+    log,
+  });
+}
+
+/** What runs before the script, whatever the settings of the user who started the forge. */
+const prelude = `\
+umask 022
+set -euo pipefail
+trap 'times > /anvil/times' EXIT
+`;
+
+/** Makes the private folders of a step and copies the project's files into them. Throws E_FILE_CHANGED. */
 export function stage(step: StepDerivation, work: string, project: string): void {
-  for (const name of ["build", "out", "tmp", "files"]) mkdirSync(path.join(work, name));
-  for (const file of step.files) {
-    const target = path.join(work, file.at);
-    mkdirSync(path.dirname(target), { recursive: true });
-    copyFileSync(path.join(project, file.from), target);
-    chmodSync(target, file.executable ? 0o755 : 0o644);
-  }
+  for (const name of ["build", "out", "tmp", "files"]) makeFolder(path.join(work, name));
+  for (const file of step.files) stageFile(file, path.join(work, file.at), project);
   writeFileSync(path.join(work, "times"), "");
-  writeFileSync(path.join(work, "step.sh"), `set -euo pipefail\ntrap 'times > /anvil/times' EXIT\n${step.script}`);
+  writeFileSync(path.join(work, "step.sh"), `${prelude}${step.script}`);
+}
+
+/** The key was made from the file as it was; bytes that were changed since would be stored under the wrong key. */
+function stageFile(file: FileMount, target: string, project: string): void {
+  const bytes = readFileSync(path.join(project, file.from));
+  if (sha256(bytes) !== file.sha256)
+    throw new Fault("E_FILE_CHANGED", `${file.from} was changed while the forge ran`, {
+      hint: "start again: what was built with the file as it is now is taken over",
+    });
+  makeFolder(path.dirname(target));
+  writeFileSync(target, bytes);
+  chmodSync(target, file.executable ? 0o755 : 0o644);
+  utimesSync(target, FIXED_TIME, FIXED_TIME);
+}
+
+/** With the same permissions whatever the umask. */
+function makeFolder(folder: string): void {
+  const first = mkdirSync(folder, { recursive: true });
+  for (let made = folder; first !== undefined && made.startsWith(first); made = path.dirname(made))
+    chmodSync(made, 0o755);
 }
 
 /** The sandbox of a step whose private folders are in `work`. */
@@ -150,43 +192,80 @@ export function stepSandbox(
   };
 }
 
-function runScript(
+/** The result is undefined, or how the script ended when not well. */
+async function runScript(
   step: StepDerivation,
   work: string,
   log: string,
   context: StepContext,
-  onLine: (line: string) => void,
-): Promise<number | string> {
-  const { jobserver } = context;
+): Promise<string | undefined> {
+  const { jobserver, signal } = context;
   const sandbox = stepSandbox(step, work, context);
   const env = { ...sandbox.env, MAKEFLAGS: jobserver.makeflags, JOBS: String(jobserver.jobs) };
-  const { command, args } = sandboxCommand({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"]);
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: {}, stdio: ["ignore", "pipe", "pipe", jobserver.fd] });
-    const output = openSync(log, "w");
-    const stop = (): void => void child.kill("SIGKILL");
-    context.signal.addEventListener("abort", stop, { once: true });
-    const feeds = [child.stdout, child.stderr].map((stream) => {
-      const feed = lineSplitter(onLine);
-      stream?.on("data", (data: Buffer) => {
+  const output = openSync(log, "w");
+  const feeds = [lineSplitter(context.onLine), lineSplitter(context.onLine)] as const;
+  try {
+    const end = await runIn({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
+      signal,
+      descriptor: jobserver.fd,
+      onData: (stream, data) => {
         try {
           writeSync(output, data);
         } catch {
           /* a full disk ends the step by itself; the lines still reach the view */
         }
-        feed.push(data);
-      });
-      return feed;
+        feeds[stream].push(data);
+      },
     });
+    if (end.code === 0) return undefined;
+    return end.code === null ? `signal ${end.signal}` : `exit status ${end.code}`;
+  } finally {
+    feeds.forEach((feed) => feed.end());
+    closeSync(output);
+  }
+}
+
+interface RunOptions {
+  readonly signal: AbortSignal;
+  /** Becomes descriptor 3. */
+  readonly descriptor?: number;
+  /** Milliseconds after which it is killed. */
+  readonly limit?: number;
+  /** @param stream 0 for stdout, 1 for stderr */
+  readonly onData: (stream: 0 | 1, data: Buffer) => void;
+}
+
+interface End {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Runs a command in a sandbox. The signal kills all that it started. */
+function runIn(spec: SandboxSpec, argv: readonly string[], options: RunOptions): Promise<End> {
+  const { signal, descriptor, limit, onData } = options;
+  if (signal.aborted) return Promise.resolve({ code: null, signal: "SIGKILL" });
+  const { command, args } = sandboxCommand(spec, argv);
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      env: {},
+      stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
+      killSignal: "SIGKILL",
+      ...(limit === undefined ? {} : { timeout: limit }),
+    });
+    const stop = (): void => void child.kill("SIGKILL");
+    signal.addEventListener("abort", stop, { once: true });
+    child.stdout?.on("data", (data: Buffer) => onData(0, data));
+    child.stderr?.on("data", (data: Buffer) => onData(1, data));
     child.on("error", reject);
-    child.on("close", (code, signal) => {
-      context.signal.removeEventListener("abort", stop);
-      feeds.forEach((feed) => feed.end());
-      closeSync(output);
-      resolve(code === null ? `signal ${signal}` : code === 0 ? 0 : `exit status ${code}`);
+    child.on("close", (code, killer) => {
+      signal.removeEventListener("abort", stop);
+      resolve({ code, signal: killer });
     });
   });
 }
+
+/** Characters after which a line is broken: a program may never end it. */
+const LONGEST_LINE = 1 << 16;
 
 function lineSplitter(onLine: (line: string) => void): { push(data: Buffer): void; end(): void } {
   const decoder = new StringDecoder("utf8");
@@ -196,6 +275,10 @@ function lineSplitter(onLine: (line: string) => void): { push(data: Buffer): voi
       const lines = (rest + decoder.write(data)).split("\n");
       rest = lines.pop() ?? "";
       lines.forEach(onLine);
+      if (rest.length > LONGEST_LINE) {
+        onLine(rest);
+        rest = "";
+      }
     },
     end() {
       if (rest !== "") onLine(rest);
@@ -203,22 +286,45 @@ function lineSplitter(onLine: (line: string) => void): { push(data: Buffer): voi
   };
 }
 
-/** A program of the output, in the step's sandbox: for proofs. Output is stdout and stderr together. */
+/** Milliseconds that a program has to say its version. */
+const PROOF_LIMIT = 120_000;
+/** Bytes of its output that are looked at. */
+const PROOF_OUTPUT = 1 << 20;
+
+/** A program of the output, in the step's sandbox but with the output read-only. */
 async function runInside(
   step: StepDerivation,
   work: string,
   context: StepContext,
   argv: readonly string[],
 ): Promise<{ status: number; output: string }> {
-  const { command, args } = sandboxCommand(stepSandbox(step, work, context), argv);
-  const result = spawnSync(command, args, { env: {}, encoding: "utf8", timeout: 120_000 });
-  return { status: result.status ?? -1, output: `${result.stdout}${result.stderr}` };
+  const sandbox = stepSandbox(step, work, context);
+  const binds = sandbox.binds.map(({ from, at, writable }) => ({
+    from,
+    at,
+    writable: writable === true && at !== "/out",
+  }));
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const { code } = await runIn({ ...sandbox, binds }, argv, {
+    signal: context.signal,
+    limit: PROOF_LIMIT,
+    onData: (_, data) => {
+      if (length < PROOF_OUTPUT) chunks.push(data);
+      length += data.length;
+    },
+  });
+  return { status: code ?? -1, output: Buffer.concat(chunks).toString("utf8") };
 }
 
-function keepFailed(store: Store, key: Key, step: StepDerivation, work: string): void {
+function keepFailed({ store, discard }: StepContext, key: Key, step: StepDerivation, work: string): void {
   const kept = failedFolder(store, key, step.name);
   mkdirSync(path.dirname(kept), { recursive: true });
-  if (existsSync(kept)) removeTree(kept);
+  if (existsSync(kept)) {
+    const old = path.join(store.workFolder("old"), "failed");
+    renameSync(kept, old);
+    discard(path.dirname(old));
+  }
   renameSync(work, kept);
 }
 

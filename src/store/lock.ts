@@ -1,9 +1,10 @@
 /**
- * Locks between processes, that a kill -9 releases. Node offers no flock(2); a lock is a file created with O_EXCL that
- * names its owner by process id and start time (field 22 of /proc/<pid>/stat), so that a dead owner is recognised even
- * when its id was given to another process.
+ * Locks between processes, that a kill -9 releases. Node offers no flock(2); a lock is a file that names its owner by
+ * process id, start time (field 22 of /proc/<pid>/stat) and boot, so that a dead owner is recognised even when its id
+ * was given to another process.
  */
-import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errno } from "../fault/fault.ts";
 
@@ -20,12 +21,15 @@ export function startTime(pid: number): string | undefined {
 
 const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 
+let self: string | undefined;
+
 /** A name that no other process, now or after a reboot, uses. */
 export function ownerName(): string {
-  return `${process.pid}.${startTime(process.pid) ?? "0"}.${bootId()}`;
+  return (self ??= `${process.pid}.${startTime(process.pid) ?? "0"}.${bootId()}`);
 }
 
 export function isAlive(owner: string): boolean {
+  if (owner === ownerName()) return true;
   const [pid, started, boot] = owner.split(".");
   return boot === bootId() && started !== undefined && startTime(Number(pid)) === started;
 }
@@ -37,45 +41,43 @@ export interface Lock {
 /** Takes the lock, or says who holds it. Never waits. */
 export function tryLock(folder: string, name: string): Lock | { readonly heldBy: string } {
   const file = path.join(folder, name);
-  const owner = ownerName();
-  const mine = `${file}.${owner}`;
   for (;;) {
-    writeFileSync(mine, owner);
-    try {
-      // link(2) is atomic and never replaces: the lock appears complete with its owner's name, or not at all
-      linkSync(mine, file);
-      return { release: () => unlinkIfThere(file) };
-    } catch (error) {
-      if (errno(error) !== "EEXIST") throw error;
-      const holder = readIfThere(file);
-      if (holder === undefined) continue;
-      if (holder !== owner && isAlive(holder)) return { heldBy: holder };
-      stealStale(file, holder, owner);
-    } finally {
-      unlinkIfThere(mine);
-    }
+    if (create(file)) return { release: () => unlinkIfThere(file) };
+    const holder = readIfThere(file);
+    if (holder === undefined) continue;
+    if (isAlive(holder)) return { heldBy: holder };
+    const heir = removeDead(folder, name, holder);
+    if (heir !== undefined) return { heldBy: heir };
   }
 }
 
-/** Removes a dead owner's lock. Renaming it aside first makes sure that two thieves do not remove each other's lock. */
-function stealStale(file: string, holder: string, owner: string): void {
-  const aside = `${file}.stale.${owner}`;
+/** link(2) is atomic and never replaces: the lock appears complete with its owner's name, or not at all. */
+function create(file: string): boolean {
+  const mine = `${file}.${ownerName()}`;
   try {
-    renameSync(file, aside);
+    writeFileSync(mine, ownerName());
+    linkSync(mine, file);
+    return true;
   } catch (error) {
-    if (errno(error) === "ENOENT") return;
+    if (errno(error) === "EEXIST") return false;
     throw error;
+  } finally {
+    unlinkIfThere(mine);
   }
-  const moved = readIfThere(aside);
-  // somebody replaced the dead lock by a living one between our look and our rename: give it back
-  if (moved !== undefined && moved !== holder && isAlive(moved)) {
-    try {
-      linkSync(aside, file);
-    } catch {
-      /* a third process took it meanwhile; the owner finds out when it stores: outputs are renamed, never merged */
-    }
-  }
-  unlinkIfThere(aside);
+}
+
+/**
+ * Removes the lock of a dead owner, or says which living process is about to. Whoever does it holds a lock that is
+ * named after that very owner, and looks again before it deletes: nobody else can remove the dead owner's file, so it
+ * is never a living one's that goes.
+ */
+function removeDead(folder: string, name: string, holder: string): string | undefined {
+  const file = path.join(folder, name);
+  const right = tryLock(folder, `dead-${createHash("sha256").update(`${name} ${holder}`).digest("hex")}`);
+  if ("heldBy" in right) return right.heldBy;
+  if (readIfThere(file) === holder) unlinkIfThere(file);
+  right.release();
+  return undefined;
 }
 
 function readIfThere(file: string): string | undefined {

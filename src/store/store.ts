@@ -12,6 +12,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
+  lutimesSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
@@ -50,7 +52,8 @@ export class Store {
         mkdirSync(folder, { recursive: true });
       }
       const probe = mkdtempSync(path.join(paths.tmp, "probe-"));
-      rmSync(probe, { recursive: true });
+      // another forge may take it for something abandoned and be faster
+      rmSync(probe, { recursive: true, force: true });
     } catch (error) {
       throw writeFault(error, paths.top);
     }
@@ -94,12 +97,11 @@ export class Store {
     return mkdtempSync(path.join(this.paths.tmp, `${ownerName()}.${name}-`));
   }
 
-  /** Removes the work of processes that are gone. */
-  sweep(): void {
-    for (const name of readdirSync(this.paths.tmp)) {
-      const owner = name.split(".").slice(0, 3).join(".");
-      if (!isAlive(owner)) removeTree(path.join(this.paths.tmp, name));
-    }
+  /** Work folders of processes that are gone. */
+  abandoned(): string[] {
+    return readdirSync(this.paths.tmp)
+      .filter((name) => !isAlive(name.split(".").slice(0, 3).join(".")))
+      .map((name) => path.join(this.paths.tmp, name));
   }
 
   /**
@@ -112,8 +114,10 @@ export class Store {
       removeTree(target);
       makeReadOnly(tree);
       const record: OutputRecord = { ...facts, ...(await hashTree(tree)) };
+      // only now: a folder that may not be written cannot be moved by its owner
       renameSync(tree, target);
       chmodSync(target, 0o555);
+      utimesSync(target, FIXED_TIME, FIXED_TIME);
       const file = this.recordFile(facts.key);
       const draft = path.join(this.paths.tmp, `${ownerName()}.${facts.key}.json`);
       writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
@@ -196,25 +200,33 @@ export function writeFault(error: unknown, where: string): unknown {
   }
 }
 
+/** 2000-01-01T00:00:00Z: after 1980, with which the times of zip archives begin. */
+export const FIXED_TIME = 946_684_800;
+
+/** Also gives everything one time: a step that packs its inputs would otherwise tell when they were built. */
 function makeReadOnly(top: string): void {
   for (const { full, stat } of walk(top)) {
-    if (stat.isSymbolicLink()) continue;
-    const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o555 : 0o444;
-    if ((stat.mode & 0o7777) !== mode) chmodSync(full, mode);
+    if (!stat.isSymbolicLink()) {
+      const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o555 : 0o444;
+      if ((stat.mode & 0o7777) !== mode) chmodSync(full, mode);
+    }
+    lutimesSync(full, FIXED_TIME, FIXED_TIME);
   }
 }
 
-/** Deletes a tree whose folders may be read-only. */
+/** Deletes a tree whose folders may be read-only. Another process may be deleting it too. */
 export function removeTree(top: string): void {
-  const stat = lstatSync(top, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (stat.isDirectory()) unlock(top);
+  if (lstatSync(top, { throwIfNoEntry: false })?.isDirectory() === true) unlock(top);
   rmSync(top, { recursive: true, force: true });
 }
 
 function unlock(folder: string): void {
-  chmodSync(folder, 0o755);
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) unlock(path.join(folder, entry.name));
+  try {
+    chmodSync(folder, 0o755);
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) unlock(path.join(folder, entry.name));
+    }
+  } catch (error) {
+    if (errno(error) !== "ENOENT") throw error;
   }
 }

@@ -129,6 +129,20 @@ test("a failure brings its fault, the end of its log and the way into the sandbo
   );
 });
 
+test("what is skipped says whether its need failed or was not made either", () => {
+  const nodes = [node("a"), node("b", ["a"]), node("c", ["b"])];
+  const failed = at(1, { type: "failed", key: key("a"), fault: new Fault("E_STEP", "no"), tail: [] });
+  const lines = linesOf(plan(nodes), failed, skipped(2, "b", "a"), skipped(2, "c", "b"), skipped(2, "b", "stranger"));
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("skipped")),
+    [
+      "skipped b 1.0 because a failed",
+      "skipped c 1.0 because b was not made",
+      "skipped b 1.0 because something that it needs is missing",
+    ],
+  );
+});
+
 test("only the last lines of a long log are repeated", () => {
   const tail = Array.from({ length: 100 }, (_, index) => `line ${index}`);
   const failed = at(5, {

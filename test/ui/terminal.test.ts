@@ -14,7 +14,7 @@ interface Stage {
   readonly clock: ManualClock;
   readonly view: View;
   /** Sends events, the clock going with them, then goes on to the next drawing. */
-  play(...events: readonly ForgeEvent[]): void;
+  readonly play: (...events: readonly ForgeEvent[]) => void;
 }
 
 function stage(screen = new AnsiScreen(), options: Partial<TerminalOptions> = {}): Stage {

@@ -8,7 +8,7 @@ $1
 Rescue shell of the initramfs. \`exit\` tries again, \`reboot -f\` restarts the machine.
   what failed            cat /run/anvil/failure
   the kernel's log       dmesg | less
-  disks and their labels blkid; cat /proc/partitions
+  disks and their labels cat /proc/partitions; busybox blkid
   pools in sight         zpool import -d /dev
   search somewhere else  edit /run/anvil/override (words as on the kernel command line), then exit
 

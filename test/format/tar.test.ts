@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import { test } from "node:test";
+import { checkEntry, checkSymlink, tarEntries } from "../../src/format/tar.ts";
+import { buildTar } from "./tar-builder.ts";
+
+async function text(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+test("entries come in order with their names normalised, and may be read or passed over", async () => {
+  const long = `${"folder/".repeat(40)}file`;
+  const tar = await buildTar([
+    { name: "./", type: "directory" },
+    { name: "./a/", type: "directory", mode: 0o700 },
+    { name: "./a/skipped", data: "x".repeat(5000) },
+    { name: "a/read", data: "read", mode: 0o4755 },
+    { name: "./a/soft", type: "symlink", target: "./read" },
+    { name: "a/hard", type: "link", target: "./a/read" },
+    { name: long, data: "deep" },
+  ]);
+  const seen: unknown[] = [];
+  for await (const { name, type, mode, size, target, body } of tarEntries(Readable.from([tar]))) {
+    const content = name.endsWith("skipped") ? size : await text(body);
+    seen.push([name, type, mode.toString(8), target, content]);
+  }
+  assert.deepEqual(seen, [
+    ["", "directory", "755", "", ""],
+    ["a", "directory", "700", "", ""],
+    ["a/skipped", "file", "644", "", 5000],
+    ["a/read", "file", "4755", "", "read"],
+    ["a/soft", "symlink", "644", "./read", ""],
+    ["a/hard", "link", "644", "a/read", ""],
+    [long, "file", "644", "", "deep"],
+  ]);
+});
+
+test("an archive from before ustar is read", async () => {
+  const tar = await buildTar([{ name: "old", data: "old" }]);
+  tar.fill(0, 257, 265);
+  tar.write("        ", 148);
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  for await (const { name, body } of tarEntries(Readable.from([tar]))) {
+    assert.equal(name, "old");
+    assert.equal(await text(body), "old");
+  }
+});
+
+test("a truncated or damaged archive is an error", async () => {
+  const tar = await buildTar([{ name: "a", data: "x".repeat(5000) }]);
+  const damaged = Buffer.from(tar);
+  damaged[0] = 1 + (damaged[0] ?? 0);
+  for (const bytes of [tar.subarray(0, 3000), damaged, Buffer.alloc(2000, "no tar archive")]) {
+    await assert.rejects(async () => {
+      for await (const { body } of tarEntries(Readable.from([bytes]))) await text(body);
+    });
+  }
+});
+
+test("an error of the stream that an archive comes from is handed on", async () => {
+  const tar = await buildTar([{ name: "a", data: "x".repeat(5000) }]);
+  async function* breaking(): AsyncGenerator<Buffer> {
+    yield tar.subarray(0, 1000);
+    throw new Error("cable cut");
+  }
+  await assert.rejects(async () => {
+    for await (const { body } of tarEntries(Readable.from(breaking()))) await text(body);
+  }, /cable cut/);
+});
+
+test("names that leave the archive's folder and devices are refused", () => {
+  const refused = [
+    { name: "/etc/passwd", type: "file", target: "" },
+    { name: "../up", type: "file", target: "" },
+    { name: "a/../../up", type: "directory", target: "" },
+    { name: "a/..", type: "symlink", target: "x" },
+    { name: "a", type: "link", target: "/etc/passwd" },
+    { name: "a", type: "link", target: "b/../../c" },
+    { name: "a", type: "character-device", target: "" },
+    { name: "a", type: "block-device", target: "" },
+    { name: "a", type: "fifo", target: "" },
+  ] as const;
+  for (const entry of refused) assert.notEqual(checkEntry(entry), undefined, JSON.stringify(entry));
+  const harmless = [
+    { name: "a/..b/c..", type: "file", target: "" },
+    { name: "a", type: "link", target: "b/c" },
+    { name: "a", type: "symlink", target: "/checked/elsewhere" },
+    { name: "a", type: "directory", target: "" },
+  ] as const;
+  for (const entry of harmless) assert.equal(checkEntry(entry), undefined, JSON.stringify(entry));
+});
+
+test("a symbolic link may climb to the root of the archive, no further and not after it descended", () => {
+  for (const [name, target] of [
+    ["a/b/c", "../../d"],
+    ["a/b", ".."],
+    ["a", "b/./c"],
+    ["a", "."],
+  ] as const) {
+    assert.equal(checkSymlink(name, target), undefined, `${name} -> ${target}`);
+  }
+  for (const [name, target] of [
+    ["a", "/etc"],
+    ["a", ".."],
+    ["a/b", "../../x"],
+    ["a/b", "./.././../x"],
+    ["a", "b/../c"],
+  ] as const) {
+    assert.notEqual(checkSymlink(name, target), undefined, `${name} -> ${target}`);
+  }
+});

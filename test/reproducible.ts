@@ -1,0 +1,42 @@
+/** Builds recipes once more, elsewhere and with another number of jobs, and compares every byte. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { findTarget } from "../src/cli/targets.ts";
+import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
+import { evaluate } from "../src/forge/evaluate.ts";
+import { storePaths } from "../src/store/paths.ts";
+import { removeTree, Store } from "../src/store/store.ts";
+import { secondStore } from "./second-store.ts";
+
+export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
+  const store = openStore();
+  const targets = names.map(findTarget);
+  const { channel } = await selectChannel("auto", store, targets);
+  const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const cache = secondStore(store, new Set(names));
+  t.after(() => removeTree(cache));
+  const args = [
+    path.join(projectRoot(), "bin/anvil"),
+    "forge",
+    ...names,
+    "--channel",
+    channel.name,
+    "-j",
+    String(jobs),
+  ];
+  const child = spawn(process.execPath, args, {
+    env: { HOME: "/", ANVIL_CACHE: cache },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (data: Buffer) => (output += data.toString("utf8")));
+  assert.equal(await new Promise((resolve) => child.on("close", resolve)), 0, output);
+  const second = Store.open(storePaths({ ANVIL_CACHE: cache }, "/"));
+  for (const [index, key] of evaluation.targets.entries()) {
+    const [first, again] = [store.record(key), second.record(key)];
+    assert.ok(first !== undefined && again !== undefined, `${names[index]} was not built`);
+    assert.equal(again.digest, first.digest, `${names[index]} differs`);
+  }
+}
