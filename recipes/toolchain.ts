@@ -110,8 +110,8 @@ cd ../musl
   CC="$ANVIL_TARGET-gcc" CFLAGS="-O2 -g0 -ffile-prefix-map=/build=."
 make DESTDIR=$sysroot install-headers
 cd ../objects
-make ${noDocs} all-target-libgcc
-make ${noDocs} DESTDIR=/out install-target-libgcc
+make ${noDocs} LIBGCC2_DEBUG_CFLAGS=-g0 all-target-libgcc
+make ${noDocs} LIBGCC2_DEBUG_CFLAGS=-g0 DESTDIR=/out install-target-libgcc
 cd ../musl
 make
 make DESTDIR=$sysroot install-libs
@@ -122,6 +122,8 @@ cp /files/system/toolchain/specs "$($ANVIL_TARGET-gcc -print-file-name=)specs"
 cd ../objects
 make ${noDocs} all-target-libstdc++-v3
 make ${noDocs} DESTDIR=/out install-target-libstdc++-v3
+# one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
+mv $sysroot/lib64/*.a $sysroot/lib && rm -r $sysroot/lib64
 
 rm -rf /out/usr/share /out/usr/lib/bfd-plugins /out/usr/lib/gcc/$ANVIL_TARGET/*/install-tools /out/usr/libexec/gcc/$ANVIL_TARGET/*/install-tools
 find /out -name '*.la' -delete

@@ -40,7 +40,7 @@ export interface EvaluateOptions {
 
 export const TARGET = "x86_64-anvil-linux-musl";
 
-/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED. */
+/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE. */
 export function evaluate(targets: readonly Output[], options: EvaluateOptions): Evaluation {
   const evaluator = new Evaluator(options);
   const keys = targets.map((target) => evaluator.output(target));
@@ -51,6 +51,8 @@ class Evaluator {
   readonly nodes = new Map<Key, Node>();
   private readonly options: EvaluateOptions;
   private readonly done = new Map<Output, Key>();
+  /** What is being evaluated, each because of the one before it. */
+  private readonly open: Output[] = [];
   private readonly digests = new Map<string, Digest>();
   private readonly versions: Versions;
 
@@ -63,9 +65,24 @@ class Evaluator {
   output(output: Output): Key {
     const known = this.done.get(output);
     if (known !== undefined) return known;
+    this.refuseCycle(output);
+    this.open.push(output);
     const key = this.evaluateOutput(output);
+    this.open.pop();
     this.done.set(output, key);
     return key;
+  }
+
+  /**
+   * A recipe exists before whatever is made with it, so that honest ones cannot form a circle. Two modules that import
+   * each other can: the one that is loaded first sees the other's recipe as undefined.
+   */
+  private refuseCycle(output: Output | undefined): void {
+    if (output !== undefined && !this.open.includes(output)) return;
+    const way = [...this.open, output].map((each) => each?.name ?? "something that is not defined yet");
+    throw new Fault("E_RECIPE_CYCLE", `a recipe needs itself: ${way.join(" → ")}`, {
+      hint: "look for recipe modules that import each other",
+    });
   }
 
   private evaluateOutput(output: Output): Key {

@@ -3,10 +3,11 @@
  * present is not looked into further, so a warm store reads no sources. Emits events, prints nothing.
  */
 import { spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import { setMaxListeners } from "node:events";
+import { closeSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Fault } from "../fault/fault.ts";
+import { errno, Fault } from "../fault/fault.ts";
 import type {
   CpioDerivation,
   Digest,
@@ -19,13 +20,14 @@ import { describeProof } from "../recipe/proof.ts";
 import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
 import { download, urlsFor } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
+import type { Lock } from "../store/lock.ts";
 import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
 import { checkSource } from "./check-source.ts";
 import { writeCpio } from "./cpio.ts";
 import type { Evaluation, Node } from "./evaluate.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
 import { Jobserver } from "./jobserver.ts";
-import { logFile, runStep, StepFailure } from "./step.ts";
+import { failedFolder, logFile, runStep, StepFailure } from "./step.ts";
 
 export interface RealiseOptions {
   readonly project: string;
@@ -54,6 +56,10 @@ export interface Outcome {
 }
 
 const DOWNLOADS = 4;
+
+/** Free bytes below which a failure is taken for the full disk's: by itself, and when the step speaks of it. */
+const FULL = 1 << 20;
+const ALMOST_FULL = 1 << 28;
 
 /** What would have to be made, in evaluation order. */
 export function missing(evaluation: Evaluation, store: Store): Node[] {
@@ -84,11 +90,12 @@ class Realisation {
   private readonly store: Store;
   private readonly started = performance.now();
   private readonly promises = new Map<Key, Promise<boolean>>();
-  private readonly sound = new Map<Key, Promise<boolean>>();
+  /** Whether what is in the store has the bytes that its record says, once somebody needed it. */
+  private readonly usable = new Map<Key, Promise<boolean>>();
   private readonly built: Key[] = [];
   private readonly failed = new Map<Key, Fault>();
   private readonly priorities = new Map<Key, number>();
-  private readonly tokenQueue: { key: Key; grant: () => void }[] = [];
+  private readonly tokenQueue: { readonly key: Key; readonly grant: () => void; told: boolean }[] = [];
   private readonly ownTokens: { used: number };
   private readonly discards: Promise<unknown>[] = [];
   /** Work folders of forges that were killed, until there is a seed to delete them with. */
@@ -99,6 +106,7 @@ class Realisation {
   private bubblewrapTree: string | undefined;
   private jobserverFolder: string | undefined;
   private poll: NodeJS.Timeout | undefined;
+  private granting: NodeJS.Immediate | undefined;
 
   constructor(evaluation: Evaluation, options: RealiseOptions) {
     this.evaluation = evaluation;
@@ -109,6 +117,8 @@ class Realisation {
 
   async run(): Promise<Outcome> {
     const { evaluation, options } = this;
+    // one listener per running step and download
+    setMaxListeners(0, options.signal);
     const todo = new Set(missing(evaluation, this.store).map((node) => node.key));
     this.emit({
       type: "plan",
@@ -149,8 +159,12 @@ class Realisation {
     }
     if (this.stopping()) return false;
     try {
-      await this.soundInputs(node);
-      await this.underLock(node);
+      const damaged = await this.damagedInput(node);
+      if (damaged !== undefined) {
+        if (!this.options.signal.aborted) this.emit({ type: "skipped", key: node.key, because: damaged });
+        return false;
+      }
+      await this.produce(node);
       return true;
     } catch (error) {
       this.fail(node, error);
@@ -163,79 +177,110 @@ class Realisation {
   }
 
   private fail(node: Node, error: unknown): void {
+    if (this.options.signal.aborted) return;
+    const tail = error instanceof StepFailure ? error.tail : [];
     const cause = error instanceof StepFailure ? error.fault : writeFault(error, this.store.paths.top);
     if (!(cause instanceof Fault)) throw cause;
-    if (cause.code === "E_INTERRUPTED" || this.options.signal.aborted) return;
-    const fault = this.diskIsFull() ? diskFull(cause, this.store.paths.top) : cause;
+    if (cause.code === "E_INTERRUPTED") return;
+    const full = this.diskIsFull(tail);
+    // what the step left is of no use then, and its space is needed
+    if (full && error instanceof StepFailure) this.discard(failedFolder(this.store, node.key, node.derivation.name));
+    const fault = full ? diskFull(cause, this.store.paths.top) : cause;
     this.failed.set(node.key, fault);
-    this.emit({ type: "failed", key: node.key, fault, tail: error instanceof StepFailure ? error.tail : [] });
+    this.emit({ type: "failed", key: node.key, fault, tail });
   }
 
-  /** A step on a full disk fails in its own words; below this many free bytes the disk is taken for the reason. */
-  private diskIsFull(): boolean {
+  /** A step on a full disk fails in its own words, and some steps tidy up before they end. */
+  private diskIsFull(tail: readonly string[]): boolean {
     const { bavail, bsize, ffree, files } = statfsSync(this.store.paths.top);
-    return bavail * bsize < 1 << 20 || (files > 0 && ffree === 0);
+    const free = bavail * bsize;
+    const said = tail.some((line) => line.includes("No space left on device"));
+    return free < (said ? ALMOST_FULL : FULL) || (files > 0 && ffree === 0);
   }
 
-  /** Hashes each input once per run before it is used; a damaged one is made again. */
-  private async soundInputs(node: Node): Promise<void> {
+  /** Hashes each input once per run before it is used. The result is one that is damaged and could not be made again. */
+  private async damagedInput(node: Node): Promise<Key | undefined> {
     for (const need of node.needs) {
-      if (await this.isSound(need)) continue;
-      const { derivation } = this.node(need);
-      this.emit({ type: "notice", text: `${derivation.name} in the store is damaged: making it again` });
-      if (derivation.kind === "fetch") this.store.removeSource(derivation.sha256 as Digest);
-      else this.store.remove(need);
-      this.promises.delete(need);
-      this.sound.delete(need);
-      if (!(await this.ensure(need)))
-        throw new Fault("E_STORE_DAMAGED", `${derivation.name} was damaged and could not be made again`);
+      let usable = this.usable.get(need);
+      if (usable === undefined) this.usable.set(need, (usable = this.checkOrMend(this.node(need))));
+      if (!(await usable)) return need;
     }
+    return undefined;
   }
 
-  private isSound(key: Key): Promise<boolean> {
-    let promise = this.sound.get(key);
-    if (promise === undefined) {
-      const { derivation } = this.node(key);
-      promise =
-        derivation.kind === "fetch"
-          ? Promise.resolve(this.store.isSourceSound(derivation.sha256 as Digest))
-          : this.store.isSound(key);
-      this.sound.set(key, promise);
-    }
-    return promise;
-  }
-
-  private async underLock(node: Node): Promise<void> {
+  private async checkOrMend(node: Node): Promise<boolean> {
+    if (await this.isSound(node)) return true;
+    const { key, derivation } = node;
     const lock = await this.takeLock(node);
     try {
-      // another forge may have made it while this one waited
+      // another forge may have found it too, and have made it again meanwhile
+      if (await this.isSound(node)) return true;
+      this.emit({ type: "notice", text: `${derivation.name} in the store is damaged: making it again` });
+      if (derivation.kind === "fetch") this.store.removeSource(derivation.sha256 as Digest);
+      else this.store.remove(key);
+    } finally {
+      lock.release();
+    }
+    this.promises.delete(key);
+    return this.ensure(key);
+  }
+
+  private isSound({ key, derivation }: Node): boolean | Promise<boolean> {
+    if (derivation.kind !== "fetch") return this.store.isSound(key);
+    return this.store.isSourceSound(derivation.sha256 as Digest);
+  }
+
+  /** Makes the node, or waits for the forge that does. Its lock is only held while there is also a token for it. */
+  private async produce(node: Node): Promise<void> {
+    for (;;) {
+      await this.takeTurn(node);
+      try {
+        if (this.stopping()) throw new Fault("E_INTERRUPTED", "not started");
+        // another forge may have made it while this one waited
+        if (isPresent(node, this.store)) return;
+        const lock = this.store.lock(node.key);
+        if ("release" in lock) return await this.underLock(node, lock);
+      } finally {
+        this.endTurn(node);
+      }
+      await this.otherForge(node);
+    }
+  }
+
+  private async underLock(node: Node, lock: Lock): Promise<void> {
+    try {
       if (isPresent(node, this.store)) return;
       const { derivation } = node;
       switch (derivation.kind) {
         case "fetch":
           return await this.fetch(node.key, derivation);
         case "seed":
-          return await this.withToken(node, () => this.unpackSeed(node, derivation));
+          return await this.unpackSeed(node, derivation);
         case "cpio":
-          return await this.withToken(node, () => this.packCpio(node, derivation));
+          return await this.packCpio(node, derivation);
         case "step":
-          return await this.withToken(node, () => this.runStep(node, derivation));
+          return await this.runStep(node, derivation);
       }
     } finally {
       lock.release();
     }
   }
 
-  private async takeLock(node: Node): Promise<{ release(): void }> {
-    let told = false;
+  private async takeLock(node: Node): Promise<Lock> {
     for (;;) {
       const lock = this.store.lock(node.key);
       if ("release" in lock) return lock;
-      if (!told) {
-        told = true;
-        const detail = `process ${lock.heldBy.split(".")[0]}`;
-        this.emit({ type: "waiting", key: node.key, on: "lock", detail });
-      }
+      await this.otherForge(node);
+    }
+  }
+
+  /** Returns when no other forge works on the node any more. */
+  private async otherForge({ key }: Node): Promise<void> {
+    for (let told = false; ; told = true) {
+      const holder = this.store.lockHolder(key);
+      if (holder === undefined) return;
+      const [process] = holder.split(".");
+      if (!told) this.emit({ type: "waiting", key, on: "lock", detail: `process ${process}` });
       await sleep(100);
       if (this.options.signal.aborted) throw new Fault("E_INTERRUPTED", "interrupted");
     }
@@ -247,38 +292,27 @@ class Realisation {
         details: [fetch.unverified, ...fetch.urls],
         hint: `check it, then: anvil forge --accept-unverified ${fetch.name}`,
       });
-    await this.downloadSlot();
     const started = performance.now();
-    try {
-      this.emit({ type: "start", key, log: undefined });
-      const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
-      const result = await download({
-        name: fetch.file,
-        urls: urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors()),
-        sha256: fetch.sha256,
-        size: fetch.size,
-        to,
-        signal: this.options.signal,
-        onProgress: (bytes, total) => this.emit({ type: "progress", key, bytes, total }),
-        onRetry: (url, why) => this.emit({ type: "retry", key, url, why }),
-      });
-      if (fetch.sha256 === undefined) {
-        const found = result.sha256 as Digest;
-        renameSync(to, this.store.sourcePath(found));
-        this.options.onPin(fetch.name, found);
-      }
-      // hashed a moment ago while it came in
-      this.sound.set(key, Promise.resolve(true));
-      this.done(key, started, undefined, result.size);
-    } finally {
-      this.downloads -= 1;
-      this.downloadQueue.shift()?.();
+    this.emit({ type: "start", key, log: undefined });
+    const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
+    const result = await download({
+      name: fetch.file,
+      urls: urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors()),
+      sha256: fetch.sha256,
+      size: fetch.size,
+      to,
+      signal: this.options.signal,
+      onProgress: (bytes, total) => this.emit({ type: "progress", key, bytes, total }),
+      onRetry: (url, why) => this.emit({ type: "retry", key, url, why }),
+    });
+    if (fetch.sha256 === undefined) {
+      const found = result.sha256 as Digest;
+      renameSync(to, this.store.sourcePath(found));
+      this.options.onPin(fetch.name, found);
     }
-  }
-
-  private async downloadSlot(): Promise<void> {
-    while (this.downloads >= DOWNLOADS) await new Promise<void>((resolve) => this.downloadQueue.push(resolve));
-    this.downloads += 1;
+    // hashed a moment ago while it came in
+    this.usable.set(key, Promise.resolve(true));
+    this.done(key, started, undefined, result.size);
   }
 
   private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {
@@ -290,9 +324,9 @@ class Realisation {
     await unpackDebs(
       seed.packages.map(({ sha256 }) => this.store.sourcePath(sha256)),
       tree,
+      { signal: this.options.signal },
     );
     addAccounts(tree);
-    checkSandbox(tree);
     await this.add(node, tree, started, []);
     this.discard(work);
     this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
@@ -313,6 +347,8 @@ class Realisation {
   private async runStep(node: Node, step: StepDerivation): Promise<void> {
     const started = performance.now();
     const { key } = node;
+    // looked at a moment ago, which the first seed in the store was perhaps not
+    this.bubblewrapTree ??= this.store.outputPath(step.root);
     const jobserver = this.openJobserver();
     this.emit({ type: "start", key, log: logFile(this.store, key, step.name) });
     if (step.sources.length > 0) {
@@ -321,7 +357,7 @@ class Realisation {
         await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
     }
     const fd = jobserver.openForStep();
-    const outcome = await runStep(key, step, {
+    const run = runStep(key, step, {
       store: this.store,
       project: this.options.project,
       bubblewrap: this.bubblewrap(),
@@ -332,6 +368,7 @@ class Realisation {
       onLine: (line) => this.emit({ type: "output", key, line }),
       onProof: ({ proof, ok, detail }) => this.emit({ type: "proof", key, proof: describeProof(proof), ok, detail }),
     });
+    const outcome = await run.finally(() => closeSync(fd));
     this.emit({ type: "phase", key, phase: "store" });
     const proofs = outcome.proofs.map(({ proof, detail }) => ({ proof: describeProof(proof), detail }));
     const record = await this.add(node, outcome.tree, started, proofs);
@@ -349,7 +386,7 @@ class Realisation {
       proofs,
       references: needs.map((need) => this.reference(need)),
     });
-    this.sound.set(key, Promise.resolve(true));
+    this.usable.set(key, Promise.resolve(true));
     return record;
   }
 
@@ -361,17 +398,22 @@ class Realisation {
 
   /** Deletes work folders beside the rest: a kernel tree takes seconds, which nobody should wait for. */
   private discard(...folders: string[]): void {
-    // copies of outputs are read-only, and only root can empty such a folder
-    const deleted = this.runTool("usr/bin/chmod", ["-R", "u+w", ...folders]).then(() =>
-      this.runTool("usr/bin/rm", ["-rf", ...folders]),
-    );
-    this.discards.push(deleted);
+    this.discards.push(this.deleteFolders(folders));
   }
 
-  private runTool(program: string, args: readonly string[]): Promise<unknown> {
+  private async deleteFolders(folders: readonly string[]): Promise<void> {
+    if (await this.runTool("usr/bin/rm", ["-rf", ...folders])) return;
+    // copies of outputs are read-only, and only root can empty such a folder
+    await this.runTool("usr/bin/chmod", ["-R", "u+w", ...folders]);
+    await this.runTool("usr/bin/rm", ["-rf", ...folders]);
+  }
+
+  private runTool(program: string, args: readonly string[]): Promise<boolean> {
     const { command, args: all, env } = seedProgram(this.bubblewrap(), program, args);
     const child = spawn(command, all, { env, stdio: "ignore", detached: true });
-    return new Promise((resolve) => child.on("close", resolve).on("error", resolve));
+    return new Promise((resolve) =>
+      child.on("close", (status) => resolve(status === 0)).on("error", () => resolve(false)),
+    );
   }
 
   private done(key: Key, started: number, cpu: number | undefined, bytes: number): void {
@@ -379,30 +421,48 @@ class Realisation {
     this.emit({ type: "done", key, seconds: (performance.now() - started) / 1000, cpu, bytes });
   }
 
-  // Tokens: what waits longest on the critical path goes first.
+  // Turns: a download takes one of the slots, everything else a token.
 
-  private async withToken<T>(node: Node, work: () => Promise<T>): Promise<T> {
-    await this.takeToken(node);
-    try {
-      if (this.stopping()) throw new Fault("E_INTERRUPTED", "not started");
-      return await work();
-    } finally {
-      this.giveToken();
-    }
+  private async takeTurn(node: Node): Promise<void> {
+    if (node.derivation.kind !== "fetch") return this.takeToken(node.key);
+    while (this.downloads >= DOWNLOADS) await new Promise<void>((resolve) => this.downloadQueue.push(resolve));
+    this.downloads += 1;
   }
 
-  private takeToken(node: Node): Promise<void> {
+  private endTurn(node: Node): void {
+    if (node.derivation.kind !== "fetch") return this.giveToken();
+    this.downloads -= 1;
+    this.downloadQueue.shift()?.();
+  }
+
+  private takeToken(key: Key): Promise<void> {
     return new Promise((grant) => {
-      this.tokenQueue.push({ key: node.key, grant });
-      this.tokenQueue.sort((a, b) => this.priority(b.key) - this.priority(a.key));
+      this.tokenQueue.push({ key, grant, told: false });
+      this.grantSoon();
+    });
+  }
+
+  private giveToken(): void {
+    if (this.jobserver !== undefined) this.jobserver.give();
+    else this.ownTokens.used -= 1;
+    this.grantSoon();
+  }
+
+  /** Not at once: what becomes ready at the same moment asks one after the other, and the most urgent is to be first. */
+  private grantSoon(): void {
+    this.granting ??= setImmediate(() => {
+      this.granting = undefined;
       this.grantTokens();
-      if (this.tokenQueue.some(({ key }) => key === node.key))
-        this.emit({ type: "waiting", key: node.key, on: "token", detail: `all ${this.options.jobs} jobs are busy` });
     });
   }
 
   private grantTokens(): void {
+    this.tokenQueue.sort((a, b) => this.priority(b.key) - this.priority(a.key));
     while (this.tokenQueue.length > 0 && this.tryToken()) this.tokenQueue.shift()?.grant();
+    for (const waiting of this.tokenQueue.filter(({ told }) => !told)) {
+      waiting.told = true;
+      this.emit({ type: "waiting", key: waiting.key, on: "token", detail: `all ${this.options.jobs} jobs are busy` });
+    }
     // a running make gives tokens back without telling: look again while somebody waits
     if (this.tokenQueue.length > 0) this.poll ??= setInterval(() => this.grantTokens(), 50);
     else if (this.poll !== undefined) {
@@ -419,15 +479,10 @@ class Realisation {
     return true;
   }
 
-  private giveToken(): void {
-    if (this.jobserver !== undefined) this.jobserver.give();
-    else this.ownTokens.used -= 1;
-    this.grantTokens();
-  }
-
   /** The FIFO, made with the tools of the seed when the first step is due; takes over the tokens in use. */
   private openJobserver(): Jobserver {
     if (this.jobserver === undefined) {
+      checkSandbox(this.bubblewrap());
       if (this.abandoned.length > 0) this.discard(...this.abandoned);
       this.jobserverFolder = this.store.workFolder("jobserver");
       this.jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
@@ -498,10 +553,25 @@ function addAccounts(tree: string): void {
   write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
 }
 
-/** Copies a file out of the store so that a reader sees the old file or the new one. */
+/**
+ * Copies a file out of the store so that a reader sees the old file or the new one. Throws E_DISK_FULL, or E_READ_ONLY
+ * for a folder that cannot be written.
+ */
 export function copyOut(from: string, to: string): void {
-  mkdirSync(path.dirname(to), { recursive: true });
   const draft = `${to}.${process.pid}.tmp`;
-  copyFileSync(from, draft);
-  renameSync(draft, to);
+  try {
+    mkdirSync(path.dirname(to), { recursive: true });
+    copyFileSync(from, draft);
+    renameSync(draft, to);
+  } catch (error) {
+    if (existsSync(draft)) rmSync(draft);
+    const [code, what] = ["ENOSPC", "EDQUOT"].includes(errno(error) ?? "")
+      ? (["E_DISK_FULL", "no space left for"] as const)
+      : (["E_READ_ONLY", "cannot write"] as const);
+    throw new Fault(code, `${what} ${to}`, {
+      details: [(error as Error).message],
+      hint: "choose another folder with --out; the result itself is safe in the store",
+      cause: error,
+    });
+  }
 }

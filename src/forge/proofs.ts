@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import path from "node:path";
-import { errno } from "../fault/fault.ts";
+import { errno, Fault } from "../fault/fault.ts";
 import { arMembers, isAr } from "../format/ar.ts";
 import { part, type ByteSource } from "../format/byte-source.ts";
 import { isElf, readElf, type Elf } from "../format/elf.ts";
@@ -26,16 +26,27 @@ export interface ProofTools {
 
 /**
  * The result of every proof, in order; a failed one does not stop the others. Reads below `outDir` only: links are
- * followed as if `outDir` were the root. A proof whose pattern matches nothing fails.
+ * followed as if `outDir` were the root. A proof whose pattern matches nothing fails. Throws E_OUTPUT_FILE_TYPE for a
+ * tree that holds anything but files, folders and links, and what readTree throws.
  */
 export async function prove(proofs: readonly Proof[], outDir: string, tools: ProofTools): Promise<ProofResult[]> {
   const tree = readTree(outDir);
+  refuseSpecialFiles(tree);
   const results: ProofResult[] = [];
   for (const proof of proofs) {
     const verdict = await carryOut(proof, tree, tools);
     results.push({ proof, ...verdict });
   }
   return results;
+}
+
+function refuseSpecialFiles(tree: Tree): void {
+  const special = [...tree.entries.values()].filter(({ kind }) => kind === "other").map((entry) => entry.path);
+  if (special.length === 0) return;
+  throw new Fault("E_OUTPUT_FILE_TYPE", "a socket, pipe or device node cannot be stored", {
+    details: special.slice(0, 10),
+    hint: "remove it in the recipe's script",
+  });
 }
 
 interface Verdict {

@@ -17,7 +17,7 @@ import { StringDecoder } from "node:string_decoder";
 import { Fault } from "../fault/fault.ts";
 import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { checkSandbox, sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
+import { sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
 import { sha256 } from "./key.ts";
 import { prove, type ProofResult } from "./proofs.ts";
@@ -68,7 +68,7 @@ const TAIL_LINES = 30;
 
 /**
  * Throws StepFailure when the script fails (E_STEP_FAILED) or its output is not what it should be (E_PROOF, E_OUTPUT_…):
- * then its sandbox is kept. Throws E_FILE_CHANGED, E_NO_USER_NAMESPACES and E_INTERRUPTED.
+ * then its sandbox is kept. Throws E_FILE_CHANGED and E_INTERRUPTED.
  */
 export async function runStep(key: Key, step: StepDerivation, context: StepContext): Promise<StepOutcome> {
   const work = context.store.workFolder(step.name);
@@ -84,7 +84,7 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
     context.onPhase("build");
     const failure = await runScript(step, work, log, { ...context, onLine });
     if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
-    if (failure !== undefined) throw scriptFault(step, failure, tail, log, context);
+    if (failure !== undefined) throw scriptFault(step, failure, log);
     context.onPhase("prove");
     const proofs = await proveOutput(step, work, log, context);
     return { tree: path.join(work, "out"), work, cpu: cpuSeconds(path.join(work, "times")), proofs };
@@ -98,15 +98,7 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
   }
 }
 
-function scriptFault(
-  step: StepDerivation,
-  failure: string,
-  tail: readonly string[],
-  log: string,
-  context: StepContext,
-): Fault {
-  // it may not have been the script's fault: what bubblewrap needs can be switched off at any time
-  if (tail.some((line) => line.startsWith("bwrap: "))) checkSandbox(context.bubblewrap);
+function scriptFault(step: StepDerivation, failure: string, log: string): Fault {
   return new Fault("E_STEP_FAILED", `${step.name} ${step.version} ended with ${failure}`, {
     hint: `anvil shell ${step.name}   opens the sandbox as the failed step left it`,
     log,

@@ -5,7 +5,7 @@ import { extract, type Header } from "tar-stream";
 export interface TarEntry {
   /** As in the archive, without leading "./" and trailing "/"; the archive's root is "". */
   readonly name: string;
-  readonly type: NonNullable<Header["type"]>;
+  readonly type: NonNullable<Header["type"]> | "unknown";
   /** Permission bits including setuid, setgid and sticky. */
   readonly mode: number;
   /** Bytes. */
@@ -24,14 +24,16 @@ export async function* tarEntries(tar: Readable): AsyncGenerator<TarEntry> {
   tar.pipe(extraction);
   try {
     for await (const entry of extraction) {
-      const { name, type, mode, size, linkname } = entry.header;
-      const link = linkname ?? "";
+      const { name, mode, size } = entry.header;
+      // what the declarations do not say: null for an unknown type and for an empty target
+      const { type, linkname } = entry.header as { type: TarEntry["type"] | null; linkname: string | null };
+      const target = linkname ?? "";
       yield {
         name: normalise(name),
-        type: type ?? "file",
-        mode: mode ?? 0o644,
-        size: size ?? 0,
-        target: type === "link" ? normalise(link) : link,
+        type: type ?? "unknown",
+        mode,
+        size,
+        target: type === "link" ? normalise(target) : target,
         body: entry as AsyncIterable<Buffer>,
       };
       entry.resume();
@@ -66,7 +68,7 @@ export function checkEntry(entry: Pick<TarEntry, "name" | "type" | "target">): s
       return targetFault && `the hard link "${entry.name}" leads to "${entry.target}", which ${targetFault}`;
     }
     default:
-      return `"${entry.name}" is a ${entry.type}`;
+      return `"${entry.name}" is neither file, folder nor link (${entry.type})`;
   }
 }
 
@@ -83,6 +85,7 @@ function checkName(name: string): string | undefined {
  */
 export function checkSymlink(name: string, target: string): string | undefined {
   const leads = `the link "${name}" leads to "${target}", which`;
+  if (target === "") return `the link "${name}" leads nowhere`;
   if (target.startsWith("/")) return `${leads} is absolute`;
   const parts = target.split("/").filter((part) => part !== "" && part !== ".");
   const climbs = parts.findIndex((part) => part !== "..");

@@ -1,4 +1,7 @@
-/** Decompression of the .xz format (https://tukaani.org/xz/xz-file-format.txt) by xz-embedded in WebAssembly. */
+/**
+ * Decompression of the .xz format (https://tukaani.org/xz/xz-file-format.txt) by xz-embedded in WebAssembly: what a
+ * single stream of LZMA2 holds, as xz(1) writes it unless it is asked for filters or a SHA-256.
+ */
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import xz from "xz-decompress";

@@ -138,8 +138,9 @@ async function transfer(url: string, part: PartialFile, request: Download): Prom
     const total = answer.total;
     const report = throttled(request);
     watch.body();
-    if (response.body !== null) {
-      for await (const chunk of response.body) {
+    const body: AsyncIterable<Uint8Array> | null = response.body;
+    if (body !== null) {
+      for await (const chunk of body) {
         watch.alive();
         if (total !== undefined && part.length + chunk.length > total) {
           await part.reset();

@@ -51,6 +51,12 @@ export function tryLock(folder: string, name: string): Lock | { readonly heldBy:
   }
 }
 
+/** The living process that holds the lock, or undefined. */
+export function lockHolder(folder: string, name: string): string | undefined {
+  const holder = readIfThere(path.join(folder, name));
+  return holder !== undefined && isAlive(holder) ? holder : undefined;
+}
+
 /** link(2) is atomic and never replaces: the lock appears complete with its owner's name, or not at all. */
 function create(file: string): boolean {
   const mine = `${file}.${ownerName()}`;

@@ -19,7 +19,7 @@ import {
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Digest, Key } from "../recipe/derivation.ts";
-import { isAlive, ownerName, tryLock, type Lock } from "./lock.ts";
+import { isAlive, lockHolder, ownerName, tryLock, type Lock } from "./lock.ts";
 import type { Paths } from "./paths.ts";
 import { hashFile, hashTree, walk } from "./tree.ts";
 
@@ -90,6 +90,11 @@ export class Store {
 
   lock(key: string): Lock | { readonly heldBy: string } {
     return tryLock(this.paths.locks, key);
+  }
+
+  /** The living process that has the lock of a key, if one has. */
+  lockHolder(key: string): string | undefined {
+    return lockHolder(this.paths.locks, key);
   }
 
   /** A private folder for work in progress; `sweep` removes it once this process is gone. */

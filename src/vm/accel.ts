@@ -19,8 +19,10 @@ export interface Acceleration {
 export interface ProbeOptions {
   /** Folder that keeps the answer until the next boot of the machine. Default: nothing is kept. */
   readonly cacheDir?: string;
-  /** How long the guest may take; with hardware support it takes half a second. Default 10 s. */
+  /** How long the guest may take; with hardware support it takes half a second. Default 20 s. */
   readonly timeoutMs?: number;
+  /** Default "/dev/kvm". */
+  readonly device?: string;
 }
 
 const IMAGE = "probe.img";
@@ -35,14 +37,15 @@ const EMULATED_LIMIT_MS = 120_000;
  * fault is not KVM's.
  */
 export async function probeAcceleration(launcher: Launcher, options: ProbeOptions = {}): Promise<Acceleration> {
-  const closed = await whyClosed("/dev/kvm");
+  const device = options.device ?? "/dev/kvm";
+  const closed = await whyClosed(device);
   if (closed !== undefined) return { accel: "tcg", why: closed };
   const kept = options.cacheDir === undefined ? undefined : readKept(options.cacheDir);
   if (kept !== undefined) return kept;
   const result = await runProbe(launcher, "kvm", options.timeoutMs);
   const acceleration: Acceleration = result.ok
-    ? { accel: "kvm", why: "a test guest ran with /dev/kvm" }
-    : { accel: "tcg", why: `/dev/kvm is there, but ${result.why}` };
+    ? { accel: "kvm", why: `a test guest ran with ${device}` }
+    : { accel: "tcg", why: `${device} is there, but ${result.why}` };
   if (!result.ok) await mustRunEmulated(launcher, result.why);
   if (options.cacheDir !== undefined) keep(options.cacheDir, acceleration);
   return acceleration;
@@ -66,7 +69,7 @@ async function whyClosed(device: string): Promise<string | undefined> {
 }
 
 /** Runs the probe guest. Says what went wrong when it does not do all that it should within the time. */
-export async function runProbe(launcher: Launcher, accel: "kvm" | "tcg", timeoutMs = 10_000): Promise<ProbeResult> {
+export async function runProbe(launcher: Launcher, accel: "kvm" | "tcg", timeoutMs = 20_000): Promise<ProbeResult> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "anvil-probe-"));
   try {
     writeFileSync(path.join(folder, IMAGE), probeImage);
@@ -91,43 +94,46 @@ async function watchProbe(
   ];
   const device = accel === "kvm" ? [{ path: "/dev/kvm", writable: true }] : [];
   const qemu = new QemuProcess(launcher, args, [{ path: folder, writable: true }, ...device], folder);
-  let late = false;
+  const limit = { passed: false };
   const stop = setTimeout(() => {
-    late = true;
+    limit.passed = true;
     qemu.kill();
   }, timeoutMs);
   const { status } = await qemu.ended;
   clearTimeout(stop);
   if (qemu.output === PROBE_LETTERS && status === PROBE_EXIT) return { ok: true };
-  return { ok: false, why: explain(qemu.output, qemu.complaints(), late ? timeoutMs : undefined) };
+  return { ok: false, why: explain(qemu.output, qemu.complaints(), limit.passed ? timeoutMs : undefined) };
 }
 
-const STAGES: Readonly<Record<string, string>> = {
-  r: "starting its firmware",
-  l: "entering 64-bit mode",
-  f: "floating-point arithmetic",
-  m: "touching memory",
-  c: "CPUID",
-  t: "timer interrupts",
-};
+/** What the guest does before it writes each of its letters. */
+const STAGES = [
+  "starting its firmware",
+  "entering 64-bit mode",
+  "floating-point arithmetic",
+  "touching memory",
+  "CPUID",
+  "timer interrupts",
+];
 
 function explain(letters: string, complaints: readonly string[], limitMs: number | undefined): string {
-  const next = [...PROBE_LETTERS].find((letter, index) => letters[index] !== letter) ?? "t";
+  const stage = STAGES[PROBE_LETTERS.startsWith(letters) ? letters.length : 0] ?? "its exit";
   const how = limitMs === undefined ? "failed" : `did not end within ${limitMs / 1000} s`;
   const complaint = complaints.filter((line) => /error|fail|could not|cannot|denied/i.test(line)).slice(0, 2);
-  return [`a test guest ${how} at ${STAGES[next] ?? next}`, ...complaint].join(": ");
+  return [`a test guest ${how} at ${stage}`, ...complaint].join(": ");
 }
 
-/** Permissions may change at any time, what the processor can do does not before the next boot. */
+/** The answer and the boot of this machine that it holds for: firmware and kernel decide what the processor can do. */
+type Kept = Acceleration & { readonly boot: string };
+
 function cacheFile(cacheDir: string): string {
-  return path.join(cacheDir, `acceleration-${bootId()}.json`);
+  return path.join(cacheDir, "acceleration.json");
 }
 
 function readKept(cacheDir: string): Acceleration | undefined {
   try {
-    const kept = JSON.parse(readFileSync(cacheFile(cacheDir), "utf8")) as Partial<Acceleration>;
-    if ((kept.accel !== "kvm" && kept.accel !== "tcg") || typeof kept.why !== "string") return undefined;
-    return { accel: kept.accel, why: kept.why };
+    const { boot, accel, why } = JSON.parse(readFileSync(cacheFile(cacheDir), "utf8")) as Partial<Kept>;
+    if (boot !== bootId() || (accel !== "kvm" && accel !== "tcg") || typeof why !== "string") return undefined;
+    return { accel, why };
   } catch {
     return undefined; // not there or damaged: the probe is run again
   }
@@ -135,9 +141,10 @@ function readKept(cacheDir: string): Acceleration | undefined {
 
 function keep(cacheDir: string, acceleration: Acceleration): void {
   const file = cacheFile(cacheDir);
+  const kept: Kept = { boot: bootId(), ...acceleration };
   try {
     mkdirSync(cacheDir, { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, JSON.stringify(acceleration) + "\n");
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify(kept) + "\n");
     renameSync(`${file}.${process.pid}`, file);
   } catch {
     // a cache that cannot be written costs a second at the next start

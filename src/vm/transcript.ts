@@ -39,9 +39,7 @@ export const DEFAULT_TIMEOUT_MS = 60_000;
 const RETAINED_CHARACTERS = 8 << 20;
 const LONGEST_LINE = 64 << 10;
 /** CSI and two-byte escape sequences of ECMA-48, which firmware writes for colours and cursor moves. */
-// eslint-disable-next-line no-control-regex
 const ESCAPES = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_=>])/g;
-// eslint-disable-next-line no-control-regex
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
 export class Transcript {

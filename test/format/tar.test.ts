@@ -10,6 +10,13 @@ async function text(body: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
+/** Of the first header. */
+function renewChecksum(tar: Buffer): void {
+  tar.write("        ", 148);
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+}
+
 test("entries come in order with their names normalised, and may be read or passed over", async () => {
   const long = `${"folder/".repeat(40)}file`;
   const tar = await buildTar([
@@ -40,12 +47,20 @@ test("entries come in order with their names normalised, and may be read or pass
 test("an archive from before ustar is read", async () => {
   const tar = await buildTar([{ name: "old", data: "old" }]);
   tar.fill(0, 257, 265);
-  tar.write("        ", 148);
-  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
-  tar.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  renewChecksum(tar);
   for await (const { name, body } of tarEntries(Readable.from([tar]))) {
     assert.equal(name, "old");
     assert.equal(await text(body), "old");
+  }
+});
+
+test("an entry of an unknown type is seen as such", async () => {
+  const tar = await buildTar([{ name: "a", data: "x" }]);
+  tar.write("Z", 156);
+  renewChecksum(tar);
+  for await (const entry of tarEntries(Readable.from([tar]))) {
+    assert.equal(entry.type, "unknown");
+    assert.match(checkEntry(entry) ?? "", /neither file, folder nor link/);
   }
 });
 
@@ -62,7 +77,7 @@ test("a truncated or damaged archive is an error", async () => {
 
 test("an error of the stream that an archive comes from is handed on", async () => {
   const tar = await buildTar([{ name: "a", data: "x".repeat(5000) }]);
-  async function* breaking(): AsyncGenerator<Buffer> {
+  function* breaking(): Generator<Buffer> {
     yield tar.subarray(0, 1000);
     throw new Error("cable cut");
   }
@@ -82,6 +97,7 @@ test("names that leave the archive's folder and devices are refused", () => {
     { name: "a", type: "character-device", target: "" },
     { name: "a", type: "block-device", target: "" },
     { name: "a", type: "fifo", target: "" },
+    { name: "a", type: "unknown", target: "" },
   ] as const;
   for (const entry of refused) assert.notEqual(checkEntry(entry), undefined, JSON.stringify(entry));
   const harmless = [
@@ -103,6 +119,7 @@ test("a symbolic link may climb to the root of the archive, no further and not a
     assert.equal(checkSymlink(name, target), undefined, `${name} -> ${target}`);
   }
   for (const [name, target] of [
+    ["a", ""],
     ["a", "/etc"],
     ["a", ".."],
     ["a/b", "../../x"],

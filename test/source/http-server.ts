@@ -80,7 +80,8 @@ export const status =
 export function inTurn(...answers: readonly [Answer, ...Answer[]]): Answer {
   let next = 0;
   return (request, response) => {
-    (answers[next] ?? (answers.at(-1) as Answer))(request, response);
+    const answer = answers[Math.min(next, answers.length - 1)];
     next++;
+    answer?.(request, response);
   };
 }

@@ -36,11 +36,11 @@ async function deb(folder: string, name: string, ...items: TarItem[]): Promise<s
 
 /** The paths below a folder, links with what they hold. */
 function list(top: string): string[] {
-  return readdirSync(top, { recursive: true, withFileTypes: true })
-    .map((entry) => {
-      const full = path.join(entry.parentPath ?? entry.path, entry.name);
-      const name = path.relative(top, full);
-      return entry.isSymbolicLink() ? `${name} -> ${readlinkSync(full)}` : entry.isDirectory() ? `${name}/` : name;
+  return readdirSync(top, { recursive: true, encoding: "utf8" })
+    .map((name) => {
+      const full = path.join(top, name);
+      const stat = lstatSync(full);
+      return stat.isSymbolicLink() ? `${name} -> ${readlinkSync(full)}` : stat.isDirectory() ? `${name}/` : name;
     })
     .sort();
 }
@@ -62,8 +62,7 @@ test("a package of dpkg-deb is unpacked without its documentation, however it is
       "usr/bin/little -> tiny",
       "usr/bin/tiny",
       "usr/share/",
-      "usr/share/doc/",
-    ].filter((line) => line !== "usr/share/doc/"));
+    ]);
     assert.equal(readFileSync(path.join(tree, "usr/bin/tiny"), "utf8"), "#!/bin/sh\necho tiny\n");
     assert.equal(statSync(path.join(tree, "usr/bin/tiny")).mode & 0o7777, 0o755);
   }
@@ -116,7 +115,10 @@ test("setuid and setgid are dropped, other permissions kept, whatever the umask 
     process.umask(umask);
   }
   const mode = (name: string): string => (lstatSync(path.join(tree, name)).mode & 0o7777).toString(8);
-  assert.deepEqual([mode("usr/bin/su"), mode("etc/secret"), mode("var/tmp"), mode("usr")], ["755", "400", "755", "755"]);
+  assert.deepEqual(
+    [mode("usr/bin/su"), mode("etc/secret"), mode("var/tmp"), mode("usr")],
+    ["755", "400", "755", "755"],
+  );
 });
 
 test("hard links share their file, and a later package replaces what an earlier one had", async (t) => {
@@ -129,7 +131,12 @@ test("hard links share their file, and a later package replaces what an earlier 
     { name: "bin/perl5", type: "link", target: "usr/bin/perl" },
     { name: "usr/bin/tool", type: "symlink", target: "perl" },
   );
-  const second = await deb(folder, "2.deb", { name: "usr/bin/tool", data: "own" }, { name: "usr/bin/perl", data: "new" });
+  const second = await deb(
+    folder,
+    "2.deb",
+    { name: "usr/bin/tool", data: "own" },
+    { name: "usr/bin/perl", data: "new" },
+  );
   await unpackDebs([first, second], tree);
   const read = (name: string): string => readFileSync(path.join(tree, "usr/bin", name), "utf8");
   assert.deepEqual([read("perl"), read("perl5"), read("tool")], ["new", "perl", "own"]);

@@ -34,16 +34,22 @@ check_zfs() {
       "hint:  boot the kernel that belongs to this initramfs; both come from one forge"
 }
 
-# Undoes an earlier attempt, newest mount first. What is not there is no error.
+# Undoes an earlier attempt, or what was tried in the rescue shell, newest mount first. What is not there is no error.
 release_everything() {
-  local folder name
+  local folder pool
   for folder in /sysroot "$state/overlay" "$state/lower"; do
-    if mountpoint -q "$folder"; then umount "$folder"; fi
+    unmount "$folder"
   done
-  zpool list -H -o name 2>/dev/null | while IFS= read -r name; do
-    zpool export "$name"
+  # Each imported pool has a folder here: no need to start zpool where there is none.
+  for pool in /proc/spl/kstat/zfs/*/; do
+    pool=${pool%/}
+    [ ! -e "$pool/state" ] || zpool export "${pool##*/}"
   done
   release_medium
+}
+
+unmount() {
+  if mountpoint -q "$1"; then umount "$1"; fi
 }
 
 # The new root must be able to start its own init: this also reads the shell and its libraries, if any, through ZFS.

@@ -121,9 +121,15 @@ mount_overlay() {
 }
 
 release_medium() {
-  local loop rest
-  losetup -a 2>/dev/null | grep " $state/medium/" | while IFS=: read -r loop rest; do
-    losetup -d "$loop"
+  local entry file
+  for entry in /sys/block/loop*/loop/backing_file; do
+    read -r file 2>/dev/null <"$entry" || continue
+    case $file in
+      "$state/medium/"*)
+        entry=${entry#/sys/block/}
+        losetup -d "/dev/${entry%%/*}"
+        ;;
+    esac
   done
-  if mountpoint -q "$state/medium"; then umount "$state/medium"; fi
+  unmount "$state/medium"
 }
