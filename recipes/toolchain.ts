@@ -21,7 +21,8 @@ export const binutils = recipe({
   source: source("binutils"),
   seed: seedCc,
   script: `
-mkdir objects && cd objects
+mkdir objects
+cd objects
 ../binutils/configure --prefix=/usr --target=$ANVIL_TARGET --with-sysroot=/usr/$ANVIL_TARGET \\
   --disable-nls --disable-multilib --disable-werror --disable-shared --disable-plugins \\
   --disable-gdb --disable-gdbserver --disable-gprof --disable-gprofng --disable-sim --disable-libctf \\
@@ -50,9 +51,8 @@ export const linuxHeaders = recipe({
 cd linux
 make ARCH=x86 headers
 mkdir -p /out/usr/include
-cp -r usr/include/. /out/usr/include
-find /out -name '.*' -delete
-rm -f /out/usr/include/Makefile
+cd usr/include
+find . -name '*.h' -exec cp --parents -t /out/usr/include {} +
 `,
   proves: [
     exists("usr/include/linux/fs.h", "usr/include/asm/unistd_64.h"),
@@ -73,13 +73,16 @@ sysroot=/out/usr/$ANVIL_TARGET
 
 # Debian's archive wraps the release tarball in another one
 if [ ! -f gcc/configure ]; then
-  mkdir inner && tar -xf gcc/gcc-[0-9]*.tar.xz -C inner --strip-components=1 --no-same-owner
-  rm -rf gcc && mv inner gcc
+  mkdir inner
+  tar -xf gcc/gcc-[0-9]*.tar.xz -C inner --strip-components=1 --no-same-owner
+  rm -rf gcc
+  mv inner gcc
 fi
 mv gmp mpfr mpc gcc/
 # both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
 if [ ! -f gcc/gmp/doc/Makefile.in ]; then
-  mkdir -p gcc/gmp/doc && printf 'all install install-strip check clean:\\n' > gcc/gmp/doc/Makefile.in
+  mkdir -p gcc/gmp/doc
+  printf 'all install install-strip check clean:\\n' > gcc/gmp/doc/Makefile.in
 fi
 if ! grep -q '@hook' gcc/gcc/doc/tm.texi.in; then
   sed -i 's|^s-tm-texi: build/genhooks.*|undocumented: build/genhooks$(build_exeext)|' gcc/gcc/Makefile.in
@@ -87,11 +90,13 @@ fi
 
 # assembler, linker and headers first: GCC is configured by what they can do
 cp -a /tools/binutils/. /out
-mkdir -p $sysroot/include && cp -a /in/linux-headers/usr/include/. $sysroot/include
 chmod -R u+w /out
+mkdir -p $sysroot/include
+cp -r --no-preserve=mode /in/linux-headers/usr/include/. $sysroot/include
 export PATH=/out/usr/bin:$PATH
 
-mkdir objects && cd objects
+mkdir objects
+cd objects
 ../gcc/configure --prefix=/usr --target=$ANVIL_TARGET \\
   --with-sysroot=/usr/$ANVIL_TARGET --with-build-sysroot=$sysroot --with-native-system-header-dir=/include \\
   --with-pkgversion=ANVIL-CC --enable-languages=c,c++ --enable-default-pie --enable-default-ssp \\
@@ -123,7 +128,8 @@ cd ../objects
 make ${noDocs} all-target-libstdc++-v3
 make ${noDocs} DESTDIR=/out install-target-libstdc++-v3
 # one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
-mv $sysroot/lib64/*.a $sysroot/lib && rm -r $sysroot/lib64
+mv $sysroot/lib64/*.a $sysroot/lib
+rm -r $sysroot/lib64
 
 rm -rf /out/usr/share /out/usr/lib/bfd-plugins /out/usr/lib/gcc/$ANVIL_TARGET/*/install-tools /out/usr/libexec/gcc/$ANVIL_TARGET/*/install-tools
 find /out -name '*.la' -delete
@@ -138,11 +144,12 @@ int main() { try { throw std::runtime_error("thrown"); } catch (const std::excep
 END
 /build/moved/usr/bin/$ANVIL_TARGET-g++ -O2 -o hello hello.cc
 ./hello | grep -qx thrown
-mkdir -p /out/usr/share/anvil-cc && cp hello /out/usr/share/anvil-cc/hello
+install -D -t /out/usr/share/anvil-cc hello
 `,
   proves: [
     isStatic("usr/bin/*-gcc", "usr/bin/*-g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
     exists(
+      "usr/x86_64-anvil-linux-musl/include/asm/types.h",
       "usr/x86_64-anvil-linux-musl/lib/libc.a",
       "usr/x86_64-anvil-linux-musl/lib/rcrt1.o",
       "usr/x86_64-anvil-linux-musl/lib/libstdc++.a",

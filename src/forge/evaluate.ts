@@ -226,12 +226,15 @@ function searchPath(recipe: Recipe): string {
   return [...tools, "/usr/bin", "/usr/sbin"].join(":");
 }
 
-/** Every source below /build/<component>, its top folder stripped. */
+/**
+ * Every source below /build/<component>, its top folder stripped. One command a line: \`set -e\` passes over a failure on
+ * the left of \`&&\`.
+ */
 function unpackScript(recipe: Recipe): string {
   return recipe.sources
     .map(
       ({ component }) =>
-        `mkdir /build/${component} && tar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
+        `mkdir /build/${component}\ntar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
     )
     .join("");
 }

@@ -55,7 +55,8 @@ export function sandboxCommand(spec: SandboxSpec, argv: readonly string[]): Comm
     ...["--proc", "/proc", "--dev", "/dev"],
     ...(spec.devices ?? []).flatMap((device) => ["--dev-bind-try", device, device]),
     ...spec.binds.flatMap(({ from, at, writable }) => [writable === true ? "--bind" : "--ro-bind", from, at]),
-    ...["--chdir", spec.cwd, "--", ...argv],
+    // what is written outside of the folders that are there for it would vanish: better that it fails
+    ...["--remount-ro", "/", "--chdir", spec.cwd, "--", ...argv],
   ];
   return seedProgram(spec.bubblewrap, "usr/bin/bwrap", args);
 }

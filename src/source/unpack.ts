@@ -62,6 +62,14 @@ const alternatives = [
  * E_DISK_FULL and E_READ_ONLY.
  */
 export async function unpackDebs(files: readonly string[], to: string, options: UnpackOptions = {}): Promise<void> {
+  try {
+    await unpackAll(files, to, options);
+  } catch (cause) {
+    throw diskFault(cause, path.join(to, "usr")) ?? cause;
+  }
+}
+
+async function unpackAll(files: readonly string[], to: string, options: UnpackOptions): Promise<void> {
   const tree = new Tree(to);
   for (const name of merged) tree.symlink(name, `usr/${name}`);
   let done = 0;
@@ -85,11 +93,9 @@ async function unpackDeb(file: string, tree: Tree, options: UnpackOptions): Prom
       if (!left.test(entry.name)) await tree.add(entry);
     }
   } catch (cause) {
-    const name = path.basename(file);
-    throw (
-      diskFault(cause, tree.top) ??
-      new Fault("E_ARCHIVE", `${name} cannot be unpacked: ${(cause as Error).message}`, { cause })
-    );
+    // the disk's faults are told apart by the caller
+    if (diskFault(cause, file) !== undefined) throw cause;
+    throw new Fault("E_ARCHIVE", `${path.basename(file)} cannot be unpacked: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -134,7 +140,7 @@ class Tree {
   private readonly links = new Map<string, string>();
   private readonly folders = new Set<string>();
 
-  constructor(readonly top: string) {
+  constructor(private readonly top: string) {
     mkdirSync(top, { recursive: true });
   }
 

@@ -31,7 +31,8 @@ export function newHalves(): Halves {
 export function commandLines(command: string, halves: Halves): string {
   const encoded = Buffer.from(command).toString("base64");
   const lines = ["_anvil_c="];
-  for (let at = 0; at < encoded.length; at += CHUNK) lines.push(`_anvil_c=\${_anvil_c}${encoded.slice(at, at + CHUNK)}`);
+  for (let at = 0; at < encoded.length; at += CHUNK)
+    lines.push(`_anvil_c=\${_anvil_c}${encoded.slice(at, at + CHUNK)}`);
   lines.push(
     `_anvil_f=$( { (eval "$(printf %s "$_anvil_c" | base64 -d)") </dev/null 2>&1; printf '\\n%s' "$?"; } | base64 -w 0)`,
     repeatLine(halves),

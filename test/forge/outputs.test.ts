@@ -106,9 +106,13 @@ test("a failing proof keeps the output out of the store, and says what was found
 
 test("a proof that runs a program cannot change the output that was proven", async (t) => {
   const rig = await Rig.make(t);
-  const sly = step("sly", `printf '#!/bin/sh\\necho changed > /out/data; cat /out/data\\n' > /out/sly; chmod 755 /out/sly; echo good > /out/data`, {
-    proves: [contains("data", /^good$/), runs("sly", "", /Read-only file system/)],
-  });
+  const sly = step(
+    "sly",
+    `printf '#!/bin/sh\\necho changed > /out/data; cat /out/data\\n' > /out/sly; chmod 755 /out/sly; echo good > /out/data`,
+    {
+      proves: [contains("data", /^good$/), runs("sly", "", /Read-only file system/)],
+    },
+  );
   await rig.forge(sly);
   assert.equal(rig.read(sly, "data"), "good\n");
 });

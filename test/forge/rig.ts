@@ -1,6 +1,6 @@
 /**
  * A forge for the length of a test: a cache folder of its own that holds the real seed, an empty project, tiny recipes
- * given as values, and all events. Nothing is downloaded: seed and packages are hard links to the user's own store.
+ * given as values, and all events. Nothing is downloaded: the seed is the one in the user's own store.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import {
@@ -14,7 +14,6 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -78,6 +77,13 @@ export interface RunOptions {
   readonly on?: (event: ForgeEvent) => void;
 }
 
+export interface RigOptions {
+  /** Sources that recipes can name. */
+  readonly components?: Readonly<Record<string, Component>>;
+  /** The seed's files and packages in the rig's own folders: for tests in which the user's home cannot be seen. */
+  readonly ownSeed?: boolean;
+}
+
 export class Rig {
   readonly top: string;
   readonly project: string;
@@ -92,10 +98,10 @@ export class Rig {
     mkdirSync(this.project, { recursive: true });
   }
 
-  static async make(t: Cleanup, components: Readonly<Record<string, Component>> = {}): Promise<Rig> {
+  static async make(t: Cleanup, { components = {}, ownSeed = false }: RigOptions = {}): Promise<Rig> {
     const channel = await testChannel(components);
     const rig = new Rig(temporaryFolder(t), channel);
-    plantSeed(rig.store, channel);
+    plantSeed(rig.store, channel, ownSeed ? linkTree : symlinkSync);
     return rig;
   }
 
@@ -166,7 +172,7 @@ export class Rig {
     const give = (file: string): void => {
       chownSync(file, uid, uid);
       for (const entry of readdirSync(file, { withFileTypes: true })) {
-        // files of the seed are links to the store of the user who runs the tests: they stay that user's
+        // files of the seed may be links to the store of the user who runs the tests: they stay that user's
         if (entry.isDirectory()) give(path.join(file, entry.name));
       }
     };
@@ -201,7 +207,8 @@ export class Run {
   /** The fault of the only node that failed. */
   get fault(): Fault {
     const faults = [...this.outcome.failed.values()];
-    if (faults.length !== 1) throw new Error(`${faults.length} failures: ${faults.map((fault) => fault.message).join("; ")}`);
+    if (faults.length !== 1)
+      throw new Error(`${faults.length} failures: ${faults.map((fault) => fault.message).join("; ")}`);
     return faults[0] as Fault;
   }
 
@@ -219,7 +226,10 @@ export class Run {
 
 export interface SpawnOptions extends Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> {
   /** Runs the driver with this in front: a sandbox of the seed, for instance. */
-  readonly wrap?: (command: string, args: readonly string[]) => { readonly command: string; readonly args: readonly string[] };
+  readonly wrap?: (
+    command: string,
+    args: readonly string[],
+  ) => { readonly command: string; readonly args: readonly string[] };
   /** Who runs it; root only. */
   readonly uid?: number;
 }
@@ -333,21 +343,27 @@ export async function testChannel(components: Readonly<Record<string, Component>
   return { name: "test", description: "for tests", epoch: 1_700_000_000, components, seeds };
 }
 
-/** Puts the seed and its packages, which the user's store holds, into a store. */
-export function plantSeed(store: Store, channel: Channel): void {
+/** Puts the seed of the user's store into another. @param place makes the seed's tree in its new place */
+export function plantSeed(store: Store, channel: Channel, place: (from: string, to: string) => void): void {
   const [key] = evaluate([seedBase], { project: "/", channel, pins: new Map() }).targets as [Key];
   const home = Store.open(storePaths(process.env, os.homedir()));
   const record = home.record(key);
   if (record === undefined) throw new Error("the seed is not in your store: run `npx anvil forge seed-base` first");
   const from = home.outputPath(key);
-  linkTree(from, path.join(store.paths.outputs, path.basename(from)));
+  place(from, path.join(store.paths.outputs, path.basename(from)));
   writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify(record));
+}
+
+/** The packages of the seed, for a test that unpacks it. */
+export function plantPackages(store: Store, channel: Channel): void {
+  const home = Store.open(storePaths(process.env, os.homedir()));
   for (const { sha256 } of channel.seeds[seedBase.name] ?? []) {
     linkFile(home.sourcePath(sha256 as Digest), store.sourcePath(sha256 as Digest));
   }
 }
 
-function linkTree(from: string, to: string): void {
+/** Folders made again, files as hard links. */
+export function linkTree(from: string, to: string): void {
   mkdirSync(to);
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
@@ -358,7 +374,6 @@ function linkTree(from: string, to: string): void {
 }
 
 function linkFile(from: string, to: string): void {
-  rmSync(to, { force: true });
   try {
     linkSync(from, to);
   } catch {

@@ -35,12 +35,12 @@ async function deb(folder: string, name: string, ...items: TarItem[]): Promise<s
 }
 
 /** The paths below a folder, links with what they hold. */
-function list(top: string): string[] {
-  return readdirSync(top, { recursive: true, encoding: "utf8" })
-    .map((name) => {
-      const full = path.join(top, name);
-      const stat = lstatSync(full);
-      return stat.isSymbolicLink() ? `${name} -> ${readlinkSync(full)}` : stat.isDirectory() ? `${name}/` : name;
+function list(top: string, below = ""): string[] {
+  return readdirSync(path.join(top, below), { withFileTypes: true })
+    .flatMap((entry) => {
+      const name = path.join(below, entry.name);
+      if (entry.isSymbolicLink()) return [`${name} -> ${readlinkSync(path.join(top, name))}`];
+      return entry.isDirectory() ? [`${name}/`, ...list(top, name)] : [name];
     })
     .sort();
 }

@@ -170,7 +170,9 @@ export async function bootGuest(t: TestContext, options: Partial<MachineOptions>
 }
 
 /** The fault with which a promise rejects. */
-export async function faultOf(promise: Promise<unknown>): Promise<{ code: string; message: string; details: string[] }> {
+export async function faultOf(
+  promise: Promise<unknown>,
+): Promise<{ code: string; message: string; details: string[] }> {
   const error: unknown = await promise.then(
     () => undefined,
     (reason: unknown) => reason,

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { machinePaths, qemuArguments, qemuBinds } from "../../src/vm/command-line.ts";
+import type { MachineOptions } from "../../src/vm/options.ts";
+import { emulation } from "./guest.ts";
+import { launcher } from "./launcher.ts";
+
+const base: MachineOptions = { name: "m", launcher, acceleration: emulation };
+
+function valuesOf(option: string, options: Partial<MachineOptions>): string[] {
+  const all = { ...base, ...options };
+  const args = qemuArguments(all, machinePaths("/run/m", all));
+  return args.filter((_, index) => args[index - 1] === option);
+}
+
+test("emulation gets the largest processor, KVM the host's own and its device", () => {
+  assert.deepEqual(valuesOf("-accel", {}), ["tcg,thread=multi"]);
+  assert.deepEqual(valuesOf("-cpu", {}), ["max"]);
+  const acceleration = { accel: "kvm", why: "" } as const;
+  assert.deepEqual(valuesOf("-accel", { acceleration }), ["kvm"]);
+  assert.deepEqual(valuesOf("-cpu", { acceleration }), ["host"]);
+  const options = { ...base, acceleration };
+  assert.deepEqual(qemuBinds(options, machinePaths("/run/m", options)).at(-1), { path: "/dev/kvm", writable: true });
+  assert.ok(!qemuBinds(base, machinePaths("/run/m", base)).some(({ path }) => path === "/dev/kvm"));
+});
+
+test("commas in file names stay part of the name", () => {
+  const [drive] = valuesOf("-drive", { cdrom: "/a,b,readonly=off.iso" });
+  assert.equal(drive, "if=none,id=cdrom,media=cdrom,format=raw,readonly=on,file=/a,,b,,readonly=off.iso");
+});
+
+test("a direct kernel comes with its initramfs and command line, unchanged", () => {
+  const kernel = { image: "/k", initrd: "/i", append: 'console=ttyS0 a=b,c  quoted="x y"' };
+  assert.deepEqual(valuesOf("-kernel", { kernel }), ["/k"]);
+  assert.deepEqual(valuesOf("-initrd", { kernel }), ["/i"]);
+  assert.deepEqual(valuesOf("-append", { kernel }), [kernel.append]);
+});
+
+test("only what the guest may write is bound writable", () => {
+  const options: MachineOptions = {
+    ...base,
+    cdrom: "/cd.iso",
+    firmware: "ovmf",
+    variables: "/vars.fd",
+    serialLog: "/serial.log",
+    disks: [
+      { path: "/plain", bus: "virtio" },
+      { path: "/read-only", bus: "nvme", readOnly: true },
+      { path: "/snapshot", bus: "usb", snapshot: true },
+      { path: "/ahci", bus: "ahci", readOnly: true },
+    ],
+  };
+  const binds = qemuBinds(options, machinePaths("/run/m", options));
+  const writable = binds.filter((bind) => bind.writable).map(({ path }) => path);
+  assert.deepEqual(writable, ["/run/m", "/plain", "/vars.fd", "/serial.log"]);
+  assert.equal(binds.length, 8);
+});
+
+test("AHCI disks leave the CD's port free", () => {
+  const disks = [1, 2, 3].map((n) => ({ path: `/${n}`, bus: "ahci" as const }));
+  const devices = valuesOf("-device", { disks, cdrom: "/cd" }).filter((device) => device.includes("bus=ide"));
+  assert.deepEqual(devices, [
+    "ide-cd,drive=cdrom,bus=ide.2,bootindex=0",
+    "ide-hd,bus=ide.0,drive=disk0,serial=disk0,bootindex=1",
+    "ide-hd,bus=ide.1,drive=disk1,serial=disk1,bootindex=2",
+    "ide-hd,bus=ide.3,drive=disk2,serial=disk2,bootindex=3",
+  ]);
+});
+
+test("a medium that is not in the boot order is not booted from", () => {
+  const disks = [
+    { path: "/a", bus: "virtio" as const },
+    { path: "/b", bus: "scsi" as const },
+  ];
+  const devices = valuesOf("-device", { disks, bootOrder: ["disk1"] }).filter((device) => device.includes("drive="));
+  assert.deepEqual(devices, [
+    "virtio-blk-pci,drive=disk0,serial=disk0",
+    "scsi-hd,bus=scsi.0,drive=disk1,serial=disk1,bootindex=0",
+  ]);
+});
+
+test("there is no network card unless asked for; forwards are on the loopback address only", () => {
+  assert.deepEqual(valuesOf("-netdev", {}), []);
+  const network = { forwards: [{ guest: 5432, host: 15432 }, { guest: 22 }] };
+  assert.deepEqual(valuesOf("-netdev", { network }), [
+    "user,id=net,hostfwd=tcp:127.0.0.1:15432-:5432,hostfwd=tcp:127.0.0.1:0-:22",
+  ]);
+});
+
+test("a vsock has its identifier, and its device is visible", () => {
+  assert.ok(valuesOf("-device", { vsockCid: 42 }).includes("vhost-vsock-pci,guest-cid=42"));
+  const options = { ...base, vsockCid: 42 };
+  assert.deepEqual(qemuBinds(options, machinePaths("/run/m", options)).at(-1), {
+    path: "/dev/vhost-vsock",
+    writable: true,
+  });
+});
