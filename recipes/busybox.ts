@@ -18,7 +18,8 @@ grep '^CONFIG_' "$fragment" | sort > wanted
 sed 's/=.*//' wanted | sort > named
 find . -name Config.in -exec sed -n 's/^[[:space:]]*config \\([A-Za-z0-9_]*\\)$/CONFIG_\\1/p' {} + | sort -u > known
 { comm -13 named known | sed 's/.*/# & is not set/'; cat wanted; } > .config
-yes '' | ${make} oldconfig > /dev/null
+# yes ends by a broken pipe
+{ yes '' || true; } | ${make} oldconfig > /dev/null
 grep '^CONFIG_' .config | sort | comm -23 wanted - > lost
 if [ -s lost ]; then
   echo "busybox $VERSION does not take these lines of system/busybox/config:" >&2

@@ -19,10 +19,10 @@ const environment = `\
 export ARCH=x86 CROSS_COMPILE="$ANVIL_TARGET-"
 export KBUILD_BUILD_USER=anvil KBUILD_BUILD_HOST=forge KBUILD_BUILD_VERSION=1
 export KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")"
-export PKG_CONFIG_LIBDIR=/deps/libelf/usr/lib/pkgconfig:/deps/zlib/usr/lib/pkgconfig PKG_CONFIG_RELOCATE_PATHS=1
+export PKG_CONFIG_LIBDIR=/deps/libelf/usr/lib/pkgconfig:/deps/zlib/usr/lib/pkgconfig
 kbuild() {
   make -C /build/linux HOSTCC="$ANVIL_TARGET-gcc" HOSTAR="$ANVIL_TARGET-ar" HOSTLD="$ANVIL_TARGET-ld" \\
-    HOSTPKG_CONFIG="pkgconf --static" "$@"
+    HOSTPKG_CONFIG="pkgconf --static --define-prefix" "$@"
 }
 `;
 

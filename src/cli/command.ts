@@ -54,6 +54,9 @@ export function openStore(): Store {
   return Store.open(storePaths(process.env, os.homedir()));
 }
 
+/** Events of the last forge, a line each. */
+export const lastRunFile = (store: Store): string => path.join(store.paths.logs, "last-run.jsonl");
+
 /** Digests of unpinned sources that an earlier, accepted download found: component → SHA-256. */
 export function readPins(store: Store, channel: Channel): ReadonlyMap<string, Digest> {
   try {

@@ -6,14 +6,14 @@ import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { copyOut, realise, type RealiseOptions } from "../forge/forge.ts";
 import { manifestOf } from "../forge/manifest.ts";
-import { debianMirrors } from "../source/mirror.ts";
 import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
+import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
 import {
-  channelOptions,
+  lastRunFile,
   openStore,
   parse,
   projectRoot,
@@ -23,6 +23,7 @@ import {
   writePin,
   type Command,
 } from "./command.ts";
+import { mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { defaultTarget, findTarget, IMAGE } from "./targets.ts";
 
 const help = `
@@ -49,14 +50,9 @@ exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 `;
 
 const options = {
-  ...channelOptions,
+  ...realiseOptions,
   jobs: { type: "string", short: "j" },
-  "keep-going": { type: "boolean", default: false },
-  "accept-unverified": { type: "string", multiple: true, default: [] as string[] },
-  "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
   out: { type: "string", default: "out" },
-  json: { type: "boolean", default: false },
-  plain: { type: "boolean", default: false },
 } as const;
 
 export const command: Command = {
@@ -80,7 +76,7 @@ export const command: Command = {
       profile,
     });
     const run = new Run();
-    const eventFile = path.join(store.paths.logs, "last-run.jsonl");
+    const eventFile = lastRunFile(store);
     writeFileSync(eventFile, "");
     const interrupt = onInterrupt();
     try {
@@ -92,12 +88,7 @@ export const command: Command = {
         jobs,
         keepGoing: values["keep-going"],
         acceptUnverified: accepted,
-        mirrors: () =>
-          debianMirrors({
-            flags: values["debian-mirror"],
-            environment: process.env["ANVIL_DEBIAN_MIRROR"],
-            apt: "/etc/apt",
-          }),
+        mirrors: () => mirrors(values),
         onPin: (component, sha256) => writePin(store, channel, component, sha256),
         expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
         signal: interrupt.signal,
@@ -139,22 +130,11 @@ function jobCount(text: string | undefined): number {
   return jobs;
 }
 
-/** The first signal stops the run in order; a second one ends the process at once. */
-function onInterrupt(): { readonly signal: AbortSignal; close(): void } {
-  const controller = new AbortController();
-  const stop = (): void => (controller.signal.aborted ? process.exit(130) : controller.abort());
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-  return {
-    signal: controller.signal,
-    close: () => ["SIGINT", "SIGTERM", "SIGHUP"].forEach((signal) => process.off(signal, stop)),
-  };
-}
-
-/** The events of the last run, for `anvil report` and `anvil status`; output lines are in the logs. */
+/** The events of the last run, for `anvil report`; output lines are in the logs. */
 function keepEvent(file: string, event: ForgeEvent): void {
   if (event.type === "output" || event.type === "progress") return;
   try {
-    appendFileSync(file, `${JSON.stringify(event)}\n`);
+    appendFileSync(file, `${serialiseEvent(event)}\n`);
   } catch {
     /* a report is a convenience: a full disk is told by what needs the space */
   }

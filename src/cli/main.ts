@@ -5,14 +5,18 @@ import type { Command } from "./command.ts";
 /** Loaded when called: `anvil forge` with nothing to do should not read the VM driver. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   forge: () => import("./forge.ts"),
+  fetch: () => import("./fetch.ts"),
   graph: () => import("./graph.ts"),
   shell: () => import("./shell.ts"),
   boot: () => import("./boot.ts"),
   log: () => import("./log.ts"),
   status: () => import("./status.ts"),
   why: () => import("./why.ts"),
+  report: () => import("./report.ts"),
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
+  lock: () => import("./lock.ts"),
+  doctor: () => import("./doctor.ts"),
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -131,6 +131,11 @@ const prelude = `\
 umask 022
 set -euo pipefail
 trap 'times > /anvil/times' EXIT
+# whatever the forge inherited from its own parent, but the jobserver and this script
+for fd in /proc/self/fd/*; do
+  case \${fd##*/} in [0-3] | 255) ;; *) eval "exec \${fd##*/}>&-" ;; esac
+done
+unset fd
 `;
 
 /** Makes the private folders of a step and copies the project's files into them. Throws E_FILE_CHANGED. */

@@ -52,8 +52,8 @@ export CPPFLAGS=${quote(flags.cppflags ?? [])}
 export CFLAGS=${quote([...compile, ...(flags.cflags ?? [])])}
 export CXXFLAGS=${quote(compile.filter((flag) => !flag.includes("unwind")))}
 export LDFLAGS=${quote([...link, ...(flags.ldflags ?? [])])}
-# the .pc files say prefix=/usr: RELOCATE makes pkgconf take the prefix from where the file stands
-export PKG_CONFIG="pkgconf --static" PKG_CONFIG_LIBDIR= PKG_CONFIG_RELOCATE_PATHS=1
+# the .pc files say prefix=/usr: with this option pkgconf takes the prefix from where the file stands
+export PKG_CONFIG="pkgconf --static --define-prefix" PKG_CONFIG_LIBDIR=
 for dep in /deps/*/usr; do
   if [ -d "$dep/include" ]; then CPPFLAGS="$CPPFLAGS -I$dep/include"; fi
   if [ -d "$dep/lib" ]; then

@@ -107,6 +107,48 @@ export interface PinChange {
 
 type Pin = Pick<Package, "version"> & { readonly sha256?: string };
 
+/** A channel as it would be after a refresh, and how that differs from now. */
+export interface Refresh {
+  readonly channel: Channel;
+  readonly changes: readonly PinChange[];
+}
+
+/** Seeds as recipes name them: packages whose closures are pinned. */
+export type SeedNames = readonly { readonly name: string; readonly packages: readonly string[] }[];
+
+/**
+ * The channel `debian` with the pins of the named components as the archive has them now; without names all components
+ * and the seeds. Writes nothing. Throws E_COMPONENT, E_PACKAGE, and what reading the archive throws.
+ */
+export async function refreshChannel(
+  projectRoot: string,
+  archive: Archive,
+  seeds: SeedNames,
+  names: readonly string[] = [],
+): Promise<Refresh> {
+  const before = await loadChannel(projectRoot, "debian");
+  const all = {
+    // the date of the seed suite, which does not change any more
+    epoch: async () => (await archive.suite(seedSuite)).date,
+    components: () => lockComponents(archive),
+    seeds: () => lockSeeds(archive, seeds),
+  };
+  const some = {
+    epoch: () => before.epoch,
+    components: async () => ({ ...before.components, ...(await lockComponents(archive, names)) }),
+    seeds: () => before.seeds,
+  };
+  const { epoch, components, seeds: packages } = names.length === 0 ? all : some;
+  const channel: Channel = {
+    name: before.name,
+    description: before.description,
+    epoch: await epoch(),
+    components: await components(),
+    seeds: await packages(),
+  };
+  return { channel, changes: changes(before, channel) };
+}
+
 /**
  * Locks the channel `debian` and the seeds anew and writes `channels/debian.json` and `channels/seed.json`; nothing is
  * written unless all of it could be locked. The result says what is different now.
@@ -114,19 +156,11 @@ type Pin = Pick<Package, "version"> & { readonly sha256?: string };
 export async function lockChannel(
   projectRoot: string,
   archive: Archive,
-  seeds: readonly { readonly name: string; readonly packages: readonly string[] }[],
-): Promise<PinChange[]> {
-  const before = await loadChannel(projectRoot, "debian");
-  const after: Channel = {
-    name: before.name,
-    description: before.description,
-    // the date of the seed suite, which does not change any more
-    epoch: (await archive.suite(seedSuite)).date,
-    components: await lockComponents(archive),
-    seeds: await lockSeeds(archive, seeds),
-  };
-  await writeChannel(projectRoot, after);
-  return changes(before, after);
+  seeds: SeedNames,
+): Promise<readonly PinChange[]> {
+  const refresh = await refreshChannel(projectRoot, archive, seeds);
+  await writeChannel(projectRoot, refresh.channel);
+  return refresh.changes;
 }
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */

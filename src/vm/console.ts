@@ -3,7 +3,8 @@ import { connect, type Socket } from "node:net";
 import { Fault } from "../fault/fault.ts";
 import {
   commandLines,
-  endMarker,
+  END_WINDOW,
+  endsFrame,
   greetingLine,
   newHalves,
   readFrame,
@@ -194,11 +195,10 @@ export class Console {
     if (awaited === undefined) return;
     clearTimeout(awaited.timer);
     const text = bytes.toString("latin1");
-    const marker = endMarker(awaited.halves);
     const recent = awaited.tail + text;
     awaited.received.push(text);
-    awaited.tail = recent.slice(-marker.length);
-    if (recent.includes(marker)) {
+    awaited.tail = recent.slice(-END_WINDOW);
+    if (endsFrame(recent, awaited.halves)) {
       const result = readFrame(awaited.received.join(""), awaited.halves);
       if (result !== undefined) return awaited.resolve(result);
       awaited.received = [];

@@ -50,9 +50,21 @@ export function greetingLine([first, second]: Halves): string {
   return `\nstty -echo 2>/dev/null; PS1=; PS2=; printf '\\n%s%s\\n' ${first} ${second}\n`;
 }
 
-/** What ends a frame. */
-export function endMarker([first, second]: Halves): string {
+/** How much of what came last must be shown to `endsFrame`: a marker, cut apart by the longest kernel messages. */
+export const END_WINDOW = 8192;
+
+/** True when the end of a frame is in `recent`. */
+export function endsFrame(recent: string, halves: Halves): boolean {
+  return withoutKernel(recent).includes(endMarker(halves));
+}
+
+function endMarker([first, second]: Halves): string {
   return second + first;
+}
+
+/** Cuts out kernel messages (`[   12.345678] text`) and all white space. */
+function withoutKernel(received: string): string {
+  return received.replace(/\[ *\d+\.\d+\][^\n]*(?:\n|$)/g, "").replace(/\s/g, "");
 }
 
 /**
@@ -60,7 +72,7 @@ export function endMarker([first, second]: Halves): string {
  * damaged.
  */
 export function readFrame(received: string, halves: Halves): CommandResult | undefined {
-  const clean = received.replace(/\[ *\d+\.\d+\][^\n]*(?:\n|$)/g, "").replace(/\s/g, "");
+  const clean = withoutKernel(received);
   const end = clean.lastIndexOf(endMarker(halves));
   const begin = clean.lastIndexOf(halves.join(""), end - 1);
   if (begin === -1 || end === -1) return undefined;

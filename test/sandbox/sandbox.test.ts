@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -22,10 +22,9 @@ function spec(binds: readonly Bind[] = [], more: Partial<SandboxSpec> = {}): San
   return { bubblewrap: rig.seedTree, root: rig.seedTree, binds, env, cwd: "/", ...more };
 }
 
-/** Output of a script in the sandbox; fails when the script does. The spawn's own environment is full of secrets. */
+/** Output of a script in the sandbox; fails when the script does. */
 function inside(script: string, sandbox: SandboxSpec = spec()): string {
-  const { command, args } = sandboxCommand(sandbox, ["/usr/bin/bash", "--norc", "-c", script]);
-  const env = { SECRET: "host", PATH: "/host/bin", LD_PRELOAD: "" };
+  const { command, args, env } = sandboxCommand(sandbox, ["/usr/bin/bash", "--norc", "-c", script]);
   const { status, stdout, stderr } = spawnSync(command, args, { env, encoding: "utf8" });
   assert.equal(status, 0, stderr);
   return stdout.trim();
@@ -35,7 +34,8 @@ test("only what is named is visible: the seed's folders, the binds, and fresh /p
   const folder = temporaryFolder(t);
   writeFileSync(path.join(folder, "file"), "data");
   const names = inside("ls -A /", spec([{ from: folder, at: "/in/thing" }])).split("\n");
-  const seed = readdirSync(rig.seedTree);
+  // a package of the seed brings an empty /tmp; a step gets its own
+  const seed = readdirSync(rig.seedTree).filter((name) => name !== "tmp");
   assert.deepEqual(names, [...new Set([...seed, "dev", "in", "proc"])].sort());
   assert.equal(inside("ls /in; cat /in/thing/file", spec([{ from: folder, at: "/in/thing" }])), "thing\ndata");
 });
@@ -51,12 +51,14 @@ test("files of the host cannot be read", (t) => {
   assert.equal(inside("cut -d: -f1 /etc/passwd"), "root\nanvil");
 });
 
-test("processes of the host cannot be seen, nor their environment", () => {
+test("processes of the host cannot be seen, nor their environment", (t) => {
   // bubblewrap as process 1, the shell, ls
   const pids = inside("ls /proc | grep '^[0-9]'").split("\n");
   assert.ok(pids.length <= 4, pids.join(" "));
   assert.ok(!pids.includes(String(process.pid)) || process.pid < 10);
-  assert.doesNotMatch(inside("cat /proc/*/environ | tr '\\0' '\\n'"), /SECRET|host/);
+  process.env["SECRET_OF_THE_HOST"] = "yes";
+  t.after(() => delete process.env["SECRET_OF_THE_HOST"]);
+  assert.doesNotMatch(inside("cat /proc/*/environ | tr '\\0' '\\n'"), /SECRET/);
 });
 
 test("the environment is the given one and no more", () => {
@@ -237,20 +239,15 @@ test("clock variables, locale, time zone, home and umask of a step are fixed, an
 });
 
 test("a step has no terminal and no input, and the jobserver is the only open descriptor", async (t) => {
-  const said = await stepSays(
-    t,
-    "cat; (echo > /dev/tty) 2> /dev/null || echo no terminal; ls /proc/$$/fd | tr '\\n' ' '",
-  );
-  assert.equal(said[0], "no terminal");
+  const said = await stepSays(t, "cat; (echo > /dev/tty) 2> /dev/null || echo no terminal; ls /proc/$$/fd");
   // 255 is the shell's own: the script
-  assert.match(said[1] ?? "", /^0 1 2 3 255 ?$/);
+  assert.deepEqual(said, ["no terminal", "0", "1", "2", "255", "3"]);
 });
 
-test("folders that a recipe made inside the sandbox are not those of the next step", async (t) => {
+test("what a step left in its folders is not there for the next one", async (t) => {
   const own = await Rig.make(t);
   const first = step("first", "echo left > /tmp/left; echo left > /build/left; touch /out/a");
-  const second = step("second", "ls -A /tmp /build | grep -c left && exit 1; touch /out/b", { inputs: [first] });
+  const second = step("second", "ls -A /tmp /build; touch /out/b", { inputs: [first] });
   const run = await own.forge(second);
-  assert.equal(run.ok, true);
-  mkdirSync(path.join(own.top, "unused"));
+  assert.deepEqual(run.lines("second"), ["/build:", "", "/tmp:"]);
 });

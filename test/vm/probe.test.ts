@@ -97,7 +97,7 @@ test("the answer is kept until this machine boots again", async (t) => {
   assert.match(kept, new RegExp(bootId()));
   for (const stale of [kept.replace(bootId(), "another boot"), "damaged"]) {
     writeFileSync(file, stale);
-    const before = counted.runs;
+    const before: number = counted.runs;
     assert.deepEqual(await probeAcceleration(counted, { device, cacheDir, timeoutMs: 120_000 }), first);
     assert.equal(counted.runs, before + 1);
     assert.equal(readFileSync(file, "utf8"), kept);
