@@ -5,8 +5,8 @@ import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
-// its Makefiles take these from the command line only
-const make = 'make CROSS_COMPILE="$ANVIL_TARGET-" CC="$CC" HOSTCC="$HOSTCC"';
+// Its Makefiles take these from the command line only. They would strip off .comment too, which says who compiled it.
+const make = 'make CROSS_COMPILE="$ANVIL_TARGET-" CC="$CC" HOSTCC="$HOSTCC" SKIP_STRIP=y';
 
 // Its kconfig reads no fragment (KCONFIG_ALLCONFIG is forgotten in a second pass) and answers open questions with the
 // default, which is mostly yes: so each symbol that the fragment does not name gets a "no" beforehand. Symbols that

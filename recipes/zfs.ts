@@ -25,6 +25,18 @@ merge() {
 }
 `;
 
+// libcrypto and the cryptography of ZFS itself (icp, part of libzpool) hold the same AES-GCM in assembly, by the same
+// author and under the same names: here those of libcrypto get others.
+const privateCrypto = `\
+cp -r --no-preserve=mode /deps/openssl/usr /build/openssl
+"$NM" --defined-only --extern-only /build/openssl/lib/libcrypto.a > /build/symbols
+sed -n 's/.* T \\(\\(aesni_\\)\\?gcm_.*\\)/\\1 libcrypto_\\1/p' /build/symbols > /build/renamed
+"$OBJCOPY" --redefine-syms=/build/renamed /build/openssl/lib/libcrypto.a
+for variable in CPPFLAGS LDFLAGS PKG_CONFIG_LIBDIR; do
+  eval "$variable=\$(echo "\$$variable" | sed 's|/deps/openssl/usr|/build/openssl|')"
+done
+`;
+
 /** Where things stand in the tree, by version: 2.2 turned the recursive makefiles into one. */
 function layout(versions: Versions) {
   return versions.atLeast("zfs", "2.2")
@@ -50,6 +62,7 @@ function script(versions: Versions): string {
   const { build, object, program, library, featureSets } = layout(versions);
   return [
     anvilCcEnvironment(),
+    privateCrypto,
     "cd /build/zfs\n",
     configure([
       "--with-config=user",
