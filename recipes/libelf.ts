@@ -29,13 +29,7 @@ export const libelf = recipe({
   link: [zlib],
   script: [
     anvilCcEnvironment({
-      cppflags: [
-        "-D_GNU_SOURCE",
-        "-DHAVE_CONFIG_H",
-        "-I.",
-        "-Ilib",
-        "-Ilibelf",
-      ],
+      cppflags: ["-D_GNU_SOURCE", "-DHAVE_CONFIG_H", "-I.", "-Ilib", "-Ilibelf"],
       cflags: ["-std=gnu11"],
     }),
     "cd /build/elfutils\n",
@@ -46,19 +40,7 @@ export const libelf = recipe({
     "$AR rcs libelf.a $objects\n",
     "install -D -m 644 -t /out/usr/lib libelf.a\n",
     "install -D -m 644 -t /out/usr/include libelf/libelf.h libelf/gelf.h libelf/nlist.h\n",
-    "mkdir /out/usr/lib/pkgconfig\n",
-    "sed -e 's|@prefix@|/usr|; s|@exec_prefix@|/usr|; s|@libdir@|/usr/lib|; s|@includedir@|/usr/include|' \\\n",
-    '  -e "s|@VERSION@|$VERSION|; s|@LIBZSTD@||" config/libelf.pc.in > /out/usr/lib/pkgconfig/libelf.pc\n',
     tidyOutput(),
   ].join(""),
-  proves: [
-    exists(
-      "usr/lib/libelf.a",
-      "usr/include/libelf.h",
-      "usr/include/gelf.h",
-      "usr/lib/pkgconfig/libelf.pc",
-    ),
-    builtByAnvilCc(),
-    noBuildPaths(),
-  ],
+  proves: [exists("usr/lib/libelf.a", "usr/include/libelf.h", "usr/include/gelf.h"), builtByAnvilCc(), noBuildPaths()],
 });

@@ -1,11 +1,5 @@
 /** The kernel: Linux with OpenZFS inside, one image without modules. What is on is said in system/kernel/config. */
-import {
-  atMost,
-  builtByAnvilCc,
-  contains,
-  exists,
-  noBuildPaths,
-} from "../src/recipe/proof.ts";
+import { atMost, builtByAnvilCc, contains, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { command } from "../src/recipe/style.ts";
 import { libelf } from "./libelf.ts";
@@ -13,16 +7,17 @@ import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 import { zlib } from "./zlib.ts";
 
-// Programs that the build itself runs (kconfig, objtool, …) come from the same compiler: there is no other. Who built
-// the kernel, where and when is part of it (/proc/version), so these are constants.
+// Programs that the build itself runs (kconfig, objtool, …) come from the same compiler: there is no other. objtool
+// takes plain -lelf when there is no pkg-config. Who built the kernel, where and when is part of it (/proc/version), so
+// these are constants.
 const environment = `\
 export ARCH=x86 CROSS_COMPILE="$ANVIL_TARGET-"
 export KBUILD_BUILD_USER=anvil KBUILD_BUILD_HOST=forge KBUILD_BUILD_VERSION=1
 export KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")"
-export PKG_CONFIG_LIBDIR=/deps/libelf/usr/lib/pkgconfig:/deps/zlib/usr/lib/pkgconfig
 kbuild() {
   make -C /build/linux HOSTCC="$ANVIL_TARGET-gcc" HOSTAR="$ANVIL_TARGET-ar" HOSTLD="$ANVIL_TARGET-ld" \\
-    HOSTPKG_CONFIG="pkgconf --static --define-prefix" "$@"
+    HOSTCFLAGS=-I/deps/libelf/usr/include HOSTLDFLAGS="-L/deps/libelf/usr/lib -L/deps/zlib/usr/lib -lz" \\
+    HOSTPKG_CONFIG=false "$@"
 }
 `;
 

@@ -32,9 +32,10 @@ cp -r --no-preserve=mode /deps/openssl/usr /build/openssl
 "$NM" --defined-only --extern-only /build/openssl/lib/libcrypto.a > /build/symbols
 sed -n 's/.* T \\(\\(aesni_\\)\\?gcm_.*\\)/\\1 libcrypto_\\1/p' /build/symbols > /build/renamed
 "$OBJCOPY" --redefine-syms=/build/renamed /build/openssl/lib/libcrypto.a
-for variable in CPPFLAGS LDFLAGS PKG_CONFIG_LIBDIR; do
-  eval "$variable=\$(echo "\$$variable" | sed 's|/deps/openssl/usr|/build/openssl|')"
-done
+swap() {
+  echo "$1" | sed 's|/deps/openssl/usr|/build/openssl|'
+}
+CPPFLAGS=$(swap "$CPPFLAGS") LDFLAGS=$(swap "$LDFLAGS") PKG_CONFIG_LIBDIR=$(swap "$PKG_CONFIG_LIBDIR")
 `;
 
 /** Where things stand in the tree, by version: 2.2 turned the recursive makefiles into one. */

@@ -1,0 +1,46 @@
+import { checkMachine, type Finding } from "./machine-checks.ts";
+import { parse, usage, type Command } from "./command.ts";
+import { mirrorOptions, mirrors } from "./realise-options.ts";
+
+const help = `
+usage: anvil doctor [options]
+
+Checks whether this machine can forge and boot: Node.js, the kernel and its user namespaces, cores, memory, disk, the
+store, a Debian mirror, the channel, KVM. Each line is ok, warn (it works, but not as well) or fail, with what to do.
+The sandbox and KVM are tried for real once the seed is in the store.
+
+  --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
+                         else this machine's APT configuration)
+  --json                 one document: {ok, checks: [{name, level, found, hint}]}
+
+examples:
+  anvil doctor
+  anvil doctor --json | jq '.checks[] | select(.level == "fail")'
+
+exit status: 0 nothing fails, 1 something does, 2 wrong usage
+`;
+
+const options = { ...mirrorOptions, json: { type: "boolean", default: false } } as const;
+
+export const command: Command = {
+  summary: "check whether this machine can forge and boot",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
+    const checks: Finding[] = [];
+    for await (const finding of checkMachine(() => mirrors(values))) {
+      checks.push(finding);
+      // line by line: some checks wait for the network or run a guest
+      if (!values.json) process.stdout.write(renderText(finding));
+    }
+    const ok = checks.every(({ level }) => level !== "fail");
+    if (values.json) process.stdout.write(`${JSON.stringify({ ok, checks }, null, 1)}\n`);
+    return ok ? 0 : 1;
+  },
+};
+
+function renderText({ name, level, found, hint }: Finding): string {
+  const line = `${level.padEnd(4)}  ${name.padEnd(8)}  ${found}\n`;
+  return hint === undefined ? line : `${line}                hint: ${hint}\n`;
+}
