@@ -4,20 +4,19 @@
  * Prints a markdown table; run with `node dist/bench/boot.mjs` after `anvil forge`.
  */
 import { iso } from "../recipes/iso.ts";
-import { seedVm } from "../recipes/seed.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
+import { vmLauncher } from "../src/cli/vm-launcher.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
 import { startMachine } from "../src/vm/machine.ts";
-import { seedLauncher } from "../src/vm/seed-launcher.ts";
 
 const RUNS = 3;
 
 const store = openStore();
 const { channel } = await selectChannel("auto", store, [iso]);
-const { targets } = evaluate([iso, seedVm], { project: projectRoot(), channel, pins: readPins(store, channel) });
-const [image, seedTree] = targets.map((key) => store.outputPath(key)) as [string, string];
-const launcher = seedLauncher(seedTree);
+const { targets } = evaluate([iso], { project: projectRoot(), channel, pins: readPins(store, channel) });
+const [image] = targets.map((key) => store.outputPath(key)) as [string];
+const launcher = await vmLauncher(store);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
 
 interface Split {

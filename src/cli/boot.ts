@@ -1,15 +1,13 @@
 import { closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
 import path from "node:path";
-import { seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
-import { evaluate } from "../forge/evaluate.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { attach } from "../vm/attach.ts";
 import { startMachine } from "../vm/machine.ts";
 import type { Disk } from "../vm/options.ts";
-import { seedLauncher } from "../vm/seed-launcher.ts";
-import { openStore, parse, projectRoot, readPins, selectChannel, usage, type Command } from "./command.ts";
-import { defaultTarget, IMAGE } from "./targets.ts";
+import { openStore, parse, usage, type Command } from "./command.ts";
+import { IMAGE } from "./targets.ts";
+import { vmLauncher } from "./vm-launcher.ts";
 
 const help = `
 usage: anvil boot [options]
@@ -58,7 +56,7 @@ export const command: Command = {
     if (!existsSync(iso))
       throw new Fault("E_NO_SUCH_FILE", `there is no ${values.iso}`, { hint: "anvil forge   makes it" });
     const store = openStore();
-    const launcher = seedLauncher(await vmSeed(store));
+    const launcher = await vmLauncher(store);
     const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
     process.stdout.write(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
     const disks: Disk[] = [];
@@ -103,13 +101,4 @@ function makeDisk(file: string, gibibytes: number): void {
   }
   ftruncateSync(fd, gibibytes * 2 ** 30);
   closeSync(fd);
-}
-
-/** The tree of the seed that holds QEMU. Throws E_NO_INPUTS when it is not in the store. */
-async function vmSeed(store: ReturnType<typeof openStore>): Promise<string> {
-  const { channel } = await selectChannel("auto", store, [defaultTarget]);
-  const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: readPins(store, channel) }).targets;
-  if (key === undefined || !store.has(key))
-    throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
-  return store.outputPath(key);
 }

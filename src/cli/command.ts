@@ -36,7 +36,7 @@ export function parse<T extends Options>(args: readonly string[], help: string, 
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw usage(String((error as Error).message).split(". ")[0] ?? "", help);
+    throw usage((error as Error).message.split(". ")[0] ?? "", help);
   }
 }
 

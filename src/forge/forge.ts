@@ -318,30 +318,23 @@ class Realisation {
   private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {
     const started = performance.now();
     this.emit({ type: "start", key: node.key, log: undefined });
-    const work = this.store.workFolder(seed.name);
-    const tree = path.join(work, "out");
-    mkdirSync(tree);
-    await unpackDebs(
-      seed.packages.map(({ sha256 }) => this.store.sourcePath(sha256)),
-      tree,
-      { signal: this.options.signal },
-    );
-    addAccounts(tree);
-    await this.add(node, tree, started, []);
-    this.discard(work);
-    this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
+    const packages = seed.packages.map(({ sha256 }) => this.store.sourcePath(sha256));
+    const { bytes } = await this.inWorkFolder(seed.name, async (tree) => {
+      await unpackDebs(packages, tree, { signal: this.options.signal });
+      addAccounts(tree);
+      return this.add(node, tree, started, []);
+    });
+    this.done(node.key, started, undefined, bytes);
   }
 
   private async packCpio(node: Node, cpio: CpioDerivation): Promise<void> {
     const started = performance.now();
     this.emit({ type: "start", key: node.key, log: undefined });
-    const work = this.store.workFolder(cpio.name);
-    const tree = path.join(work, "out");
-    mkdirSync(tree);
-    await writeCpio(this.store.outputPath(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
-    await this.add(node, tree, started, []);
-    this.discard(work);
-    this.done(node.key, started, undefined, this.store.record(node.key)?.bytes ?? 0);
+    const { bytes } = await this.inWorkFolder(cpio.name, async (tree) => {
+      await writeCpio(this.store.outputPath(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
+      return this.add(node, tree, started, []);
+    });
+    this.done(node.key, started, undefined, bytes);
   }
 
   private async runStep(node: Node, step: StepDerivation): Promise<void> {
@@ -371,9 +364,20 @@ class Realisation {
     const outcome = await run.finally(() => closeSync(fd));
     this.emit({ type: "phase", key, phase: "store" });
     const proofs = outcome.proofs.map(({ proof, detail }) => ({ proof: describeProof(proof), detail }));
-    const record = await this.add(node, outcome.tree, started, proofs);
-    this.discard(outcome.work);
-    this.done(key, started, outcome.cpu, record.bytes);
+    const { bytes } = await this.add(node, outcome.tree, started, proofs).finally(() => this.discard(outcome.work));
+    this.done(key, started, outcome.cpu, bytes);
+  }
+
+  /** Gives an empty folder for an output to the work, and deletes what is left of it. */
+  private async inWorkFolder<T>(name: string, work: (tree: string) => Promise<T>): Promise<T> {
+    const folder = this.store.workFolder(name);
+    try {
+      const tree = path.join(folder, "out");
+      mkdirSync(tree);
+      return await work(tree);
+    } finally {
+      removeTree(folder);
+    }
   }
 
   private async add(node: Node, tree: string, started: number, proofs: OutputRecord["proofs"]): Promise<OutputRecord> {

@@ -21,7 +21,7 @@ export class Jobserver {
     this.file = path.join(folder, "jobserver");
     const { command, args, env } = seedProgram(seedTree, "usr/bin/mkfifo", ["-m", "600", this.file]);
     const made = spawnSync(command, args, { env, encoding: "utf8" });
-    if (made.status !== 0) throw new Error(`mkfifo: ${made.stderr}`);
+    if (made.status !== 0) throw asSystemError(made.stderr);
     // non-blocking only on this description; the steps open their own
     this.own = openSync(this.file, constants.O_RDWR | constants.O_NONBLOCK);
     this.put(jobs);
@@ -69,4 +69,10 @@ export class Jobserver {
       throw error;
     }
   }
+}
+
+/** What mkfifo(1) complains about, as if Node had made the call itself. */
+function asSystemError(complaint: string): Error {
+  const error = new Error(complaint.trim());
+  return complaint.includes("No space left on device") ? Object.assign(error, { code: "ENOSPC" }) : error;
 }

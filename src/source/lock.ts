@@ -127,40 +127,17 @@ export async function refreshChannel(
   names: readonly string[] = [],
 ): Promise<Refresh> {
   const before = await loadChannel(projectRoot, "debian");
-  const all = {
-    // the date of the seed suite, which does not change any more
-    epoch: async () => (await archive.suite(seedSuite)).date,
-    components: () => lockComponents(archive),
-    seeds: () => lockSeeds(archive, seeds),
-  };
-  const some = {
-    epoch: () => before.epoch,
-    components: async () => ({ ...before.components, ...(await lockComponents(archive, names)) }),
-    seeds: () => before.seeds,
-  };
-  const { epoch, components, seeds: packages } = names.length === 0 ? all : some;
+  const whole = names.length === 0;
+  const pins = await (whole ? lockComponents(archive) : lockComponents(archive, names));
   const channel: Channel = {
     name: before.name,
     description: before.description,
-    epoch: await epoch(),
-    components: await components(),
-    seeds: await packages(),
+    // the date of the seed suite, which does not change any more
+    epoch: whole ? (await archive.suite(seedSuite)).date : before.epoch,
+    components: whole ? pins : { ...before.components, ...pins },
+    seeds: whole ? await lockSeeds(archive, seeds) : before.seeds,
   };
   return { channel, changes: changes(before, channel) };
-}
-
-/**
- * Locks the channel `debian` and the seeds anew and writes `channels/debian.json` and `channels/seed.json`; nothing is
- * written unless all of it could be locked. The result says what is different now.
- */
-export async function lockChannel(
-  projectRoot: string,
-  archive: Archive,
-  seeds: SeedNames,
-): Promise<readonly PinChange[]> {
-  const refresh = await refreshChannel(projectRoot, archive, seeds);
-  await writeChannel(projectRoot, refresh.channel);
-  return refresh.changes;
 }
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */

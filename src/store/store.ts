@@ -97,7 +97,7 @@ export class Store {
     return lockHolder(this.paths.locks, key);
   }
 
-  /** A private folder for work in progress; `sweep` removes it once this process is gone. */
+  /** A private folder for work in progress; `abandoned` lists it once this process is gone. */
   workFolder(name: string): string {
     return mkdtempSync(path.join(this.paths.tmp, `${ownerName()}.${name}-`));
   }
@@ -115,20 +115,21 @@ export class Store {
    */
   async add(tree: string, facts: Omit<OutputRecord, "digest" | "files" | "bytes">): Promise<OutputRecord> {
     const target = this.folder(facts.key, facts.name);
+    const draft = path.join(this.paths.tmp, `${ownerName()}.${facts.key}.json`);
     try {
       removeTree(target);
       makeReadOnly(tree);
       const record: OutputRecord = { ...facts, ...(await hashTree(tree)) };
+      writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
       // only now: a folder that may not be written cannot be moved by its owner
       renameSync(tree, target);
       chmodSync(target, 0o555);
       utimesSync(target, FIXED_TIME, FIXED_TIME);
-      const file = this.recordFile(facts.key);
-      const draft = path.join(this.paths.tmp, `${ownerName()}.${facts.key}.json`);
-      writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
-      renameSync(draft, file);
+      renameSync(draft, this.recordFile(facts.key));
       return record;
     } catch (error) {
+      removeTree(target);
+      rmSync(draft, { force: true });
       throw writeFault(error, this.paths.top);
     }
   }
@@ -195,6 +196,7 @@ export function writeFault(error: unknown, where: string): unknown {
     case "EROFS":
     case "EACCES":
     case "EPERM":
+    case "ENOTDIR":
       return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
         details: [String((error as Error).message)],
         hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",

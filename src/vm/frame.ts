@@ -62,9 +62,9 @@ function endMarker([first, second]: Halves): string {
   return second + first;
 }
 
-/** Cuts out kernel messages (`[   12.345678] text`) and all white space. */
+/** Cuts out kernel messages (`[   12.345678] text`) and line ends, but no blanks: they keep an echo from being a marker. */
 function withoutKernel(received: string): string {
-  return received.replace(/\[ *\d+\.\d+\][^\n]*(?:\n|$)/g, "").replace(/\s/g, "");
+  return received.replace(/\[ *\d+\.\d+\][^\n]*(?:\n|$)/g, "").replace(/[\r\n]/g, "");
 }
 
 /**

@@ -94,6 +94,7 @@ export class Machine {
   readonly #console: Console | undefined;
   readonly #context: TranscriptContext;
   readonly #exit: Promise<MachineExit>;
+  readonly #endsOnReset: boolean;
   #reason: string | undefined;
 
   /** For `startMachine`. */
@@ -110,6 +111,7 @@ export class Machine {
     this.forwards = forwards;
     this.timeScale = timeScale(options);
     this.#qemu = qemu;
+    this.#endsOnReset = options.endsOnReset === true;
     this.#context = {
       label: `the serial port of ${options.name}`,
       timeScale: this.timeScale,
@@ -160,9 +162,12 @@ export class Machine {
   /** Presses the reset button. A machine with `endsOnReset` ends. */
   async reset(): Promise<void> {
     const done = this.qmp.nextEvent("RESET");
-    done.catch(() => undefined); // the connection may end first
-    await this.qmp.execute("system_reset");
-    await Promise.race([done, this.#exit]);
+    try {
+      await Promise.all([done, this.qmp.execute("system_reset")]);
+    } catch (error) {
+      if (!this.#endsOnReset) throw error;
+      await this.#exit; // before it has answered
+    }
   }
 
   /** Ends QEMU at once, as a power cut does. */

@@ -7,14 +7,13 @@ import type { TestContext } from "node:test";
 import { iso } from "../../recipes/iso.ts";
 import { initramfs } from "../../recipes/initramfs.ts";
 import { linux } from "../../recipes/linux.ts";
-import { seedVm } from "../../recipes/seed.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
+import { vmLauncher } from "../../src/cli/vm-launcher.ts";
 import { evaluate } from "../../src/forge/evaluate.ts";
 import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
 import type { Launcher } from "../../src/vm/launcher.ts";
 import { startMachine, type Machine } from "../../src/vm/machine.ts";
 import type { MachineOptions } from "../../src/vm/options.ts";
-import { seedLauncher } from "../../src/vm/seed-launcher.ts";
 
 export interface Forged {
   readonly iso: string;
@@ -33,16 +32,11 @@ export function monolith(): Promise<Forged> {
 
 async function find(): Promise<Forged> {
   const store = openStore();
-  const outputs = [iso, linux, initramfs, seedVm];
+  const outputs = [iso, linux, initramfs];
   const { channel } = await selectChannel("auto", store, outputs);
   const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
-  const [isoTree, linuxTree, initramfsTree, seedTree] = targets.map((key) => store.outputPath(key)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
-  const launcher = seedLauncher(seedTree);
+  const [isoTree, linuxTree, initramfsTree] = targets.map((key) => store.outputPath(key)) as [string, string, string];
+  const launcher = await vmLauncher(store);
   return {
     iso: path.join(isoTree, "anvilos-phase2.iso"),
     kernel: path.join(linuxTree, "boot/vmlinuz"),

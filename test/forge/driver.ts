@@ -1,38 +1,16 @@
 /**
- * Realises an evaluation that a test hands over as a file and prints each event as a line of JSON. A process of its
- * own, for tests that kill it, starve it or take its rights away.
+ * Realises the job of a test and prints each event as a line of JSON. A process of its own, for tests that kill it,
+ * starve it or take its rights away. Ends with 0, with 1 when something failed, with 3 when it could not begin.
  */
-import { readFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { Fault, renderFault } from "../../src/fault/fault.ts";
-import type { Evaluation, Node } from "../../src/forge/evaluate.ts";
-import { realise } from "../../src/forge/forge.ts";
-import type { Channel } from "../../src/recipe/channel.ts";
-import type { Key } from "../../src/recipe/derivation.ts";
-import { Store } from "../../src/store/store.ts";
-import { cachePaths, realiseOptions, type RunOptions } from "./rig.ts";
+import { carryOut, readJob } from "./job.ts";
 
-export interface Job extends Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> {
-  readonly cache: string;
-  readonly project: string;
-  readonly channel: Channel;
-  readonly nodes: readonly Node[];
-  readonly targets: readonly Key[];
-}
-
-const job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Job;
-const evaluation: Evaluation = {
-  channel: job.channel,
-  nodes: new Map(job.nodes.map((node) => [node.key, node])),
-  targets: job.targets,
-};
 const interrupt = new AbortController();
 process.on("SIGTERM", () => interrupt.abort());
 try {
-  const store = Store.open(cachePaths(job.cache));
-  const { ok } = await realise(evaluation, {
-    ...realiseOptions(store, job.project, job),
-    signal: interrupt.signal,
-    on: (event) => writeSync(1, `${JSON.stringify(event)}\n`),
+  const { ok } = await carryOut(readJob(), interrupt.signal, (event) => {
+    writeSync(1, `${JSON.stringify(event)}\n`);
   });
   process.exitCode = ok ? 0 : 1;
 } catch (error) {

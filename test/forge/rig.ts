@@ -34,7 +34,8 @@ import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/r
 import { loadSeeds } from "../../src/source/channel.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
-import type { Job } from "./driver.ts";
+import type { Wrap } from "./confined.ts";
+import type { Job } from "./job.ts";
 
 export const projectRoot = rootAbove(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -134,6 +135,22 @@ export class Rig {
     return new ForgeProcess(this, this.evaluate(...[targets].flat()), options);
   }
 
+  /** Writes down what a program of the tests is to realise. */
+  jobFile(evaluation: Evaluation, run: Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> = {}): string {
+    const job: Job = {
+      cache: this.store.paths.top,
+      project: this.project,
+      channel: evaluation.channel,
+      nodes: [...evaluation.nodes.values()],
+      targets: evaluation.targets,
+      ...run,
+    };
+    const folder = mkdtempSync(path.join(this.top, "job-"));
+    chmodSync(folder, 0o755);
+    writeFileSync(path.join(folder, "job.json"), JSON.stringify(job));
+    return path.join(folder, "job.json");
+  }
+
   /** Path of a file in the output of something that is there. */
   output(target: Output, file = "."): string {
     return path.join(this.store.outputPath(this.key(target)), file);
@@ -226,10 +243,7 @@ export class Run {
 
 export interface SpawnOptions extends Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> {
   /** Runs the driver with this in front: a sandbox of the seed, for instance. */
-  readonly wrap?: (
-    command: string,
-    args: readonly string[],
-  ) => { readonly command: string; readonly args: readonly string[] };
+  readonly wrap?: Wrap;
   /** Who runs it; root only. */
   readonly uid?: number;
 }
@@ -245,18 +259,7 @@ export class ForgeProcess {
 
   constructor(rig: Rig, evaluation: Evaluation, { wrap, uid, ...run }: SpawnOptions) {
     this.evaluation = evaluation;
-    const job: Job = {
-      cache: rig.store.paths.top,
-      project: rig.project,
-      channel: evaluation.channel,
-      nodes: [...evaluation.nodes.values()],
-      targets: evaluation.targets,
-      ...run,
-    };
-    const file = path.join(mkdtempSync(path.join(rig.top, "job-")), "job.json");
-    writeFileSync(file, JSON.stringify(job));
-    chmodSync(path.dirname(file), 0o755);
-    const plain = { command: process.execPath, args: [bundled("test/forge/driver"), file] };
+    const plain = { command: process.execPath, args: [bundled("test/forge/driver"), rig.jobFile(evaluation, run)] };
     const { command, args } = wrap === undefined ? plain : wrap(plain.command, plain.args);
     this.child = spawn(command, args, {
       env: {},

@@ -10,7 +10,14 @@ import { Fault } from "../../src/fault/fault.ts";
 import { mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
 import { loadChannel } from "../../src/source/channel.ts";
 import { debianSources } from "../../src/source/debian-sources.ts";
-import { Archive, lockChannel, lockComponents } from "../../src/source/lock.ts";
+import {
+  Archive,
+  lockComponents,
+  refreshChannel,
+  writeChannel,
+  type PinChange,
+  type SeedNames,
+} from "../../src/source/lock.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
 import { file, serve, status } from "./http-server.ts";
 
@@ -30,6 +37,12 @@ const ring = await keyringOf(archiveKey.publicKey);
 async function signed(text: string, ...signers: Signer[]): Promise<string> {
   const message = await createCleartextMessage({ text });
   return sign({ message, signingKeys: signers.map(({ key }) => key) });
+}
+
+async function lockChannel(root: string, archive: Archive, seeds: SeedNames): Promise<readonly PinChange[]> {
+  const { channel, changes } = await refreshChannel(root, archive, seeds);
+  await writeChannel(root, channel);
+  return changes;
 }
 
 const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");

@@ -1,28 +1,16 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const kernel = path.join(
-  projectRoot(path.dirname(fileURLToPath(import.meta.url))),
-  "system/kernel",
-);
+const kernel = path.join(projectRoot(path.dirname(fileURLToPath(import.meta.url))), "system/kernel");
 
 /** The folder of package.json: a bundled test runs from a folder below dist. */
 function projectRoot(folder: string): string {
-  return existsSync(path.join(folder, "package.json"))
-    ? folder
-    : projectRoot(path.dirname(folder));
+  return existsSync(path.join(folder, "package.json")) ? folder : projectRoot(path.dirname(folder));
 }
 
 interface Rig {
@@ -35,20 +23,12 @@ interface Rig {
 }
 
 /** A folder with a fragment, and below `tree` a kernel tree that has the Kconfig and the .config given. */
-function rigFor(
-  t: TestContext,
-  fragment: string[],
-  config: string[] = [],
-  version = "6.12.95",
-): Rig {
+function rigFor(t: TestContext, fragment: string[], config: string[] = [], version = "6.12.95"): Rig {
   const folder = mkdtempSync(path.join(tmpdir(), "anvil-kernel-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const write = (name: string, lines: readonly string[]): void => {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    writeFileSync(
-      path.join(folder, name),
-      lines.map((line) => `${line}\n`).join(""),
-    );
+    writeFileSync(path.join(folder, name), lines.map((line) => `${line}\n`).join(""));
   };
   write("fragment", fragment);
   write("tree/.config", config);
@@ -61,14 +41,7 @@ function rigFor(
     "\tbool",
   ]);
   write("tree/arch/arm64/Kconfig", ["config ARM64_ONLY", "\tbool"]);
-  write("tree/fs/Kconfig", [
-    "if BLOCK",
-    "config EXT4_FS",
-    "\ttristate",
-    "endif",
-    "config LOG",
-    "\tint",
-  ]);
+  write("tree/fs/Kconfig", ["if BLOCK", "config EXT4_FS", "\ttristate", "endif", "config LOG", "\tint"]);
   return {
     run: (command, target, ...more) => {
       const args = [command, version, "fragment", target, ...more];
@@ -84,14 +57,7 @@ function rigFor(
 test("a configuration that holds every line of the fragment passes in silence", (t) => {
   const rig = rigFor(
     t,
-    [
-      "# why",
-      "",
-      "CONFIG_EXT4_FS=y",
-      "CONFIG_LOG=17",
-      "# CONFIG_KVM is not set",
-      "# CONFIG_SMP is not set",
-    ],
+    ["# why", "", "CONFIG_EXT4_FS=y", "CONFIG_LOG=17", "# CONFIG_KVM is not set", "# CONFIG_SMP is not set"],
     ["CONFIG_EXT4_FS=y", "CONFIG_LOG=17", "# CONFIG_KVM is not set"],
   );
   assert.deepEqual(rig.run("check", "tree"), { status: 0, out: "", err: "" });
@@ -100,12 +66,7 @@ test("a configuration that holds every line of the fragment passes in silence", 
 test("lines that did not survive are named with what was wanted, what is there and on what they depend", (t) => {
   const rig = rigFor(
     t,
-    [
-      "CONFIG_KVM=y",
-      "CONFIG_EXT4_FS=y",
-      "CONFIG_LOG=17",
-      "# CONFIG_JUMP_LABEL is not set",
-    ],
+    ["CONFIG_KVM=y", "CONFIG_EXT4_FS=y", "CONFIG_LOG=17", "# CONFIG_JUMP_LABEL is not set"],
     ["CONFIG_EXT4_FS=y", "CONFIG_LOG=12", "CONFIG_JUMP_LABEL=y"],
   );
   const { status, err } = rig.run("check", "tree");
@@ -121,11 +82,7 @@ test("lines that did not survive are named with what was wanted, what is there a
 });
 
 test("an option that no Kconfig file of x86 defines is unknown, also when it is to be off", (t) => {
-  const rig = rigFor(
-    t,
-    ["CONFIG_EXT5_FS=y", "# CONFIG_ARM64_ONLY is not set", "CONFIG_SMP=y"],
-    ["CONFIG_SMP=y"],
-  );
+  const rig = rigFor(t, ["CONFIG_EXT5_FS=y", "# CONFIG_ARM64_ONLY is not set", "CONFIG_SMP=y"], ["CONFIG_SMP=y"]);
   const { status, err } = rig.run("check", "tree");
   assert.equal(status, 1);
   assert.deepEqual(err.split("\n"), [
@@ -143,14 +100,10 @@ test("a line counts only for the versions of its guard, which are compared as nu
     "# CONFIG_C is not set  # since 6.2 before 6.10",
     "CONFIG_D=y  # since 6.6.30",
   ];
-  const lines = (version: string): string =>
-    rigFor(t, fragment, [], version).run("merge", "tree/.config").out;
+  const lines = (version: string): string => rigFor(t, fragment, [], version).run("merge", "tree/.config").out;
   assert.equal(lines("6.1.176"), "CONFIG_B=y\n");
   assert.equal(lines("6.6.29"), "CONFIG_B=y\n# CONFIG_C is not set\n");
-  assert.equal(
-    lines("6.6.119"),
-    "CONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D=y\n",
-  );
+  assert.equal(lines("6.6.119"), "CONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D=y\n");
   assert.equal(lines("6.9"), "CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_D=y\n");
   assert.equal(lines("6.12.95"), "CONFIG_A=y\nCONFIG_D=y\n");
 });
@@ -159,13 +112,7 @@ test("merging replaces what the configuration said of the fragment's options and
   const rig = rigFor(
     t,
     ["CONFIG_SMP=y", 'CONFIG_LSM="landlock,yama"', "# CONFIG_KVM is not set"],
-    [
-      "# comment",
-      "# CONFIG_SMP is not set",
-      "CONFIG_KVM=y",
-      "CONFIG_KVM_INTEL=y",
-      'CONFIG_LSM=""',
-    ],
+    ["# comment", "# CONFIG_SMP is not set", "CONFIG_KVM=y", "CONFIG_KVM_INTEL=y", 'CONFIG_LSM=""'],
   );
   assert.deepEqual(rig.run("merge", "tree/.config").out.split("\n"), [
     "# comment",
@@ -181,21 +128,11 @@ test("an option that a later patch brings can be passed over", (t) => {
   const rig = rigFor(t, ["CONFIG_ZFS=y", "CONFIG_SMP=y"], ["CONFIG_SMP=y"]);
   assert.equal(rig.run("check", "tree").status, 1);
   assert.equal(rig.run("check", "tree", "CONFIG_ZFS").status, 0);
-  assert.equal(
-    rig.run("merge", "tree/.config", "CONFIG_ZFS").out,
-    "CONFIG_SMP=y\n",
-  );
+  assert.equal(rig.run("merge", "tree/.config", "CONFIG_ZFS").out, "CONFIG_SMP=y\n");
 });
 
 test("a fragment that cannot be read is refused before anything is merged", (t) => {
-  const rig = rigFor(t, [
-    "CONFIG_A=m",
-    "CONFIG_B=",
-    "# CONFIG_C is not det",
-    "CONFIG_D=y",
-    "CONFIG_D=y",
-    "nonsense",
-  ]);
+  const rig = rigFor(t, ["CONFIG_A=m", "CONFIG_B=", "# CONFIG_C is not det", "CONFIG_D=y", "CONFIG_D=y", "nonsense"]);
   const { status, out, err } = rig.run("merge", "tree/.config");
   assert.equal(status, 2);
   assert.equal(out, "");
@@ -210,14 +147,9 @@ test("a fragment that cannot be read is refused before anything is merged", (t) 
 });
 
 test("the fragment that ships can be read for every supported series", (t) => {
-  const fragment = readFileSync(path.join(kernel, "config"), "utf8").split(
-    "\n",
-  );
+  const fragment = readFileSync(path.join(kernel, "config"), "utf8").split("\n");
   for (const version of ["6.1.176", "6.6.119", "6.12.95"]) {
-    const { status, out, err } = rigFor(t, fragment, [], version).run(
-      "merge",
-      "tree/.config",
-    );
+    const { status, out, err } = rigFor(t, fragment, [], version).run("merge", "tree/.config");
     assert.deepEqual([status, err], [0, ""], version);
     assert.ok(out.includes("CONFIG_ZFS=y\n"), version);
   }

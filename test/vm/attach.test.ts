@@ -82,6 +82,7 @@ test("the key pressed twice ends a guest that hangs", async (t) => {
   const machine = await bootGuest(t);
   const { input, screen, result } = attached(machine);
   await machine.serial.write("h");
+  await machine.serial.waitForLog(/^stopped$/);
   input.write("\x1d\x1d");
   assert.deepEqual((await result).left, "key");
   assert.match(screen.text, /guest has ended: killed/);
@@ -90,8 +91,8 @@ test("the key pressed twice ends a guest that hangs", async (t) => {
 test("a guest that does not shut itself down in time is ended", async (t) => {
   const machine = await bootGuest(t);
   const { input, screen, result } = attached(machine, { graceMs: 200 });
-  await machine.serial.write("xh");
-  await machine.serial.waitForLog(/X$/);
+  await machine.serial.write("h");
+  await machine.serial.waitForLog(/^stopped$/);
   input.write("\x1d");
   assert.equal((await result).exit.reason, "killed");
   assert.match(screen.text, /the guest does not shut itself down; ending it/);

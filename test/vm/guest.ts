@@ -12,7 +12,7 @@ import { launcher } from "./launcher.ts";
 export const READY = /^\[ {4}0\.250000\] test guest ready$/;
 
 /**
- * Reads the serial port and the power button. `o` powers off, `r` resets, `h` stops it for ever with interrupts off, `w`
+ * Reads the serial port and the power button. `o` powers off, `r` resets, `h` says "stopped" and stops it for ever, `w`
  * writes its own code to sector 1 of the disk that it was booted from; any other letter comes back in the other case.
  */
 export const guestImage = bootSector(`
@@ -28,8 +28,8 @@ export const guestImage = bootSector(`
 7c12  ba 0206         mov dx, 0x602        ; PM1 enable register: the power button
 7c15  b8 0001         mov ax, 0x100
 7c18  ef              out dx, ax
-7c19  be a77c         mov si, 0x7ca7
-7c1c  e8 6000         call 0x7c7f
+7c19  be af7c         mov si, 0x7caf
+7c1c  e8 6800         call 0x7c87
                       ; poll
 7c1f  ba 0006         mov dx, 0x600        ; PM1 status register
 7c22  ed              in ax, dx
@@ -46,62 +46,66 @@ export const guestImage = bootSector(`
 7c36  3c 6f           cmp al, 'o'
 7c38  74 19           je 0x7c53
 7c3a  3c 72           cmp al, 'r'
-7c3c  74 20           je 0x7c5e
+7c3c  74 28           je 0x7c66
 7c3e  3c 77           cmp al, 'w'
-7c40  74 24           je 0x7c66
+7c40  74 2c           je 0x7c6e
 7c42  3c 68           cmp al, 'h'
-7c44  74 14           je 0x7c5a
+7c44  74 18           je 0x7c5e
 7c46  34 20           xor al, 0x20
-7c48  e8 3e00         call 0x7c89
+7c48  e8 4600         call 0x7c91
 7c4b  eb d2           jmp 0x7c1f
                       ; power button
-7c4d  be c97c         mov si, 0x7cc9
-7c50  e8 2c00         call 0x7c7f
+7c4d  be d17c         mov si, 0x7cd1
+7c50  e8 3400         call 0x7c87
                       ; off: sleep state S5 in the PM1 control register
 7c53  ba 0406         mov dx, 0x604
 7c56  b8 0020         mov ax, 0x2000
 7c59  ef              out dx, ax
-                      ; halt
 7c5a  fa              cli
 7c5b  f4              hlt
 7c5c  eb fc           jmp 0x7c5a
-                      ; reset
-7c5e  ba f90c         mov dx, 0xcf9
-7c61  b0 06           mov al, 6
-7c63  ee              out dx, al
+                      ; halt
+7c5e  be f97c         mov si, 0x7cf9
+7c61  e8 2300         call 0x7c87
 7c64  eb f4           jmp 0x7c5a
+                      ; reset
+7c66  ba f90c         mov dx, 0xcf9
+7c69  b0 06           mov al, 6
+7c6b  ee              out dx, al
+7c6c  eb ec           jmp 0x7c5a
                       ; write
-7c66  be 977c         mov si, 0x7c97
-7c69  b8 0043         mov ax, 0x4300
-7c6c  8a16 007b       mov dl, [0x7b00]
-7c70  cd 13           int 0x13
-7c72  be d87c         mov si, 0x7cd8
-7c75  72 03           jc 0x7c7a
-7c77  be e77c         mov si, 0x7ce7
-7c7a  e8 0200         call 0x7c7f
-7c7d  eb a0           jmp 0x7c1f
+7c6e  be 9f7c         mov si, 0x7c9f
+7c71  b8 0043         mov ax, 0x4300
+7c74  8a16 007b       mov dl, [0x7b00]
+7c78  cd 13           int 0x13
+7c7a  be e07c         mov si, 0x7ce0
+7c7d  72 03           jc 0x7c82
+7c7f  be ef7c         mov si, 0x7cef
+7c82  e8 0200         call 0x7c87
+7c85  eb 98           jmp 0x7c1f
                       ; print the string at si
-7c7f  ac              lodsb
-7c80  84c0            test al, al
-7c82  74 12           jz 0x7c96
-7c84  e8 0200         call 0x7c89
-7c87  eb f6           jmp 0x7c7f
+7c87  ac              lodsb
+7c88  84c0            test al, al
+7c8a  74 12           jz 0x7c9e
+7c8c  e8 0200         call 0x7c91
+7c8f  eb f6           jmp 0x7c87
                       ; print al
-7c89  50              push ax
-7c8a  ba fd03         mov dx, 0x3fd
-7c8d  ec              in al, dx
-7c8e  a8 20           test al, 0x20
-7c90  74 fb           jz 0x7c8d
-7c92  b2 f8           mov dl, 0xf8
-7c94  58              pop ax
-7c95  ee              out dx, al
-7c96  c3              ret
+7c91  50              push ax
+7c92  ba fd03         mov dx, 0x3fd
+7c95  ec              in al, dx
+7c96  a8 20           test al, 0x20
+7c98  74 fb           jz 0x7c95
+7c9a  b2 f8           mov dl, 0xf8
+7c9c  58              pop ax
+7c9d  ee              out dx, al
+7c9e  c3              ret
                       ; disk address packet: one sector from 0000:7c00 to sector 1
-7c97  1000 0100 007c 0000 0100000000000000
-7ca7  ${text("[    0.250000] test guest ready\r\n")}
-7cc9  ${text("power button\r\n")}
-7cd8  ${text("write failed\r\n")}
-7ce7  ${text("written\r\n")}
+7c9f  1000 0100 007c 0000 0100000000000000
+7caf  ${text("[    0.250000] test guest ready\r\n")}
+7cd1  ${text("power button\r\n")}
+7ce0  ${text("write failed\r\n")}
+7cef  ${text("written\r\n")}
+7cf9  ${text("stopped\r\n")}
 `);
 
 function text(string: string): string {

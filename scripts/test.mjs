@@ -1,0 +1,47 @@
+// Runs a tier of the tests with Node's own runner: what the tier needs is forged first.
+//   node scripts/test.mjs         unit tests and boots of the ISO
+//   node scripts/test.mjs unit    without boots: needs only the seed's shell and tools
+//   node scripts/test.mjs boot    only boots and what is built for them
+//   node scripts/test.mjs long    what takes longer than a test run should
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { bundleCli, bundleTests } from "./bundle.mjs";
+import { globSync } from "./glob.mjs";
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const tier = process.argv[2] ?? "all";
+const all = globSync(root, "test", ".test.ts");
+const inFolder = (name) => all.filter((file) => file.startsWith(`test/${name}/`));
+const boots = inFolder("boot");
+const long = inFolder("long");
+const unit = all.filter((file) => !boots.includes(file) && !long.includes(file));
+
+const tiers = {
+  unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
+  // each boot keeps both cores of a small machine busy
+  boot: { forge: [], files: boots, concurrency: 1 },
+  long: { forge: [], files: long, concurrency: 1 },
+};
+
+function run(args) {
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
+  return status ?? 1;
+}
+
+async function runTier({ forge, files, concurrency }) {
+  if (run(["bin/anvil", "forge", ...forge]) !== 0) return 1;
+  const built = files.map((file) => `dist/${file.replace(/\.ts$/, ".mjs")}`);
+  return run(["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, ...built]);
+}
+
+const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
+if (chosen.includes(undefined)) {
+  console.error(`there is no tier "${tier}": unit, boot, long`);
+  process.exit(2);
+}
+await bundleCli();
+await bundleTests();
+let failed = false;
+for (const each of chosen) failed = (await runTier(each)) !== 0 || failed;
+process.exit(failed ? 1 : 0);

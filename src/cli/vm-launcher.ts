@@ -1,0 +1,18 @@
+import { seedVm } from "../../recipes/seed.ts";
+import { Fault } from "../fault/fault.ts";
+import { evaluate } from "../forge/evaluate.ts";
+import { loadChannel } from "../source/channel.ts";
+import type { Store } from "../store/store.ts";
+import type { Launcher } from "../vm/launcher.ts";
+import { seedLauncher } from "../vm/seed-launcher.ts";
+import { projectRoot } from "./command.ts";
+
+/** Runs QEMU and the other programs of the `vm` seed. Throws E_NO_INPUTS when that is not in the store. */
+export async function vmLauncher(store: Store): Promise<Launcher> {
+  // the seeds are the same in every channel
+  const channel = await loadChannel(projectRoot(), "debian");
+  const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: new Map() }).targets;
+  if (key === undefined || !store.has(key))
+    throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
+  return seedLauncher(store.outputPath(key));
+}
