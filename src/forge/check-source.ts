@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { createReadStream, existsSync, openSync, readSync, closeSync, writeFileSync } from "node:fs";
-import type { Readable } from "node:stream";
+import { PassThrough, pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { Digest } from "../recipe/derivation.ts";
 import { seedProgram } from "../sandbox/sandbox.ts";
@@ -20,27 +20,33 @@ export async function checkSource(store: Store, sha256: Digest, name: string, se
   writeFileSync(marker, "");
 }
 
-/** The tar stream of a .tar, .tar.gz, .tar.xz or .tar.bz2 file, told by its first bytes. */
+/** The tar stream of a .tar, .tar.gz, .tar.xz or .tar.bz2 file, told by its first bytes. Fails when decompression does. */
 function decompressed(file: string, seedTree: string): Readable {
   const head = Buffer.alloc(6);
   const fd = openSync(file, "r");
   readSync(fd, head);
   closeSync(fd);
-  if (head[0] === 0x1f && head[1] === 0x8b)
-    return createReadStream(file, { highWaterMark: 1 << 20 }).pipe(createGunzip());
-  const program =
-    head.toString("latin1") === "\xfd7zXZ\0"
-      ? "usr/bin/xz"
-      : head.toString("latin1", 0, 3) === "BZh"
-        ? "usr/bin/bzip2"
-        : undefined;
-  if (program === undefined) return createReadStream(file, { highWaterMark: 1 << 20 });
+  const raw = (): Readable => createReadStream(file, { highWaterMark: 1 << 20 });
+  // an error destroys both ends and so reaches whoever reads the last one
+  if (head[0] === 0x1f && head[1] === 0x8b) return pipeline(raw(), createGunzip(), () => {});
+  if (head.toString("latin1") === "\xfd7zXZ\0") return output(seedTree, "usr/bin/xz", file);
+  if (head.toString("latin1", 0, 3) === "BZh") return output(seedTree, "usr/bin/bzip2", file);
+  return raw();
+}
+
+/** What a program of the seed makes of the file. It ends only when the program ended well: some notice damage last. */
+function output(seedTree: string, program: string, file: string): Readable {
   const { command, args, env } = seedProgram(seedTree, program, ["-dc", file]);
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const result = child.stdout.pipe(new PassThrough(), { end: false });
   let complaint = "";
   child.stderr.on("data", (data: Buffer) => (complaint += data.toString("utf8")));
   child.on("close", (status) => {
-    if (status !== 0 && !child.stdout.destroyed) child.stdout.destroy(new Error(complaint.trim()));
+    if (status === 0) result.end();
+    else result.destroy(new Error(complaint.trim()));
   });
-  return child.stdout;
+  child.on("error", (error) => result.destroy(error));
+  // who stops reading does not need the rest
+  result.on("close", () => child.stdout.destroy());
+  return result;
 }

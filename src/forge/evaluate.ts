@@ -164,7 +164,10 @@ class Evaluator {
 
   private mounts(recipe: Recipe): Mount[] {
     const under = (folder: string, outputs: readonly Output[]): Mount[] =>
-      outputs.map((output) => ({ at: `/${folder}/${output.name}`, key: this.output(output) }));
+      outputs.map((output) => {
+        const key = this.output(output);
+        return { at: `/${folder}/${output.name}`, key };
+      });
     return [...under("tools", recipe.tools), ...under("deps", recipe.link), ...under("in", recipe.inputs)];
   }
 

@@ -56,6 +56,7 @@ export class Console {
   #connection: Promise<Socket> | undefined;
   #awaited: Awaited | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  #closings = 0;
   #greeted = false;
   #busy = false;
 
@@ -105,13 +106,19 @@ export class Console {
     this.#greeted = false;
   }
 
-  /** Leaves the console to other processes. What is still awaited is refused. */
+  /** Leaves the console to other processes. What is still awaited is refused; it can be used again. */
   close(): void {
-    this.#lost(new Fault("E_CONSOLE_CLOSED", `${this.#options.label} was closed`));
+    this.#closings++;
+    this.#lost(this.#closedFault());
+  }
+
+  #closedFault(): Fault {
+    return new Fault("E_CONSOLE_CLOSED", `${this.#options.label} was closed`);
   }
 
   #queued<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(act);
+    const closings = this.#closings;
+    const turn = this.#last.then(() => (closings === this.#closings ? act() : Promise.reject(this.#closedFault())));
     this.#last = turn.catch(() => undefined);
     return turn;
   }

@@ -9,8 +9,8 @@ export interface Bind {
 
 /**
  * Turns a program of the seed into a command that can be spawned. It runs in a bubblewrap with `binds` visible at their
- * own paths, device nodes usable as devices, and dies with the process that spawned it (`--die-with-parent`). The
- * environment that it is spawned with reaches the program. `fds` are descriptors that it inherits.
+ * own paths, device nodes usable as devices, and dies with the process that spawned it (`--die-with-parent`). Its root
+ * also holds `env` and `cat` of coreutils. `fds` are descriptors that it inherits.
  */
 export interface Launcher {
   (
@@ -21,26 +21,16 @@ export interface Launcher {
   ): { command: string; args: string[]; env: Record<string, string> };
 }
 
-export interface LaunchOptions {
-  readonly stdio: StdioOptions;
-  /** Added to the launcher's environment. */
-  readonly env?: Readonly<Record<string, string>>;
-}
-
 /** Spawns a program of the seed in a session of its own, so that a Ctrl-C in our terminal does not reach it. */
 export function launch(
   launcher: Launcher,
   program: string,
   args: readonly string[],
   binds: readonly Bind[],
-  options: LaunchOptions,
+  options: { readonly stdio: StdioOptions },
 ): ChildProcess {
-  const launched = launcher(program, args, binds);
-  return spawn(launched.command, launched.args, {
-    stdio: options.stdio,
-    env: { ...launched.env, ...options.env },
-    detached: true,
-  });
+  const { command, args: all, env } = launcher(program, args, binds);
+  return spawn(command, all, { stdio: options.stdio, env, detached: true });
 }
 
 /** Kills a launched program and whatever its launcher started with it. No effect once it has ended. */

@@ -234,7 +234,12 @@ function publish(
 /** A unix socket that QEMU connects to once. */
 async function listen(path: string): Promise<{ server: Server; connected: Promise<Socket> }> {
   const server = createServer();
-  const connected = new Promise<Socket>((resolve) => server.once("connection", resolve));
+  const connected = new Promise<Socket>((resolve) => {
+    server.once("connection", (socket) => {
+      socket.on("error", () => undefined); // "close" follows
+      resolve(socket);
+    });
+  });
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
   return { server, connected };
 }

@@ -25,10 +25,9 @@ export class QemuProcess {
 
   /** `scratch` is where QEMU puts the scratch files of snapshot disks. */
   constructor(launcher: Launcher, args: readonly string[], binds: readonly Bind[], scratch: string) {
-    this.#child = launch(launcher, "qemu-system-x86_64", args, binds, {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { TMPDIR: scratch },
-    });
+    // a launcher may give its programs an environment of its own
+    const command = [`TMPDIR=${scratch}`, "qemu-system-x86_64", ...args];
+    this.#child = launch(launcher, "env", command, binds, { stdio: ["ignore", "pipe", "pipe"] });
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
       this.#child.on("error", (error) => (this.#complaints += `${error.message}\n`));

@@ -37,8 +37,10 @@ export class Qmp {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    createInterface({ input: socket, crlfDelay: Infinity }).on("line", (line) => this.#receive(line));
-    socket.on("error", (error) => this.#close(error));
+    const lines = createInterface({ input: socket, crlfDelay: Infinity });
+    lines.on("line", (line) => this.#receive(line));
+    // errors of the socket come up here as well
+    for (const emitter of [socket, lines]) emitter.on("error", (error: Error) => this.#close(error));
     socket.on("close", () => this.#close());
   }
 

@@ -11,7 +11,6 @@ export class SerialPort {
     this.#socket = socket;
     this.#transcript = new Transcript(context);
     socket.on("data", (bytes) => this.#transcript.append(bytes));
-    socket.on("error", () => undefined); // "close" follows
   }
 
   /** The first line, of all that has come and will come (or after a mark), that matches; see `Transcript.waitFor`. */

@@ -53,18 +53,6 @@ test("one mirror of two that is silent is a warning, and its password is not sho
   assert.doesNotMatch(stdout, /secret/);
 });
 
-test("a cache folder that cannot be one is a failure, with the checks before it", async (t) => {
-  const folder = temporaryFolder(t);
-  writeFileSync(path.join(folder, "file"), "");
-  const ended = await anvil(["doctor", "--json"], {
-    cache: folder,
-    env: { ANVIL_CACHE: "/proc/anvil" },
-  });
-  assert.equal(ended.status, 1);
-  assert.equal(read(ended).checks.at(-1)?.level, "fail");
-  assert.equal(ended.stderr, "");
-});
-
 test("a channel that is broken is a failure, and the other checks are made", async (t) => {
   const project = copyOfProject(t);
   writeFileSync(path.join(project, "channels/rfc-0054.json"), "{");

@@ -2,7 +2,7 @@
  * A forge for the length of a test: a cache folder of its own that holds the real seed, an empty project, tiny recipes
  * given as values, and all events. Nothing is downloaded: the seed is the one in the user's own store.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -66,6 +66,17 @@ export function temporaryFolder(t: Cleanup): string {
 /** A recipe of the seed's shell that proves no more than that its output is not empty. */
 export function step(name: string, script: RecipeFields["script"], fields: Partial<RecipeFields> = {}): Recipe {
   return recipe({ name, licence: "0BSD", seed: seedBase, script, proves: [exists("**")], ...fields });
+}
+
+/**
+ * A user without rights who can read this project and run Node; undefined when the tests are not run by root, and so by
+ * such a user anyway, or when everything lies in a folder of root's.
+ */
+export function nobody(): number | undefined {
+  const uid = 65534;
+  if (process.getuid?.() !== 0) return undefined;
+  const look = `require("node:fs").readFileSync(${JSON.stringify(process.argv[1])})`;
+  return spawnSync(process.execPath, ["-e", look], { uid, gid: uid, env: {} }).status === 0 ? uid : undefined;
 }
 
 export interface RunOptions {

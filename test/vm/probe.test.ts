@@ -108,7 +108,7 @@ test("when QEMU runs no guest at all the fault is QEMU's, and nothing is kept", 
   const cacheDir = scratch(t);
   const device = path.join(cacheDir, "kvm");
   writeFileSync(device, "");
-  const broken = editing(() => ["-no-such-option"]);
+  const broken = editing((args) => [...args, "-no-such-option"]);
   const fault = await faultOf(probeAcceleration(broken, { device, cacheDir }));
   assert.equal(fault.code, "E_QEMU_START");
   assert.match(fault.details.join("\n"), /with KVM: .*\nwith TCG: /);
