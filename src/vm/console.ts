@@ -101,9 +101,11 @@ export class Console {
     return this.#transcript.mark();
   }
 
-  /** To be called when the guest was reset: its shell is another one then. */
+  /** To be called when the guest was reset: its shell is another one then, and what ran there never answers. */
   forget(): void {
     this.#greeted = false;
+    const fault = new Fault("E_CONSOLE_CLOSED", `the guest was reset while a command ran on ${this.#options.label}`);
+    this.#awaited?.reject(fault);
   }
 
   /** Leaves the console to other processes. What is still awaited is refused; it can be used again. */

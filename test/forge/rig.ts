@@ -6,16 +6,20 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  constants,
   copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -175,16 +179,18 @@ export class Rig {
     return this.store.record(this.key(target))?.digest;
   }
 
-  /** The work folder of a step that runs now. */
-  workFolder(name: string): string {
-    const found = readdirSync(this.store.paths.tmp).filter((each) => each.includes(`.${name}-`));
+  /** The work folder of a step that runs now, of any process or that of one. */
+  workFolder(name: string, process = ""): string {
+    const found = readdirSync(this.store.paths.tmp).filter(
+      (each) => each.includes(`.${name}-`) && each.startsWith(process),
+    );
     if (found.length !== 1) throw new Error(`${found.length} work folders of ${name}`);
     return path.join(this.store.paths.tmp, found[0] as string);
   }
 
-  /** Lets a step go on that waits in \`read x < go\` for a line in the FIFO /build/go. */
-  release(name: string): void {
-    writeFileSync(path.join(this.workFolder(name), "build/go"), "go\n");
+  /** Lets a step go on that waits in `read x < go` for a line in the FIFO /build/go. */
+  release(name: string, process?: string): void {
+    writeToFifo(path.join(this.workFolder(name, process), "build/go"));
   }
 
   /** Writes a file of the project and gives its path relative to it. */
@@ -208,7 +214,14 @@ export class Rig {
   }
 }
 
-/** What a step says to be held: it makes the FIFO, says so, and waits for \`rig.release\`. */
+/** Waits for whoever reads it. A missing one is an error, not a file to be made. */
+export function writeToFifo(file: string): void {
+  const fd = openSync(file, constants.O_WRONLY);
+  writeSync(fd, "go\n");
+  closeSync(fd);
+}
+
+/** What a step says to be held: it makes the FIFO, says so, and waits for `rig.release`. */
 export const holdHere = `mkfifo /build/go; echo held; read -r line < /build/go`;
 
 export class Run {

@@ -64,14 +64,14 @@ test("control characters but the key go to the guest", async (t) => {
   assert.equal((await result).left, "key");
 });
 
-test("the key presses the power button; what was typed before it arrives, what comes after does not", async (t) => {
+test("the key presses the power button, and what is typed with it or after it does not arrive", async (t) => {
   const machine = await bootGuest(t);
   const { input, screen, result } = attached(machine);
-  input.write("Q\x1dZZZ");
+  input.write("\x1dZZZ");
+  input.write("ZZZ");
   const { left, exit } = await result;
   assert.equal(left, "key");
   assert.equal(exit.reason, "guest-shutdown");
-  assert.match(screen.text, /q/);
   assert.match(screen.text, /\[powering off; Ctrl-\] again ends guest at once\]/);
   assert.match(screen.text, /power button/);
   assert.doesNotMatch(screen.text, /z/);
@@ -122,11 +122,12 @@ test("a closed output ends the machine", async (t) => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   test(`${signal} restores the terminal and ends the machine`, async (t) => {
     const machine = await bootGuest(t);
+    const before = process.listenerCount(signal);
     const { input, result } = attached(machine);
     process.kill(process.pid, signal);
     assert.equal((await result).left, signal);
     assert.deepEqual(input.modes, [true, false]);
-    assert.equal(process.listenerCount(signal), 0);
+    assert.equal(process.listenerCount(signal), before);
   });
 }
 

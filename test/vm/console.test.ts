@@ -18,9 +18,9 @@ interface Line {
   /** Visible to the shell under the same path. */
   readonly folder: string;
   /** Writes to the console as another program of the guest would. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
   /** Cuts the connection. */
-  cut(): void;
+  readonly cut: () => void;
 }
 
 interface ShellOptions {
@@ -214,6 +214,15 @@ test("a connection that ends is told with what ended it, and the console can be 
   closed.console.close();
   assert.equal((await pending).code, "E_CONSOLE_CLOSED");
   assert.equal(await closed.console.succeed("echo again"), "again\n");
+});
+
+test("a reset of the guest ends the command that ran there", async (t) => {
+  const { console } = await shell(t);
+  const fault = faultOf(console.run("sleep 100"));
+  await console.waitFor(/_anvil_f=/);
+  console.forget();
+  assert.equal((await fault).code, "E_CONSOLE_CLOSED");
+  assert.equal((await fault).message, "the guest was reset while a command ran on the console of a test");
 });
 
 test("a console that nothing serves is a fault", async (t) => {
