@@ -18,7 +18,14 @@ const common = {
 };
 
 export async function bundleCli() {
-  await build({ ...common, entryPoints: { anvil: "src/cli/main.ts" }, outdir: "dist", splitting: true, chunkNames: "chunk/[name]-[hash]", outExtension: { ".js": ".mjs" } });
+  await build({
+    ...common,
+    entryPoints: { anvil: "src/cli/main.ts" },
+    outdir: "dist",
+    splitting: true,
+    chunkNames: "chunk/[name]-[hash]",
+    outExtension: { ".js": ".mjs" },
+  });
 }
 
 export async function bundleTests() {

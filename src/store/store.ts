@@ -198,7 +198,7 @@ export function writeFault(error: unknown, where: string): unknown {
     case "EPERM":
     case "ENOTDIR":
       return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
-        details: [String((error as Error).message)],
+        details: [(error as Error).message],
         hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",
         cause: error,
       });

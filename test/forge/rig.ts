@@ -135,7 +135,10 @@ export class Rig {
   }
 
   async forge(targets: Output | readonly Output[], options: RunOptions = {}): Promise<Run> {
-    const evaluation = this.evaluate(...[targets].flat());
+    return this.realise(this.evaluate(...[targets].flat()), options);
+  }
+
+  async realise(evaluation: Evaluation, options: RunOptions = {}): Promise<Run> {
     const events: ForgeEvent[] = [];
     const on = (event: ForgeEvent): void => {
       events.push(event);

@@ -65,7 +65,7 @@ use_medium() {
   phase image
   import_image "$device" "$loop"
   dataset=$(root_of_pool "$name" '') || exit 1
-  mount_dataset "$dataset" "$state/lower" zfsutil,ro
+  mount_dataset "$dataset" "$state/lower" ro
   mount_overlay
   check_root "$dataset of $device"
   remember "ANVIL_KIND=iso" "ANVIL_MEDIUM=$device" "ANVIL_LOOP=$loop" "ANVIL_POOL=$name" "ANVIL_POOL_GUID=$guid" \
@@ -74,7 +74,18 @@ use_medium() {
 
 # import_image DEVICE LOOP: imports the pool that anvil.pool names, or the only one. Sets guid and name.
 import_image() {
-  local pools count
+  local pools count entry
+  # The usual case takes no scan; what is wrong in any other, the scan below finds out.
+  if [ -n "$anvil_pool" ] && try_import "$anvil_pool" -o readonly=on -d "$2" >/dev/null; then
+    guid=$anvil_pool
+    # It is the only pool that is imported now.
+    for entry in /proc/spl/kstat/zfs/*/state; do
+      name=${entry%/state}
+      name=${name##*/}
+    done
+    phase pool
+    return
+  fi
   pools=$(scan_pools "$2")
   count=$(printf '%s' "$pools" | grep -c .)
   [ "$count" -gt 0 ] ||
@@ -100,7 +111,8 @@ import_image() {
     name=$(pool_field 2 "$guid" "$pools")
   fi
   # readonly=on keeps ZFS from writing its labels: a plain import writes them even to a read-only device.
-  import_pool "$guid" -o readonly=on -d "$2"
+  import_pool "$guid" "the medium is damaged: write it again and compare it with the ISO's hash" \
+    -o readonly=on -d "$2"
   phase pool
 }
 

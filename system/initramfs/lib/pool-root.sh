@@ -3,12 +3,15 @@
 mount_pool_root() {
   local guid="$1" wanted="$2" pools name dataset
   wait_for_pool "$guid"
-  # hostid: the pool of another machine is refused here; the parameter spl.spl_hostid, which anvil-install put on the
+  # The pool of another machine is refused here; the parameter spl.spl_hostid, which anvil-install put on the
   # kernel command line, makes this machine known to the kernel before anything is read.
-  import_pool "$guid" -d /dev
+  # shellcheck disable=SC2046 # a list of options
+  import_pool "$guid" \
+    "in the rescue shell, \`zpool import -d /dev -F -n $guid\` says whether going back a few seconds repairs it" \
+    $(block_devices | sed 's/^/-d /')
   phase pool
   dataset=$(root_of_pool "$name" "$wanted") || exit 1
-  mount_dataset "$dataset" /sysroot zfsutil
+  mount_dataset "$dataset" /sysroot rw
   check_root "$dataset"
   remember "ANVIL_KIND=pool" "ANVIL_POOL=$name" "ANVIL_POOL_GUID=$guid" "ANVIL_DATASET=$dataset"
 }
@@ -24,7 +27,8 @@ wait_for_pool() {
     # A scan reads every disk: only when there is something new to read.
     if [ "$disks" != "$seen" ] || [ -n "$name" ]; then
       seen=$disks
-      pools=$(scan_pools /dev)
+      # shellcheck disable=SC2086 # a list
+      pools=$(scan_pools $disks)
       name=$(pool_field 2 "$guid" "$pools")
       pool_state=$(pool_field 3 "$guid" "$pools")
       [ "$pool_state" != ONLINE ] || return 0
@@ -36,7 +40,7 @@ wait_for_pool() {
     '') fail_no_pool "$guid" ;;
     *)
       fail E_INIT_POOL_DAMAGED "pool $guid ($name) is $pool_state" \
-        "tried: zpool import -d /dev, for $anvil_wait s" \
+        "tried: zpool import, for $anvil_wait s" \
         "why:   $(cat "$scan")" \
         "hint:  attach the missing disks; slow ones may need anvil.wait=SECONDS"
       ;;
@@ -46,12 +50,12 @@ wait_for_pool() {
 fail_no_pool() {
   if [ -n "$pools" ]; then
     fail E_INIT_WRONG_GUID "there is no pool $1, but there are others" \
-      "tried: zpool import -d /dev, for $anvil_wait s" \
+      "tried: zpool import, for $anvil_wait s" \
       "why:   in sight (GUID, name, state): $pools" \
       "hint:  attach the right disk, or correct the GUID in anvil.root"
   fi
   fail E_INIT_NO_POOL "there is no pool $1" \
-    "tried: zpool import -d /dev, for $anvil_wait s" \
+    "tried: zpool import, for $anvil_wait s" \
     "why:   $(cat "$scan")" \
     "disks: $(block_devices | tr '\n' ' ')" \
     "hint:  attach the disk; slow ones may need anvil.wait=SECONDS; dmesg tells which controllers the kernel knows"

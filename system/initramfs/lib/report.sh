@@ -38,15 +38,15 @@ phase() {
   printf '<6>anvil-init: %s %s\n' "$uptime" "$1" >/dev/kmsg
 }
 
-# fail CODE SENTENCE LINE…: records a failure and ends the (sub)shell with status 1. Lines after the first of an
-# argument are indented below it.
+# fail CODE SENTENCE LINE…: records a failure and ends the (sub)shell with status 1. The tools' own words may have several
+# lines: those after the first are indented below it.
 fail() {
   local code="$1" sentence="$2" line
   shift 2
   {
     printf '%s  %s\n' "$code" "$sentence"
     for line; do
-      printf '%s\n' "$line" | sed -e '1s/^/  /' -e '2,$s/^/         /'
+      printf '%s\n' "$line" | sed -e '1s/^/  /' -e '2,$s/^[[:space:]]*/         /'
     done
   } >"$failure"
   exit 1
