@@ -61,15 +61,15 @@ export function sandboxCommand(spec: SandboxSpec, argv: readonly string[]): Comm
   return seedProgram(spec.bubblewrap, "usr/bin/bwrap", args);
 }
 
+/** Folders of a tree that programs read; a bind below another one, such as /root, must find no read-only folder there. */
+const FOLDERS = ["etc", "usr", "var"];
+
 /** The top of a merged-/usr tree: folders are bound, symbolic links (bin → usr/bin) are made again. */
 function rootBinds(root: string): string[] {
-  return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => !["proc", "dev", "tmp", "build", "out"].includes(entry.name))
-    .flatMap((entry) =>
-      entry.isDirectory()
-        ? ["--ro-bind", path.join(root, entry.name), `/${entry.name}`]
-        : ["--symlink", `usr/${entry.name}`, `/${entry.name}`],
-    );
+  return readdirSync(root, { withFileTypes: true }).flatMap((entry) => {
+    if (entry.isSymbolicLink()) return ["--symlink", `usr/${entry.name}`, `/${entry.name}`];
+    return FOLDERS.includes(entry.name) ? ["--ro-bind", path.join(root, entry.name), `/${entry.name}`] : [];
+  });
 }
 
 /** Throws E_NO_USER_NAMESPACES, with what to do, when this kernel or its policy refuses a sandbox. */
