@@ -1,6 +1,6 @@
 /** What the boot tests share: the forged ISO, QEMU of the seed, and machines that end with their test. */
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
@@ -82,6 +82,7 @@ export function emptyDisk(folder: string, gibibytes: number): string {
 export async function stick(folder: string): Promise<string> {
   const file = path.join(folder, "stick.img");
   copyFileSync((await monolith()).iso, file);
+  chmodSync(file, 0o644);
   return file;
 }
 
