@@ -19,6 +19,7 @@ import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
+import { walk } from "../store/tree.ts";
 import { sha256 } from "./key.ts";
 import { prove, type ProofResult } from "./proofs.ts";
 
@@ -67,7 +68,7 @@ export const failedFolder = (store: Store, key: Key, name: string): string =>
 const TAIL_LINES = 30;
 
 /**
- * Throws StepFailure when the script fails (E_STEP_FAILED) or its output is not what it should be (E_PROOF, E_OUTPUT_…):
+ * Throws StepFailure when the script fails (E_STEP_FAILED) or its output is not what it should be (E_PROOF, E_OUTPUT_UNREADABLE, E_OUTPUT_NAME, E_OUTPUT_FILE_TYPE):
  * then its sandbox is kept. Throws E_FILE_CHANGED and E_INTERRUPTED.
  */
 export async function runStep(key: Key, step: StepDerivation, context: StepContext): Promise<StepOutcome> {
@@ -142,6 +143,7 @@ unset fd
 export function stage(step: StepDerivation, work: string, project: string): void {
   for (const name of ["build", "out", "tmp", "files"]) makeFolder(path.join(work, name));
   for (const file of step.files) stageFile(file, path.join(work, file.at), project);
+  for (const { full } of walk(path.join(work, "files"))) utimesSync(full, FIXED_TIME, FIXED_TIME);
   writeFileSync(path.join(work, "times"), "");
   writeFileSync(path.join(work, "step.sh"), `${prelude}${step.script}`);
 }
@@ -156,7 +158,6 @@ function stageFile(file: FileMount, target: string, project: string): void {
   makeFolder(path.dirname(target));
   writeFileSync(target, bytes);
   chmodSync(target, file.executable ? 0o755 : 0o644);
-  utimesSync(target, FIXED_TIME, FIXED_TIME);
 }
 
 /** With the same permissions whatever the umask. */

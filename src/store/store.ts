@@ -102,11 +102,15 @@ export class Store {
     return mkdtempSync(path.join(this.paths.tmp, `${ownerName()}.${name}-`));
   }
 
-  /** Work folders of processes that are gone. */
+  /** Work folders, and drafts of locks, of processes that are gone. */
   abandoned(): string[] {
-    return readdirSync(this.paths.tmp)
-      .filter((name) => !isAlive(name.split(".").slice(0, 3).join(".")))
-      .map((name) => path.join(this.paths.tmp, name));
+    const { tmp, locks } = this.paths;
+    const owned = [
+      ...readdirSync(tmp).map((name) => ({ file: path.join(tmp, name), owner: name.split(".").slice(0, 3) })),
+      ...readdirSync(locks).map((name) => ({ file: path.join(locks, name), owner: name.split(".").slice(1) })),
+    ];
+    // a lock itself names no owner in its file's name
+    return owned.filter(({ owner }) => owner.length > 0 && !isAlive(owner.join("."))).map(({ file }) => file);
   }
 
   /**

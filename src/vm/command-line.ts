@@ -160,9 +160,10 @@ function device(disk: Disk, ports: Iterator<number>): string {
   }
 }
 
+/** From 1: a kernel that is booted directly takes 0. */
 function bootIndex(order: readonly string[], id: string): string {
   const index = order.indexOf(id);
-  return index === -1 ? "" : `,bootindex=${index}`;
+  return index === -1 ? "" : `,bootindex=${index + 1}`;
 }
 
 function directKernel({ kernel }: MachineOptions): string[] {

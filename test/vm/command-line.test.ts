@@ -60,10 +60,10 @@ test("AHCI disks leave the CD's port free", () => {
   const disks = [1, 2, 3].map((n) => ({ path: `/${n}`, bus: "ahci" as const }));
   const devices = valuesOf("-device", { disks, cdrom: "/cd" }).filter((device) => device.includes("bus=ide"));
   assert.deepEqual(devices, [
-    "ide-cd,drive=cdrom,bus=ide.2,bootindex=0",
-    "ide-hd,bus=ide.0,drive=disk0,serial=disk0,bootindex=1",
-    "ide-hd,bus=ide.1,drive=disk1,serial=disk1,bootindex=2",
-    "ide-hd,bus=ide.3,drive=disk2,serial=disk2,bootindex=3",
+    "ide-cd,drive=cdrom,bus=ide.2,bootindex=1",
+    "ide-hd,bus=ide.0,drive=disk0,serial=disk0,bootindex=2",
+    "ide-hd,bus=ide.1,drive=disk1,serial=disk1,bootindex=3",
+    "ide-hd,bus=ide.3,drive=disk2,serial=disk2,bootindex=4",
   ]);
 });
 
@@ -75,7 +75,7 @@ test("a medium that is not in the boot order is not booted from", () => {
   const devices = valuesOf("-device", { disks, bootOrder: ["disk1"] }).filter((device) => device.includes("drive="));
   assert.deepEqual(devices, [
     "virtio-blk-pci,drive=disk0,serial=disk0",
-    "scsi-hd,bus=scsi.0,drive=disk1,serial=disk1,bootindex=0",
+    "scsi-hd,bus=scsi.0,drive=disk1,serial=disk1,bootindex=1",
   ]);
 });
 
