@@ -19,8 +19,8 @@ mount_pool_root() {
 # Waits until the pool is ONLINE, so that a disk that appears late is not taken for a dead one. After the limit a
 # DEGRADED pool is good enough, with a warning. Sets name.
 wait_for_pool() {
-  local guid="$1" pool_state='' disks='' seen=''
-  name=''
+  local guid="$1" pool_state='' disks seen=nothing
+  name='' pools=''
   start_waiting
   while :; do
     disks=$(block_devices)

@@ -7,6 +7,10 @@ scan=$state/scan
 # said stays in the file $scan.
 scan_pools() {
   local device
+  if [ $# -eq 0 ]; then
+    echo "the kernel found no disk" >"$scan"
+    return
+  fi
   for device; do
     shift
     set -- "$@" -d "$device"

@@ -62,11 +62,20 @@ show_failure() {
   fi
 }
 
-# Sends the trace of every command to the kernel's log, and the log to the consoles.
+# Sends the trace of every command to the kernel's log, and the log to the consoles. A child of a shell that does so
+# already has the pipe as its standard error.
 trace_to_log() {
-  echo on >/proc/sys/kernel/printk_devkmsg # else the kernel drops lines that come quickly
-  dmesg -n 8
-  exec 2>/dev/kmsg
-  PS4='<7>anvil-init: + '
+  local line
+  if [ ! -p /proc/self/fd/2 ]; then
+    echo on >/proc/sys/kernel/printk_devkmsg # else the kernel drops lines that come quickly
+    dmesg -n 8
+    rm -f $state/trace
+    mkfifo $state/trace
+    # Every write to /dev/kmsg is a line of its own, but ash writes its trace word by word.
+    while IFS= read -r line; do
+      printf '<7>anvil-init: %s\n' "$line" >/dev/kmsg
+    done <$state/trace &
+    exec 2>$state/trace
+  fi
   set -x
 }
