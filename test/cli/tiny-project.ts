@@ -1,0 +1,117 @@
+/** A copy of this project in which the ISO is a text file that takes a second to build, and a cache with the seed. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+import { Store } from "../../src/store/store.ts";
+import {
+  cachePaths,
+  linkTree,
+  plantSeed,
+  projectRoot,
+  temporaryFolder,
+  testChannel,
+  type Cleanup,
+} from "../forge/rig.ts";
+import type { Ended } from "./command-line.ts";
+
+const RECIPES = `
+import { contains, exists } from "../src/recipe/proof.ts";
+import { recipe } from "../src/recipe/recipe.ts";
+import { seedBase } from "./seed.ts";
+
+export const base = recipe({
+  name: "base",
+  licence: "0BSD",
+  seed: seedBase,
+  script: "echo base says $((6 * 7)); echo 42 > /out/number",
+  proves: [contains("number", /^42$/)],
+});
+
+export const iso = recipe({
+  name: "iso",
+  licence: "0BSD",
+  files: ["system/greeting"],
+  seed: seedBase,
+  inputs: [base],
+  script: "cat /in/base/number /files/system/greeting > /out/anvilos-phase2.iso",
+  proves: [exists("anvilos-phase2.iso")],
+});
+`;
+
+export interface RunOptions {
+  /** The whole environment; by default only the cache folder and a HOME without anything in it. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly uid?: number;
+  /** Folder of a copy of the project. */
+  readonly project?: string;
+  /** Text for its standard input. */
+  readonly input?: string;
+}
+
+export class TinyProject {
+  readonly folder: string;
+  readonly cache: string;
+  readonly home: string;
+  readonly store: Store;
+
+  private constructor(top: string) {
+    this.folder = path.join(top, "project");
+    this.home = path.join(top, "home");
+    this.cache = path.join(this.home, ".cache/anvil");
+    this.store = Store.open(cachePaths(this.cache));
+  }
+
+  static async make(t: Cleanup, { ownSeed = false } = {}): Promise<TinyProject> {
+    const project = new TinyProject(temporaryFolder(t));
+    plantSeed(project.store, await testChannel(), ownSeed ? linkTree : symlinkSync);
+    for (const name of ["src", "bin", "scripts", "channels", "package.json"])
+      cpSync(path.join(projectRoot, name), path.join(project.folder, name), { recursive: true });
+    symlinkSync(path.join(projectRoot, "node_modules"), path.join(project.folder, "node_modules"));
+    mkdirSync(path.join(project.folder, "recipes"));
+    copyFileSync(path.join(projectRoot, "recipes/seed.ts"), path.join(project.folder, "recipes/seed.ts"));
+    project.write("system/greeting", "hello\n");
+    project.write("recipes/iso.ts", RECIPES);
+    return project;
+  }
+
+  write(name: string, content: string): void {
+    const file = path.join(this.folder, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, content);
+  }
+
+  /** Changes the recipes as an editor would. */
+  edit(before: string, after: string): void {
+    this.write("recipes/iso.ts", RECIPES.replace(before, after));
+  }
+
+  /** Folder that `anvil forge` puts results in. */
+  get out(): string {
+    return path.join(this.folder, "out");
+  }
+
+  start(args: readonly string[], { env, uid, project = this.folder }: RunOptions = {}): ChildProcess {
+    return spawn(process.execPath, [path.join(project, "bin/anvil"), ...args], {
+      cwd: project,
+      env: { ...(env ?? { HOME: this.home }) },
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+  }
+
+  async anvil(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    const child = this.start(args, options);
+    child.stdin?.end(options.input ?? "");
+    return ended(child);
+  }
+}
+
+export async function ended(child: ChildProcess): Promise<Ended> {
+  if (child.stdout === null || child.stderr === null) throw new Error("no pipes");
+  const status = new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => (code === null ? reject(new Error(`ended by ${signal}`)) : resolve(code)));
+  });
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { status: await status, stdout, stderr };
+}
