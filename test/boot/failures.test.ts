@@ -90,7 +90,10 @@ test("too little memory is said before anything else is tried", async (t) => {
 });
 
 test("a word that cannot be understood is refused", async (t) => {
-  await failsWith(await bootKernel(t, "anvil.root=nonsense"), "E_INIT_PARAMETER");
+  const machine = await bootKernel(t, "anvil.root=nonsense");
+  await machine.serial.waitForLog(/^E_INIT_PARAMETER {2}anvil\.root=nonsense /);
+  await machine.serial.waitForLog(/^ +hint: /);
+  await answers(machine);
 });
 
 test("with panic= a failure restarts the machine instead of giving a shell", async (t) => {
