@@ -9,9 +9,6 @@ import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { seedCc } from "./seed.ts";
 
-/** What documentation would need; Debian's tarballs come without it, and no part of the product reads it. */
-const noDocs = "MAKEINFO=true BUILD_INFO= INFOFILES= GENERATED_MANPAGES=";
-
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
 const hostFlags = `CFLAGS="-O1 -g0 -pipe" CXXFLAGS="-O1 -g0 -pipe" LDFLAGS=-static`;
 
@@ -106,8 +103,8 @@ cd objects
   --disable-libatomic --disable-gcov --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="-O2 -g0 -ffile-prefix-map=/build=." \\
   CXXFLAGS_FOR_TARGET="-O2 -g0 -ffile-prefix-map=/build=."
-make ${noDocs} all-gcc
-make ${noDocs} DESTDIR=/out install-strip-gcc
+make MAKEINFO=true all-gcc
+make MAKEINFO=true DESTDIR=/out install-strip-gcc
 
 # musl's headers, then libgcc, then musl itself, which needs libgcc
 cd ../musl
@@ -115,8 +112,8 @@ cd ../musl
   CC="$ANVIL_TARGET-gcc" CFLAGS="-O2 -g0 -ffile-prefix-map=/build=."
 make DESTDIR=$sysroot install-headers
 cd ../objects
-make ${noDocs} LIBGCC2_DEBUG_CFLAGS=-g0 all-target-libgcc
-make ${noDocs} LIBGCC2_DEBUG_CFLAGS=-g0 DESTDIR=/out install-target-libgcc
+make MAKEINFO=true all-target-libgcc
+make MAKEINFO=true DESTDIR=/out install-target-libgcc
 cd ../musl
 make
 make DESTDIR=$sysroot install-libs
@@ -125,12 +122,14 @@ ln -s . $sysroot/usr
 
 cp /files/system/toolchain/specs "$($ANVIL_TARGET-gcc -print-file-name=)specs"
 cd ../objects
-make ${noDocs} all-target-libstdc++-v3
-make ${noDocs} DESTDIR=/out install-target-libstdc++-v3
+make MAKEINFO=true all-target-libstdc++-v3
+make MAKEINFO=true DESTDIR=/out install-target-libstdc++-v3
 # one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
 mv $sysroot/lib64/*.a $sysroot/lib
 rm -r $sysroot/lib64
 
+# libgcc is always compiled with -g: what it says about itself would be in every program
+find /out/usr/lib/gcc $sysroot/lib -name '*.[ao]' -size +8c -exec $ANVIL_TARGET-strip --strip-debug {} +
 rm -rf /out/usr/share /out/usr/lib/bfd-plugins /out/usr/lib/gcc/$ANVIL_TARGET/*/install-tools /out/usr/libexec/gcc/$ANVIL_TARGET/*/install-tools
 find /out -name '*.la' -delete
 find /out -name '*-gdb.py' -delete
