@@ -29,13 +29,13 @@ fi
 `;
 
 // util-linux has the better one; in the initramfs it is called as "busybox blkid"
-const notLinked = ["/sbin/blkid", "/linuxrc"];
+const notLinked = "/sbin/blkid";
 
 // The system has one /usr: /bin and /sbin are links to its folders.
 const install = `\
 install -D busybox /out/usr/bin/busybox
 mkdir -p /out/usr/sbin
-grep -vxF ${notLinked.map((path) => `-e ${path}`).join(" ")} busybox.links | while read -r path; do
+grep -vxF ${notLinked} busybox.links | while read -r path; do
   case $path in
     */sbin/*) ln -s ../bin/busybox "/out/usr/sbin/\${path##*/}" ;;
     *) ln -s busybox "/out/usr/bin/\${path##*/}" ;;

@@ -34,7 +34,8 @@ export const utilLinux = recipe({
     anvilCcEnvironment(),
     "cd /build/util-linux\n",
     configure([
-      ...["asciidoc", "bash-completion", "nls"].map((name) => `--disable-${name}`),
+      // since 2.40 lastlog2 is on and wants SQLite; earlier versions do not know the name and go on
+      ...["asciidoc", "bash-completion", "liblastlog2", "nls", "pam-lastlog2"].map((name) => `--disable-${name}`),
       ...unused.map((name) => `--without-${name}`),
     ]),
     // --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT): make is given their names

@@ -21,6 +21,7 @@ import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
 import { download, urlsFor } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
 import type { Lock } from "../store/lock.ts";
+import { walk } from "../store/tree.ts";
 import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
 import { checkSource } from "./check-source.ts";
 import { writeCpio } from "./cpio.ts";
@@ -127,10 +128,11 @@ class Realisation {
       jobs: options.jobs,
       nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
     });
-    if (todo.size > 0) this.abandoned = this.store.abandoned();
+    this.abandoned = this.store.abandoned();
     await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
     if (this.poll !== undefined) clearInterval(this.poll);
     this.jobserver?.close();
+    this.discardAbandoned();
     await Promise.all(this.discards);
     if (this.jobserverFolder !== undefined) removeTree(this.jobserverFolder);
     const ok = this.failed.size === 0 && !options.signal.aborted;
@@ -400,15 +402,23 @@ class Realisation {
     return derivation.kind === "fetch" ? `source:${derivation.sha256}` : key;
   }
 
+  /** Deletes what killed forges left, as soon as there is a seed to do it with. */
+  private discardAbandoned(): void {
+    if (this.abandoned.length === 0 || this.seedTree() === undefined) return;
+    this.discard(...this.abandoned);
+    this.abandoned = [];
+  }
+
   /** Deletes work folders beside the rest: a kernel tree takes seconds, which nobody should wait for. */
   private discard(...folders: string[]): void {
-    this.discards.push(this.deleteFolders(folders));
+    const large = folders.filter((folder) => !deleteIfSmall(folder));
+    if (large.length > 0) this.discards.push(this.deleteFolders(large));
   }
 
   private async deleteFolders(folders: readonly string[]): Promise<void> {
     if (await this.runTool("usr/bin/rm", ["-rf", ...folders])) return;
-    // copies of outputs are read-only, and only root can empty such a folder
-    await this.runTool("usr/bin/chmod", ["-R", "u+w", ...folders]);
+    // copies of outputs are read-only, and only root can empty folders without permissions
+    await this.runTool("usr/bin/chmod", ["-R", "u+rwX", ...folders]);
     await this.runTool("usr/bin/rm", ["-rf", ...folders]);
   }
 
@@ -487,7 +497,7 @@ class Realisation {
   private openJobserver(): Jobserver {
     if (this.jobserver === undefined) {
       checkSandbox(this.bubblewrap());
-      if (this.abandoned.length > 0) this.discard(...this.abandoned);
+      this.discardAbandoned();
       this.jobserverFolder = this.store.workFolder("jobserver");
       this.jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
       for (let i = 0; i < this.ownTokens.used; i++) this.jobserver.tryTake();
@@ -510,15 +520,20 @@ class Realisation {
 
   /** Every seed holds bubblewrap; the first that is present serves. */
   private bubblewrap(): string {
-    this.bubblewrapTree ??= this.findBubblewrap();
-    return this.bubblewrapTree;
+    const tree = this.seedTree();
+    if (tree === undefined) throw new Error("a step was started before any seed was unpacked");
+    return tree;
   }
 
-  private findBubblewrap(): string {
-    for (const { key, derivation } of this.evaluation.nodes.values()) {
-      if (derivation.kind === "seed" && this.store.has(key)) return this.store.outputPath(key);
+  private seedTree(): string | undefined {
+    if (this.bubblewrapTree === undefined) {
+      for (const { key, derivation } of this.evaluation.nodes.values()) {
+        if (derivation.kind !== "seed" || !this.store.has(key)) continue;
+        this.bubblewrapTree = this.store.outputPath(key);
+        break;
+      }
     }
-    throw new Error("a step was started before any seed was unpacked");
+    return this.bubblewrapTree;
   }
 
   private node(key: Key): Node {
@@ -529,6 +544,21 @@ class Realisation {
 
   private emit(body: EventBody): void {
     this.options.on({ ...body, t: performance.now() - this.started });
+  }
+}
+
+/** For so many entries a process that deletes them costs more than they do. */
+const FEW = 30;
+
+/** Says false for a folder that is large, or that resists: a process that was just killed may still write in it. */
+function deleteIfSmall(folder: string): boolean {
+  let entries = 0;
+  try {
+    for (const _ of walk(folder)) if (++entries > FEW) return false;
+    removeTree(folder);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -54,7 +54,7 @@ export interface Recipe {
   readonly link: readonly Output[];
   readonly inputs: readonly Output[];
   readonly env: Readonly<Record<string, string>>;
-  /** POSIX shell, run with `set -eu` in /build. */
+  /** Bash, run with `set -euo pipefail` in /build. */
   readonly script: Script;
   readonly proves: readonly [Proof, ...Proof[]];
 }

@@ -38,6 +38,9 @@ export interface OutputRecord {
   readonly references: readonly string[];
 }
 
+/** Characters of the key in the name of an output's folder. */
+const KEY_PREFIX = 32;
+
 export class Store {
   readonly paths: Paths;
 
@@ -148,7 +151,7 @@ export class Store {
 
   /** True when a downloaded file is what its name says. */
   isSourceSound(sha256: Digest): boolean {
-    return hashFile(this.sourcePath(sha256)) === sha256;
+    return this.hasSource(sha256) && hashFile(this.sourcePath(sha256)) === sha256;
   }
 
   /** Forgets an output: its record first, so that a half-deleted folder is never taken for an output. */
@@ -171,16 +174,20 @@ export class Store {
       .filter((record) => record !== undefined);
   }
 
-  /** Folders and downloads that no record or pin accounts for: left by a kill. Names below the store's top. */
+  /** Folders of outputs that no record accounts for and nobody is about to write one for: left by a kill. */
   strays(): string[] {
+    // in this order: what is finished meanwhile has its lock until it has its record
+    const folders = readdirSync(this.paths.outputs, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const locked = readdirSync(this.paths.locks).filter((key) => this.lockHolder(key) !== undefined);
     const known = new Set(this.records().map((record) => path.basename(this.folder(record.key, record.name))));
-    return readdirSync(this.paths.outputs, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !known.has(entry.name))
-      .map((entry) => path.join(this.paths.outputs, entry.name));
+    return folders
+      .map(({ name }) => name)
+      .filter((name) => !known.has(name) && !locked.some((key) => key.startsWith(name.slice(0, KEY_PREFIX))))
+      .map((name) => path.join(this.paths.outputs, name));
   }
 
   private folder(key: Key, name: string): string {
-    return path.join(this.paths.outputs, `${key.slice(0, 32)}-${name}`);
+    return path.join(this.paths.outputs, `${key.slice(0, KEY_PREFIX)}-${name}`);
   }
 
   private recordFile(key: Key): string {

@@ -137,6 +137,16 @@ test("a folder without a record is not an output, and is replaced", async (t) =>
   assert.ok(existsSync(path.join(store.outputPath(key), "more")));
 });
 
+test("a folder that somebody is about to write the record of is no stray", async (t) => {
+  const { store, folder } = await stored(t);
+  rmSync(path.join(store.paths.outputs, `${key}.json`));
+  const lock = store.lock(key);
+  assert.ok("release" in lock);
+  assert.deepEqual(store.strays(), []);
+  lock.release();
+  assert.deepEqual(store.strays(), [folder]);
+});
+
 test("what is removed is gone, although it was read-only", async (t) => {
   const { store, folder } = await stored(t);
   store.remove(key);

@@ -49,7 +49,7 @@ release_everything() {
 }
 
 unmount() {
-  if mountpoint -q "$1"; then umount "$1"; fi
+  if [ -d "$1" ] && mountpoint -q "$1"; then umount "$1"; fi
 }
 
 # The new root must be able to start its own init: this also reads the shell and its libraries, if any, through ZFS.

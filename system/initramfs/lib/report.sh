@@ -22,7 +22,7 @@ on_consoles() {
     printf '%s\n' "$text" 2>/dev/null >"/dev/$console"
   done
   printf '%s\n' "$text" | while IFS= read -r line; do
-    [ -z "$line" ] || printf '<7>anvil-init: %s\n' "$line" 2>/dev/null >/dev/kmsg
+    [ -z "$line" ] || printf '<7>anvil-init: %s\n' "${line#anvil-init: }" 2>/dev/null >/dev/kmsg
   done
 }
 
