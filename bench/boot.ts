@@ -36,7 +36,6 @@ async function measure(firmware: "seabios" | "ovmf"): Promise<Split> {
     firmware,
     cdrom: `${image}/anvilos-phase2.iso`,
     memory: 1024,
-    cpus: 2,
     console: true,
   });
   await machine.serial.waitForLog(/\[root@|# $|root shell|root login/i);

@@ -1,4 +1,5 @@
 import { closeSync, existsSync, ftruncateSync, openSync } from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { probeAcceleration } from "../vm/accel.ts";
@@ -19,7 +20,7 @@ Boots the ISO in QEMU, out of the seed, with this terminal as its console. Ctrl-
                       installation has made bootable is booted before the ISO.
   --disk-size <GiB>   size of a disk that is made, sparse (default: 8)
   --memory <MiB>      default: 1024
-  --cpus <n>          default: 2
+  --cpus <n>          default: 2, in emulation 1
   --firmware <name>   seabios (default) or ovmf (UEFI)
   --log <file>        keep what the serial port says
   --no-network        no network card
@@ -29,7 +30,7 @@ examples:
   anvil boot --disk anvil.img          then, inside: anvil-install /dev/vda
   anvil boot --firmware ovmf --memory 2048
 
-exit status: 0 the machine was powered off, 1 it could not be started
+exit status: 0 the machine was powered off, 1 it could not be started, 2 wrong usage, 128 + n ended by signal n
 `;
 
 const options = {
@@ -37,7 +38,7 @@ const options = {
   disk: { type: "string" },
   "disk-size": { type: "string", default: "8" },
   memory: { type: "string", default: "1024" },
-  cpus: { type: "string", default: "2" },
+  cpus: { type: "string" },
   firmware: { type: "string", default: "seabios" },
   log: { type: "string" },
   "no-network": { type: "boolean", default: false },
@@ -71,7 +72,7 @@ export const command: Command = {
       launcher,
       acceleration,
       memory: count(values.memory, "--memory", 64, 1 << 20),
-      cpus: count(values.cpus, "--cpus", 1, 256),
+      ...(values.cpus === undefined ? {} : { cpus: count(values.cpus, "--cpus", 1, 256) }),
       firmware,
       cdrom: iso,
       disks,
@@ -81,8 +82,9 @@ export const command: Command = {
       ...(values["no-network"] ? {} : { network: { forwards: [] } }),
       ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),
     });
-    await attach(machine, { input: process.stdin, output: process.stdout });
-    return 0;
+    const { left } = await attach(machine, { input: process.stdin, output: process.stdout });
+    const signal = (constants.signals as Partial<Record<string, number>>)[left];
+    return signal === undefined ? 0 : 128 + signal;
   },
 };
 

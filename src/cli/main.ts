@@ -28,7 +28,9 @@ async function main(args: readonly string[]): Promise<number> {
       hint: `commands: ${Object.keys(commands).join(", ")}`,
     });
   const { command } = await load();
-  if (rest.includes("--help") || rest.includes("-h")) return print(command.help);
+  // what stands after "--" is for somebody else
+  const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (own.includes("--help") || own.includes("-h")) return print(command.help);
   return command.run(rest);
 }
 

@@ -81,6 +81,8 @@ export async function chooseChannel(name: string, options: AutoOptions): Promise
   if (name !== "auto") return { channel: await loadChannel(projectRoot, name), why: "asked for" };
   const channel = await loadChannel(projectRoot, exact);
   const absent = await absentComponents(channel, options);
+  if (options.needed?.length === 0)
+    return { channel: await loadChannel(projectRoot, nearest), why: "no sources are needed" };
   if (absent.length === 0) return { channel, why: "all of its sources are here" };
   const silent = await rememberedSilent(absent, options);
   if (silent === undefined) return { channel, why: "its release sites answer" };

@@ -33,10 +33,11 @@ export function machinePaths(folder: string, options: MachineOptions): MachinePa
 }
 
 export function qemuArguments(options: MachineOptions, paths: MachinePaths): string[] {
-  const { memory = 1024, cpus = 1, vsockCid } = options;
+  const { accel } = options.acceleration;
+  const { memory = 1024, cpus = accel === "kvm" ? 2 : 1, vsockCid } = options;
   return [
     ...["-name", options.name, "-nodefaults", "-no-user-config", "-display", "none"],
-    ...["-machine", "q35", ...processor(options.acceleration.accel)],
+    ...["-machine", "q35", ...processor(accel)],
     ...["-m", `${memory}M`, "-smp", String(cpus)],
     ...["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"],
     ...monitors(paths),

@@ -28,7 +28,7 @@ export interface MachineOptions {
   readonly acceleration: Acceleration;
   /** MiB. Default 1024. */
   readonly memory?: number;
-  /** Default 1. */
+  /** Default 2, in emulation 1: QEMU's several processors may run code that Linux has just patched as it was before. */
   readonly cpus?: number;
   /** Default "seabios". */
   readonly firmware?: "seabios" | "ovmf";

@@ -62,7 +62,6 @@ export async function boot(t: TestContext, options: Partial<MachineOptions>): Pr
     launcher,
     acceleration,
     memory: 1024,
-    cpus: 2,
     console: true,
     ...options,
   });
