@@ -1,0 +1,73 @@
+/**
+ * What the forge adds to a step: a chain of trivial steps, each of which needs the one before it, against the bare
+ * sandbox with the same command, started as often. Milliseconds per step.
+ */
+import { spawn } from "node:child_process";
+import { sandboxCommand } from "../src/sandbox/sandbox.ts";
+import type { Recipe } from "../src/recipe/recipe.ts";
+import { Rig, step, temporaryFolder, type Cleanup } from "../test/forge/rig.ts";
+
+const STEPS = 60;
+
+export interface ChainFigures {
+  readonly forge: number;
+  readonly bare: number;
+}
+
+/** Medians of `runs` runs, which alternate so that both meet the same machine. */
+export async function measureChain(t: Cleanup, runs: number): Promise<ChainFigures> {
+  const forge: number[] = [];
+  const bare: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    forge.push(await forgeChain(t));
+    bare.push(await bareChain(t));
+  }
+  return { forge: median(forge), bare: median(bare) };
+}
+
+/** Sandbox, proof and store for each. The seed is hashed once before, as in any run: that is not a step's. */
+async function forgeChain(t: Cleanup): Promise<number> {
+  const rig = await Rig.make(t);
+  const first = step("step-0", "echo 0 > /out/number");
+  const steps: Recipe[] = [first];
+  for (let i = 1; i <= STEPS; i++) {
+    const before = steps.at(-1) as Recipe;
+    steps.push(
+      step(`step-${i}`, `read -r n < /in/${before.name}/number; echo $((n + 1)) > /out/number`, { inputs: [before] }),
+    );
+  }
+  const done: number[] = [];
+  const run = await rig.forge(steps.at(-1) as Recipe, {
+    on: (event) => {
+      if (event.type === "done") done.push(event.t);
+    },
+  });
+  if (!run.ok || done.length !== STEPS + 1) throw new Error("the chain broke");
+  if (rig.read(steps.at(-1) as Recipe, "number") !== `${STEPS}\n`) throw new Error("the chain does not count");
+  return ((done.at(-1) as number) - (done[0] as number)) / STEPS;
+}
+
+async function bareChain(t: Cleanup): Promise<number> {
+  const rig = await Rig.make(t);
+  const folder = temporaryFolder(t);
+  const env = { PATH: "/usr/bin" };
+  const spec = {
+    bubblewrap: rig.seedTree,
+    root: rig.seedTree,
+    binds: [{ from: folder, at: "/out", writable: true }],
+    env,
+    cwd: "/out",
+  };
+  const { command, args } = sandboxCommand(spec, ["/usr/bin/bash", "--norc", "-c", "echo 1 > /out/number"]);
+  const started = performance.now();
+  for (let i = 0; i < STEPS; i++) {
+    const child = spawn(command, args, { env: {}, stdio: "ignore" });
+    const status = await new Promise((resolve) => child.on("close", resolve));
+    if (status !== 0) throw new Error("the bare sandbox failed");
+  }
+  return (performance.now() - started) / STEPS;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
