@@ -3,7 +3,7 @@ import { realise } from "../forge/forge.ts";
 import { chooseView } from "../ui/open.ts";
 import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
 import { mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
-import { defaultTarget, findTarget } from "./targets.ts";
+import { namedTargets } from "./targets.ts";
 
 const help = `
 usage: anvil fetch [target…] [options]
@@ -31,7 +31,7 @@ export const command: Command = {
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, realiseOptions);
-    const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
+    const targets = namedTargets(positionals);
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });

@@ -1,30 +1,18 @@
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import os from "node:os";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import { evaluate, type Evaluation } from "../forge/evaluate.ts";
-import type { ForgeEvent } from "../forge/events.ts";
-import { copyOut, realise, type RealiseOptions } from "../forge/forge.ts";
+import type { Evaluation } from "../forge/evaluate.ts";
+import { copyOut } from "../forge/forge.ts";
 import { manifestOf } from "../forge/manifest.ts";
+import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";
+import type { Output } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
-import { serialiseEvent } from "../ui/json.ts";
-import { chooseView } from "../ui/open.ts";
-import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
-import { Run } from "../ui/run.ts";
-import {
-  lastRunFile,
-  openStore,
-  parse,
-  projectRoot,
-  readPins,
-  selectChannel,
-  usage,
-  writePin,
-  type Command,
-} from "./command.ts";
-import { mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
-import { defaultTarget, findTarget, IMAGE } from "./targets.ts";
+import { build, buildOptions, jobCount } from "./build.ts";
+import { openStore, parse, type Command } from "./command.ts";
+import { onInterrupt } from "./realise-options.ts";
+import { acceptsIngots, IMAGE, namedTargets } from "./targets.ts";
+import { userKeys } from "./user-keys.ts";
 
 const help = `
 usage: anvil forge [target…] [options]
@@ -46,12 +34,13 @@ examples:
   anvil forge linux -j 4
   anvil forge --channel debian --json > events.jsonl
 
+The ISO accepts ingots that are signed with your key (\`anvil key\`), which the first forge makes.
+
 exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 `;
 
 const options = {
-  ...realiseOptions,
-  jobs: { type: "string", short: "j" },
+  ...buildOptions,
   out: { type: "string", default: "out" },
 } as const;
 
@@ -60,90 +49,27 @@ export const command: Command = {
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, options);
-    const jobs = jobCount(values.jobs);
-    const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
+    const jobs = jobCount(values.jobs, help);
+    const targets = targetsOf(positionals);
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store, targets);
-    const evaluateNow = (): Evaluation =>
-      evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-    const profileFile = path.join(store.paths.top, "profile.json");
-    const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
-    const view = chooseView({
-      json: values.json,
-      plain: values.plain,
-      stream: process.stdout,
-      env: process.env,
-      profile,
-    });
-    const run = new Run();
-    const eventFile = lastRunFile(store);
-    writeFileSync(eventFile, "");
     const interrupt = onInterrupt();
     try {
-      const accepted = new Set(values["accept-unverified"]);
-      const options: RealiseOptions = {
-        project: projectRoot(),
-        store,
-        why,
-        jobs,
-        keepGoing: values["keep-going"],
-        acceptUnverified: accepted,
-        mirrors: () => mirrors(values),
-        onPin: (component, sha256) => writePin(store, channel, component, sha256),
-        expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
-        signal: interrupt.signal,
-        on: (event) => {
-          run.apply(event);
-          keepEvent(eventFile, event);
-          view(event);
-        },
-      };
-      const unpinned = unpinnedFetches(evaluateNow(), accepted);
-      if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
-      const evaluation = evaluateNow();
-      const outcome = await realise(evaluation, options);
-      if (outcome.built.length > 0) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
-      if (interrupt.signal.aborted) return 130;
-      if (!outcome.ok) return 1;
-      publish(evaluation, store, path.resolve(values.out), why);
+      const built = await build({ targets, values, jobs, store, signal: interrupt.signal });
+      if (typeof built === "number") return built;
+      publish(built.evaluation, store, path.resolve(values.out), built.why);
       return 0;
     } finally {
-      view.close();
       interrupt.close();
     }
   },
 };
 
-/** Accepted sources that have no pin: they are downloaded first, because keys depend on their hashes. */
-function unpinnedFetches(evaluation: Evaluation, accepted: ReadonlySet<string>): Evaluation {
-  const nodes = [...evaluation.nodes.values()].filter(
-    ({ derivation }) => derivation.kind === "fetch" && derivation.sha256 === undefined && accepted.has(derivation.name),
-  );
-  return { ...evaluation, targets: nodes.map((node) => node.key) };
-}
-
-function jobCount(text: string | undefined): number {
-  if (text === undefined) return os.availableParallelism();
-  const jobs = Number(text);
-  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 1024)
-    throw usage(`--jobs wants a whole number from 1 to 1024, not "${text}"`, help);
-  return jobs;
-}
-
-/** The events of the last run, for `anvil report`; output lines are in the logs. */
-function keepEvent(file: string, event: ForgeEvent): void {
-  if (event.type === "output" || event.type === "progress") return;
-  try {
-    appendFileSync(file, `${serialiseEvent(event)}\n`);
-  } catch {
-    /* a report is a convenience: a full disk is told by what needs the space */
-  }
-}
-
-function writeProfile(file: string, profile: Profile): void {
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, serialiseProfile(profile));
-  renameSync(draft, file);
+/** The first ISO that a user forges needs a key whose ingots it accepts. */
+function targetsOf(names: readonly string[]): readonly Output[] {
+  const targets = namedTargets(names);
+  if (!acceptsIngots(targets) || readKey(userKeys()) !== undefined) return targets;
+  ensureKey(userKeys());
+  return namedTargets(names);
 }
 
 /** Copies the ISO to the output folder, with its manifest, unless it is there already. */
@@ -157,7 +83,8 @@ function publish(evaluation: Evaluation, store: Store, out: string, why: string)
     if (isSame(from, to, key)) continue;
     copyOut(from, to);
     const files = [{ file: IMAGE, bytes: statSync(to).size, sha256: hashFile(to) }];
-    const manifest = manifestOf(evaluation, store, why, files);
+    const trust = trustedKeys(userKeys()).map(keyId);
+    const manifest = manifestOf(evaluation, store, { why, files, trust });
     writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(to), stampOf(to, key));
   }

@@ -2,7 +2,7 @@ import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
-import { defaultTarget, findTarget } from "./targets.ts";
+import { namedTargets } from "./targets.ts";
 
 const help = `
 usage: anvil graph [target…] [options]
@@ -31,7 +31,7 @@ export const command: Command = {
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, options);
-    const targets = positionals.length === 0 ? [defaultTarget] : positionals.map(findTarget);
+    const targets = namedTargets(positionals);
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });

@@ -103,9 +103,9 @@ type Plan = { readonly evaluation: Evaluation; readonly why: string } | { readon
 
 async function choose(store: Store): Promise<Plan> {
   try {
-    const { channel, why } = await selectChannel("auto", store, [defaultTarget]);
+    const { channel, why } = await selectChannel("auto", store, [defaultTarget()]);
     const pins = readPins(store, channel);
-    const targets = [seedBase, seedCc, seedVm, defaultTarget];
+    const targets = [seedBase, seedCc, seedVm, defaultTarget()];
     return { evaluation: evaluate(targets, { project: projectRoot(), channel, pins }), why };
   } catch (fault) {
     return { fault };

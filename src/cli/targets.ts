@@ -1,9 +1,31 @@
-/** What the command line can name: every recipe reachable from the ISO, by its name. */
-import { iso } from "../../recipes/iso.ts";
+/** What the command line can name: every recipe reachable from the ISO and from the ingots, by its name. */
+import type { Ingot } from "../../recipes/ingot.ts";
+import { ingots } from "../../recipes/ingots/index.ts";
+import { isoImage } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
-import { isRecipe, type Output } from "../recipe/recipe.ts";
+import { trustedKeys } from "../inject/key-file.ts";
+import { isRecipe, type Output, type Recipe } from "../recipe/recipe.ts";
+import { userKeys } from "./user-keys.ts";
 
-export const defaultTarget = iso;
+const images = new Map<string, Recipe>();
+
+/** The development build, which accepts this user's ingots: whoever reaches a console is root. */
+export function defaultTarget(): Recipe {
+  const trust = trustedKeys(userKeys());
+  const known = images.get(trust.join()) ?? isoImage({ rootLogin: true, trust });
+  images.set(trust.join(), known);
+  return known;
+}
+
+/** Whether these are or hold a root, which names the keys whose ingots it accepts. */
+export function acceptsIngots(targets: readonly Output[]): boolean {
+  return [...reachable(targets)].some((output) => isRecipe(output) && output.name.startsWith("rootfs"));
+}
+
+/** Everything that users may want made: what a clean-up keeps. */
+export function allTargets(): readonly Output[] {
+  return [defaultTarget(), ...ingots.map(({ body }) => body)];
+}
 
 /** The file that the default target makes. */
 export const IMAGE = "anvilos-phase2.iso";
@@ -23,7 +45,7 @@ function reachable(targets: readonly Output[]): ReadonlySet<Output> {
 /** All outputs by name, in build order. A seed is called `seed-<name>`. */
 export function allOutputs(): ReadonlyMap<string, Output> {
   const named = new Map<string, Output>();
-  for (const output of reachable([defaultTarget])) {
+  for (const output of reachable(allTargets())) {
     const name = output.kind === "seed" ? `seed-${output.name}` : output.name;
     if (named.has(name)) throw new Error(`two recipes are called ${name}`);
     named.set(name, output);
@@ -55,5 +77,19 @@ export function findTarget(name: string): Output {
   if (output !== undefined) return output;
   throw new Fault("E_NO_TARGET", `there is no recipe "${name}"`, {
     hint: `recipes: ${[...outputs.keys()].join(", ")}`,
+  });
+}
+
+/** The named recipes, or the ISO. Throws E_NO_TARGET. */
+export function namedTargets(names: readonly string[]): readonly Output[] {
+  return names.length === 0 ? [defaultTarget()] : names.map(findTarget);
+}
+
+/** Throws E_NO_TARGET. */
+export function findIngot(name: string): Ingot {
+  const found = ingots.find((each) => each.name === name);
+  if (found !== undefined) return found;
+  throw new Fault("E_NO_TARGET", `there is no ingot "${name}"`, {
+    hint: `ingots: ${ingots.map((each) => each.name).join(", ")}; a file: --file <file>`,
   });
 }

@@ -38,8 +38,8 @@ export const command: Command = {
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
-    const { channel } = await selectChannel(values.channel, store, [defaultTarget]);
-    const evaluation = evaluate([defaultTarget, findTarget(name)], {
+    const { channel } = await selectChannel(values.channel, store, [defaultTarget()]);
+    const evaluation = evaluate([defaultTarget(), findTarget(name)], {
       project: projectRoot(),
       channel,
       pins: readPins(store, channel),

@@ -10,6 +10,8 @@ export interface Manifest {
   readonly format: 1;
   readonly channel: { readonly name: string; readonly why: string };
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly sha256: string }[];
+  /** Ids of the keys whose ingots the system accepts. */
+  readonly trust: readonly string[];
   /** In build order. */
   readonly components: readonly ManifestComponent[];
   /** Binary packages of the seed: what built stage 1 or made images, none of it in the result but the boot loader. */
@@ -39,8 +41,14 @@ export interface ManifestComponent {
   readonly proofs: readonly { readonly proof: string; readonly detail: string }[];
 }
 
-/** @param files the published files with size and hash */
-export function manifestOf(evaluation: Evaluation, store: Store, why: string, files: Manifest["files"]): Manifest {
+/** What the evaluation does not know: why this channel, the published files, the keys. */
+export interface ManifestFacts {
+  readonly why: string;
+  readonly files: Manifest["files"];
+  readonly trust: Manifest["trust"];
+}
+
+export function manifestOf(evaluation: Evaluation, store: Store, { why, files, trust }: ManifestFacts): Manifest {
   const { nodes, channel } = evaluation;
   const seedPackages = new Map<Key, FetchDerivation>();
   const components: ManifestComponent[] = [];
@@ -69,7 +77,7 @@ export function manifestOf(evaluation: Evaluation, store: Store, why: string, fi
     });
   }
   const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, "signed"));
-  return { format: 1, channel: { name: channel.name, why }, files, components, seed };
+  return { format: 1, channel: { name: channel.name, why }, files, trust, components, seed };
 }
 
 function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): ManifestSource {

@@ -38,6 +38,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   "util-linux": bookworm("util-linux", "GPL-2.0-or-later AND LGPL-2.1-or-later AND BSD-3-Clause"),
   openssl: bookworm("openssl", "Apache-2.0"),
   xz: bookworm("xz-utils", "0BSD AND LGPL-2.1-or-later"),
+  make: trixie("make-dfsg", "GPL-3.0-or-later"),
 };
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */

@@ -28,13 +28,18 @@ export function chooseView({ json, plain, stream, env, clock, profile }: ViewOpt
     stream.write(text);
   };
   if (json) return jsonView(write);
-  if (plain || stream.isTTY !== true || isDumb(env)) return plainView(write);
+  if (!hasLiveRows({ plain, stream, env })) return plainView(write);
   return terminalView(stream, {
     clock: clock ?? systemClock,
     colour: (env["NO_COLOR"] ?? "") === "",
     unicode: hasUnicode(env),
     profile: profile ?? emptyProfile,
   });
+}
+
+/** True for a terminal that can move its cursor, unless lines were asked for. */
+export function hasLiveRows({ plain, stream, env }: Pick<ViewOptions, "plain" | "stream" | "env">): boolean {
+  return !plain && stream.isTTY === true && !isDumb(env);
 }
 
 function isDumb(env: Environment): boolean {

@@ -1,0 +1,5 @@
+/** What `anvil inject` knows. A new ingot is a file beside this one and a line in this list. */
+import type { Ingot } from "../ingot.ts";
+import { tools } from "./tools.ts";
+
+export const ingots: readonly Ingot[] = [tools];

@@ -1,0 +1,124 @@
+/** What `anvil forge` and `anvil inject` share: builds what targets need, shows it, keeps events and profile. */
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import type { ForgeEvent } from "../forge/events.ts";
+import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
+import type { Output } from "../recipe/recipe.ts";
+import type { Store } from "../store/store.ts";
+import { serialiseEvent } from "../ui/json.ts";
+import { chooseView } from "../ui/open.ts";
+import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
+import { Run } from "../ui/run.ts";
+import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
+import { mirrors, realiseOptions } from "./realise-options.ts";
+
+export const buildOptions = {
+  ...realiseOptions,
+  jobs: { type: "string", short: "j" },
+} as const;
+
+export interface BuildValues {
+  readonly channel: string;
+  readonly "debian-mirror": readonly string[];
+  readonly "keep-going": boolean;
+  readonly "accept-unverified": readonly string[];
+  readonly json: boolean;
+  readonly plain: boolean;
+}
+
+export interface BuildRequest {
+  readonly targets: readonly Output[];
+  readonly values: BuildValues;
+  readonly jobs: number;
+  readonly store: Store;
+  readonly signal: AbortSignal;
+  /** Shows nothing when there is nothing to do. */
+  readonly silentWhenDone?: boolean;
+}
+
+export interface Built {
+  readonly evaluation: Evaluation;
+  /** Why this channel was chosen. */
+  readonly why: string;
+}
+
+/** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
+export async function build(request: BuildRequest): Promise<Built | number> {
+  const { targets, values, jobs, store, signal } = request;
+  const { channel, why } = await selectChannel(values.channel, store, targets);
+  const evaluateNow = (): Evaluation =>
+    evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const accepted = new Set(values["accept-unverified"]);
+  const first = evaluateNow();
+  if (request.silentWhenDone === true && missing(first, store).length === 0) return { evaluation: first, why };
+  const profileFile = path.join(store.paths.top, "profile.json");
+  const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
+  const { json, plain } = values;
+  const view = chooseView({ json, plain, stream: process.stdout, env: process.env, profile });
+  const run = new Run();
+  const eventFile = lastRunFile(store);
+  writeFileSync(eventFile, "");
+  try {
+    const options: RealiseOptions = {
+      project: projectRoot(),
+      store,
+      why,
+      jobs,
+      keepGoing: values["keep-going"],
+      acceptUnverified: accepted,
+      mirrors: () => mirrors(values),
+      onPin: (component, sha256) => writePin(store, channel, component, sha256),
+      expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
+      signal,
+      on: (event) => {
+        run.apply(event);
+        keepEvent(eventFile, event);
+        view(event);
+      },
+    };
+    const unpinned = unpinnedFetches(first, accepted);
+    if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
+    const evaluation = unpinned.targets.length > 0 ? evaluateNow() : first;
+    const outcome = await realise(evaluation, options);
+    if (outcome.built.length > 0) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
+    if (signal.aborted) return 130;
+    return outcome.ok ? { evaluation, why } : 1;
+  } finally {
+    view.close();
+  }
+}
+
+/** Accepted sources that have no pin: they are downloaded first, because keys depend on their hashes. */
+function unpinnedFetches(evaluation: Evaluation, accepted: ReadonlySet<string>): Evaluation {
+  const nodes = [...evaluation.nodes.values()].filter(
+    ({ derivation }) => derivation.kind === "fetch" && derivation.sha256 === undefined && accepted.has(derivation.name),
+  );
+  return { ...evaluation, targets: nodes.map((node) => node.key) };
+}
+
+/** The number that `--jobs` gives; throws E_USAGE. */
+export function jobCount(text: string | undefined, help: string): number {
+  if (text === undefined) return os.availableParallelism();
+  const jobs = Number(text);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 1024)
+    throw usage(`--jobs wants a whole number from 1 to 1024, not "${text}"`, help);
+  return jobs;
+}
+
+/** The events of the last run, for `anvil report`; output lines are in the logs. */
+function keepEvent(file: string, event: ForgeEvent): void {
+  if (event.type === "output" || event.type === "progress") return;
+  try {
+    appendFileSync(file, `${serialiseEvent(event)}\n`);
+  } catch {
+    /* a report is a convenience: a full disk is told by what needs the space */
+  }
+}
+
+function writeProfile(file: string, profile: Profile): void {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, serialiseProfile(profile));
+  renameSync(draft, file);
+}

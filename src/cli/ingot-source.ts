@@ -1,0 +1,21 @@
+/** Ingots that recipes make: built like anything else, then signed. */
+import { Ingot } from "../inject/ingot-file.ts";
+import { requireKey } from "../inject/key-file.ts";
+import type { Key } from "../recipe/derivation.ts";
+import { build, type BuildRequest } from "./build.ts";
+import { findIngot } from "./targets.ts";
+import { userKeys } from "./user-keys.ts";
+
+/** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
+export async function signedIngot(name: string, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
+  // said before anything is built
+  const key = requireKey(userKeys());
+  const folder = await ingotBody(name, request);
+  return typeof folder === "number" ? folder : Ingot.ofBody(folder, key);
+}
+
+/** The folder with `manifest` and `payload`, or the exit status of a build that failed. */
+export async function ingotBody(name: string, request: Omit<BuildRequest, "targets">): Promise<string | number> {
+  const built = await build({ ...request, targets: [findIngot(name).body], silentWhenDone: true });
+  return typeof built === "number" ? built : request.store.outputPath(built.evaluation.targets[0] as Key);
+}

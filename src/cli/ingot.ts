@@ -1,0 +1,197 @@
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import type { Answer } from "../inject/client.ts";
+import { Ingot } from "../inject/ingot-file.ts";
+import { isSignedBy, keyId, trustedKeys } from "../inject/key-file.ts";
+import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
+import { size } from "../ui/units.ts";
+import { buildOptions, jobCount } from "./build.ts";
+import { openStore, parse, usage, type Command } from "./command.ts";
+import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
+import { ingotBody, signedIngot } from "./ingot-source.ts";
+import { onInterrupt } from "./realise-options.ts";
+import { userKeys } from "./user-keys.ts";
+
+const help = `
+usage: anvil ingot list [options]
+       anvil ingot verify [<name>] [options]
+       anvil ingot rollback <name> [options]
+       anvil ingot remove <name> [<key>] [options]
+       anvil ingot show <name or file> [--files] [--json]
+       anvil ingot export <name> [--out <folder>]
+
+The ingots of a running Monolith, and those that can be sent. \`anvil inject\` sends one.
+
+  list        what the Monolith holds: active, previous, half received
+  verify      reads ingots there again and compares every file with its hash
+  rollback    makes the one active that was before
+  remove      removes an ingot, or the one of that key
+  show        what is in an ingot: needs, services, proofs, sizes; builds what is missing of it
+  export      writes a signed ingot file, for \`anvil inject --file\` or \`anvil-ingot add\` in the Monolith
+
+${connectHelp}
+  --files              with show: every file
+  --out <folder>       with export: where the file is put (default: out)
+  --json               list and the like: {lines, facts}; show: the manifest
+  --plain              what is built: lines, even on a terminal
+
+What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
+
+examples:
+  anvil ingot list
+  anvil ingot rollback tools
+  anvil ingot export tools && anvil ingot show out/tools-*.ingot
+
+exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted
+`;
+
+const options = {
+  ...buildOptions,
+  ...connectOptions,
+  files: { type: "boolean", default: false },
+  out: { type: "string", default: "out" },
+} as const;
+
+type Values = ReturnType<typeof parseOptions>["values"];
+
+/** How many names each action wants: least and most. */
+const ACTIONS: Readonly<Record<string, readonly [number, number]>> = {
+  list: [0, 0],
+  verify: [0, 1],
+  rollback: [1, 1],
+  remove: [1, 2],
+  show: [1, 1],
+  export: [1, 1],
+};
+
+export const command: Command = {
+  summary: "list, verify, roll back, remove, show or export ingots",
+  help,
+  async run(args) {
+    const { values, positionals } = parseOptions(args);
+    const [action = "", ...names] = positionals;
+    const [least, most] = ACTIONS[action] ?? [1, 0];
+    if (least > most) throw usage(`name what to do: ${Object.keys(ACTIONS).join(", ")}`, help);
+    if (names.length < least || names.length > most) throw usage(`"${action}" wants other names`, help);
+    if (action === "show" || action === "export") return local(action, names[0] ?? "", values);
+    return exchange([action, ...names], values);
+  },
+};
+
+function parseOptions(args: readonly string[]) {
+  return parse(args, help, options);
+}
+
+function exchange(words: readonly string[], values: ConnectValues & { readonly json: boolean }): Promise<number> {
+  // a word is all that the protocol can carry
+  if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
+  return withClient(values, async (client) => {
+    const answer = await client.command(...words);
+    process.stdout.write(values.json ? `${JSON.stringify(answer, null, 1)}\n` : textOf(answer));
+    return 0;
+  });
+}
+
+function textOf({ lines, facts }: Answer): string {
+  const told = Object.entries(facts).map(([word, value]) => `${word} ${value}`);
+  return (lines.length > 0 ? lines : told).map((line) => `${line}\n`).join("");
+}
+
+async function local(action: "show" | "export", name: string, values: Values): Promise<number> {
+  const interrupt = onInterrupt();
+  try {
+    return await (action === "show" ? show : exportFile)(name, values, interrupt.signal);
+  } catch (error) {
+    if (interrupt.signal.aborted) return 130;
+    throw error;
+  } finally {
+    interrupt.close();
+  }
+}
+
+async function exportFile(name: string, values: Values, signal: AbortSignal): Promise<number> {
+  const request = { values, jobs: jobCount(values.jobs, help), store: openStore(), signal };
+  const ingot = await signedIngot(name, request);
+  if (typeof ingot === "number") return ingot;
+  try {
+    mkdirSync(values.out, { recursive: true });
+    const file = path.join(values.out, ingot.fileName);
+    await ingot.writeTo(file, signal);
+    process.stdout.write(values.json ? `${JSON.stringify({ file, key: ingot.key })}\n` : `${file}\n`);
+    return 0;
+  } finally {
+    await ingot.close();
+  }
+}
+
+/** What `show` knows beside the manifest. */
+interface Shown {
+  readonly manifest: Manifest;
+  readonly key: string;
+  /** Of a file: the id of the accepted key that signed it; undefined when none of them did. */
+  readonly signer: string | undefined;
+  readonly isFile: boolean;
+}
+
+async function show(name: string, values: Values, signal: AbortSignal): Promise<number> {
+  const shown = isFile(name) ? await readFileFacts(name) : await readBodyFacts(name, values, signal);
+  if (typeof shown === "number") return shown;
+  const { manifest, key, signer } = shown;
+  process.stdout.write(
+    values.json
+      ? `${JSON.stringify({ key, signer: signer ?? null, ...manifest }, null, 1)}\n`
+      : `${describe(shown, values.files).join("\n")}\n`,
+  );
+  return 0;
+}
+
+function isFile(name: string): boolean {
+  return /[./]/.test(name) && existsSync(name) && statSync(name).isFile();
+}
+
+async function readFileFacts(file: string): Promise<Shown> {
+  const ingot = await Ingot.ofFile(file);
+  await ingot.close();
+  const signer = trustedKeys(userKeys()).find((key) => isSignedBy(key, ingot.bytes, ingot.signature));
+  const { manifest, key } = ingot;
+  return { manifest, key, signer: signer === undefined ? undefined : keyId(signer), isFile: true };
+}
+
+async function readBodyFacts(name: string, values: Values, signal: AbortSignal): Promise<Shown | number> {
+  const folder = await ingotBody(name, { values, jobs: jobCount(values.jobs, help), store: openStore(), signal });
+  if (typeof folder === "number") return folder;
+  const bytes = await readFile(path.join(folder, "manifest"));
+  return { manifest: parseManifest(bytes), key: ingotKey(bytes), signer: undefined, isFile: false };
+}
+
+function describe({ manifest, key, signer, isFile }: Shown, everyFile: boolean): string[] {
+  const { needs, services, health, proofs, entries, chunks } = manifest;
+  const files = entries.filter((entry) => entry.kind === "file");
+  const sum = (of: "size" | "stored"): string => size(chunks.reduce((total, chunk) => total + chunk[of], 0));
+  return [
+    `${manifest.name} ${manifest.version}  ${manifest.arch}`,
+    `  key     ${key.slice(0, 12)}`,
+    `  date    ${new Date(manifest.date * 1000).toISOString()}`,
+    `  size    ${files.length} files, ${sum("size")}; ${sum("stored")} as it is sent`,
+    ...(isFile
+      ? [`  signed  ${signer === undefined ? "by none of the keys that you accept" : `by key ${signer}`}`]
+      : []),
+    ...needs.map(({ ingot, atLeast }) => `  needs   ${ingot}${atLeast === undefined ? "" : ` ${atLeast} or later`}`),
+    ...services.map((service) => `  service ${service}`),
+    ...(health === undefined ? [] : [`  health  ${health.program}, within ${health.seconds} s`]),
+    ...proofs.map((proof, index) => `  ${index === 0 ? "proofs  " : "        "}${proof}`),
+    ...(everyFile ? entries.map(entryText) : []),
+  ];
+}
+
+function entryText(entry: Manifest["entries"][number]): string {
+  switch (entry.kind) {
+    case "dir":
+      return `  ${entry.path}/`;
+    case "file":
+      return `  ${entry.path}  ${size(entry.size)}`;
+    case "link":
+      return `  ${entry.path} → ${entry.target}`;
+  }
+}

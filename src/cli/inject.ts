@@ -1,0 +1,88 @@
+import type { Store } from "../store/store.ts";
+import { inject } from "../inject/inject.ts";
+import { Ingot } from "../inject/ingot-file.ts";
+import { injectView } from "../ui/inject.ts";
+import { findMachine } from "../vm/state.ts";
+import { buildOptions, jobCount } from "./build.ts";
+import { openStore, parse, usage, type Command } from "./command.ts";
+import { connectHelp, connectOptions, withTransport, type ConnectValues } from "./connect.ts";
+import { signedIngot } from "./ingot-source.ts";
+import { onInterrupt } from "./realise-options.ts";
+
+const help = `
+usage: anvil inject <name> [options]
+       anvil inject --file <file> [options]
+
+Sends an ingot into a running Monolith, where it is proven and becomes active in one step: builds what is missing of it,
+signs it with your key (\`anvil key\`), or takes an ingot file as it is. What was interrupted goes on where it was.
+
+  --file <file>        an ingot file, which \`anvil ingot export\` writes
+  --allow-downgrade    even when a newer version is active
+${connectHelp}
+  --json               one JSON object per event (docs/events.md)
+  --plain              lines, even on a terminal
+
+What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
+
+examples:
+  anvil inject tools
+  anvil inject tools --to ssh://root@10.0.2.15
+  anvil inject --file tools-4.4.1-0123456789ab.ingot
+
+exit status: 0 active, 1 refused or failed, 2 wrong usage, 130 interrupted
+`;
+
+const options = {
+  ...buildOptions,
+  ...connectOptions,
+  file: { type: "string" },
+  "allow-downgrade": { type: "boolean", default: false },
+} as const;
+
+export const command: Command = {
+  summary: "send an ingot into a running Monolith",
+  help,
+  async run(args) {
+    const { values, positionals } = parse(args, help, options);
+    const [name] = positionals;
+    if (positionals.length > 1 || (name === undefined) === (values.file === undefined))
+      throw usage("name one ingot, or a file with --file", help);
+    const jobs = jobCount(values.jobs, help);
+    const store = openStore();
+    // said before anything is built
+    if (values.to === undefined) findMachine(store.paths.top, values.machine);
+    const interrupt = onInterrupt();
+    const { signal } = interrupt;
+    try {
+      const ingot =
+        name === undefined
+          ? await Ingot.ofFile(values.file ?? "")
+          : await signedIngot(name, { values, jobs, store, signal });
+      return typeof ingot === "number" ? ingot : await send(ingot, values, store, signal);
+    } catch (error) {
+      if (signal.aborted) return 130;
+      throw error;
+    } finally {
+      interrupt.close();
+    }
+  },
+};
+
+interface SendValues extends ConnectValues {
+  readonly json: boolean;
+  readonly plain: boolean;
+  readonly "allow-downgrade": boolean;
+}
+
+async function send(ingot: Ingot, values: SendValues, store: Store, signal: AbortSignal): Promise<number> {
+  const { json, plain } = values;
+  const view = injectView({ json, plain, stream: process.stdout, env: process.env });
+  try {
+    const allowDowngrade = values["allow-downgrade"];
+    await withTransport(values, store, (transport) => inject(ingot, transport, { allowDowngrade, signal, on: view }));
+    return 0;
+  } finally {
+    view.close();
+    await ingot.close();
+  }
+}

@@ -1,0 +1,268 @@
+/** The host's side of the ingot protocol. docs/ingots.md, "The protocol". */
+import { setTimeout as after } from "node:timers";
+import { Fault } from "../fault/fault.ts";
+import { frame, FrameReader, u32, type Frame } from "./frames.ts";
+import type { Ingot } from "./ingot-file.ts";
+import type { Transport } from "./transport.ts";
+
+/** What the Monolith says of itself. */
+export interface SystemFacts {
+  readonly arch: string;
+  /** BUILD_ID of its root. */
+  readonly system: string;
+  readonly pool: string;
+  /** False when ingots are gone after a restart. */
+  readonly kept: boolean;
+  /** Ids of the keys whose ingots it accepts. */
+  readonly trust: readonly string[];
+  /** Bytes. */
+  readonly free: number;
+}
+
+export interface Answer {
+  /** Lines of a result, as they are to be read by people. */
+  readonly lines: readonly string[];
+  /** By word. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+export interface AddOptions {
+  readonly allowDowngrade: boolean;
+  readonly onPhase: (phase: string) => void;
+  /** Bytes of the payload that are verified and written, with those that were there before. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+export interface Added {
+  /** Bytes of the payload that were sent; less than all of it after a break. */
+  readonly sent: number;
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** Limits in milliseconds, before the transport's `timeScale`. A machine may just be starting. */
+const GREETING_LIMIT = 30_000;
+const GREET_AGAIN = 1_000;
+const ANSWER_LIMIT = 60_000;
+/** The slowest disk: bytes per millisecond that are read, hashed or written without a word. */
+const SLOWEST = 20_000;
+/** More chunks on the way than this only take memory here. */
+const WIDEST_WINDOW = 16;
+
+export class Client {
+  readonly system: SystemFacts;
+  readonly #line: Line;
+
+  private constructor(line: Line, system: SystemFacts) {
+    this.#line = line;
+    this.system = system;
+  }
+
+  /**
+   * Greets the Monolith at the other end and waits until it answers. The transport is closed by `close`, or when this
+   * fails. Throws E_INGOT_LOST when nothing answers, E_INGOT_PROTOCOL, E_INTERRUPTED, and whatever ended the transport.
+   */
+  static async over(transport: Transport, signal: AbortSignal): Promise<Client> {
+    const line = new Line(transport, signal);
+    const greet = (): void => line.send(frame("H", "1"));
+    // an agent that is started again does not know what the one before it was told
+    const again = setInterval(greet, GREET_AGAIN * transport.timeScale);
+    try {
+      greet();
+      const answer = await line.next(
+        GREETING_LIMIT,
+        () =>
+          new Fault("E_INGOT_LOST", `${transport.to} does not answer`, {
+            hint: "it may still be starting, run a system without ingots, or speak with another program",
+          }),
+      );
+      return new Client(line, systemFacts(answer.body.toString()));
+    } catch (error) {
+      line.close();
+      throw error;
+    } finally {
+      clearInterval(again);
+    }
+  }
+
+  /** Carries out a command other than `add`. Throws the Monolith's refusal. */
+  async command(...words: readonly string[]): Promise<Answer> {
+    this.#line.send(frame("C", words.join(" ")));
+    const lines: string[] = [];
+    for (;;) {
+      const answer = await this.#answer();
+      if (answer.type === "R") return { lines, facts: factsOf(answer.body) };
+      if (answer.type !== "L" && answer.type !== "P") throw unexpected(answer);
+      if (answer.type === "L") lines.push(answer.body.toString());
+    }
+  }
+
+  /** Sends an ingot and waits until it is active. Throws the Monolith's refusal. */
+  async add(ingot: Ingot, options: AddOptions): Promise<Added> {
+    this.#line.send(frame("C", options.allowDowngrade ? "add allow-downgrade" : "add"));
+    this.#line.send(frame("M", ingot.head));
+    const { chunks } = ingot.manifest;
+    const unpacked = chunks.reduce((sum, { size }) => sum + size, 0);
+    let [next, acknowledged, window, sent, written] = [0, 0, 0, 0, 0];
+    for (;;) {
+      for (; next < chunks.length && next - acknowledged < window; next++) {
+        const bytes = await ingot.chunk(next);
+        this.#line.send(frame("D", u32(next), bytes));
+        sent += bytes.length;
+      }
+      const answer = await this.#answer(unpacked);
+      switch (answer.type) {
+        case "W":
+          [next, window] = firstAndWindow(answer, chunks.length);
+          acknowledged = next;
+          written = chunks.slice(0, next).reduce((sum, { stored }) => sum + stored, 0);
+          options.onProgress(written);
+          break;
+        case "A":
+          if (answer.body.length !== 4 || answer.body.readUInt32LE() !== acknowledged || acknowledged >= next)
+            throw unexpected(answer);
+          written += chunks[acknowledged++]?.stored ?? 0;
+          options.onProgress(written);
+          break;
+        case "P":
+          options.onPhase(answer.body.toString());
+          break;
+        case "R":
+          return { sent, facts: factsOf(answer.body) };
+        default:
+          throw unexpected(answer);
+      }
+    }
+  }
+
+  close(): void {
+    this.#line.close();
+  }
+
+  /** The next frame; a refusal is thrown. `bytes` is what may have to be read and written before there is one. */
+  async #answer(bytes = 0): Promise<Frame> {
+    const late = (): Fault =>
+      new Fault("E_INGOT_LOST", `${this.#line.to} has fallen silent`, {
+        hint: "look at its console; then repeat the command: it goes on where it was",
+      });
+    let answer: Frame;
+    // each greeting is answered, however often it was sent
+    do answer = await this.#line.next(ANSWER_LIMIT + bytes / SLOWEST, late);
+    while (answer.type === "H");
+    if (answer.type === "E") throw refusal(answer.body.toString());
+    return answer;
+  }
+}
+
+/** Frames over a transport, with time limits. */
+class Line {
+  readonly #transport: Transport;
+  readonly #frames: Frame[] = [];
+  readonly #onAbort = (): void => this.#end(new Fault("E_INTERRUPTED", "interrupted"));
+  readonly #signal: AbortSignal;
+  #ended: Fault | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(transport: Transport, signal: AbortSignal) {
+    this.#transport = transport;
+    this.#signal = signal;
+    const reader = new FrameReader();
+    transport.input.on("data", (bytes: Buffer) => {
+      try {
+        this.#frames.push(...reader.push(bytes));
+      } catch (error) {
+        this.#end(error as Fault);
+      }
+      this.#wake?.();
+    });
+    transport.input.on("error", () => undefined); // "close" follows
+    transport.input.once("close", () => void transport.whyEnded().then((why) => this.#end(why)));
+    if (signal.aborted) this.#onAbort();
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get to(): string {
+    return this.#transport.to;
+  }
+
+  /** What is on the way is bounded by the window: nothing waits here until the other end takes it. */
+  send(bytes: Buffer): void {
+    if (this.#ended === undefined) this.#transport.output.write(bytes);
+  }
+
+  async next(limitMs: number, late: () => Fault): Promise<Frame> {
+    const timer = after(() => this.#end(late()), limitMs * this.#transport.timeScale);
+    try {
+      for (;;) {
+        const frame = this.#frames.shift();
+        if (frame !== undefined) return frame;
+        if (this.#ended !== undefined) throw this.#ended;
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#transport.close();
+  }
+
+  #end(why: Fault): void {
+    this.#ended ??= why;
+    this.#wake?.();
+  }
+}
+
+function firstAndWindow({ type, body }: Frame, chunks: number): [number, number] {
+  const [first, window] = body.length === 8 ? [body.readUInt32LE(0), body.readUInt32LE(4)] : [0, 0];
+  if (window === 0 || first > chunks) throw unexpected({ type, body });
+  return [first, Math.min(window, WIDEST_WINDOW)];
+}
+
+function systemFacts(text: string): SystemFacts {
+  const rows = text.split("\n").map((line) => splitWord(line));
+  const of = (word: string): string => rows.find(([each]) => each === word)?.[1] ?? "";
+  if (of("protocol") !== "1")
+    throw new Fault("E_INGOT_PROTOCOL", `the Monolith speaks version ${of("protocol")} of the protocol, not 1`, {
+      hint: "use the `anvil` that its ISO was forged with",
+    });
+  return {
+    arch: of("arch"),
+    system: of("system"),
+    pool: of("pool"),
+    kept: of("kept") === "yes",
+    trust: rows.filter(([word]) => word === "trust").map(([, id]) => id),
+    free: Number(of("free")),
+  };
+}
+
+function factsOf(body: Buffer): Record<string, string> {
+  const lines = body.toString().split("\n");
+  return Object.fromEntries(lines.filter((line) => line !== "").map(splitWord));
+}
+
+function splitWord(line: string): [string, string] {
+  const cut = line.indexOf(" ");
+  return cut === -1 ? [line, ""] : [line.slice(0, cut), line.slice(cut + 1)];
+}
+
+/** `E_CODE message`, detail lines, `hint: …`. */
+function refusal(text: string): Fault {
+  const [first = "", ...rest] = text.split("\n").filter((line) => line !== "");
+  const [, code, message] = /^(E_[A-Z_]+) +(.*)$/.exec(first) ?? [];
+  if (code === undefined) return unexpected({ type: "E", body: Buffer.from(text) });
+  const hint = rest.at(-1)?.trim();
+  const hasHint = hint?.startsWith("hint: ") === true;
+  return new Fault(code as `E_${string}`, message ?? "", {
+    details: (hasHint ? rest.slice(0, -1) : rest).map((line) => line.trim()),
+    ...(hasHint ? { hint: hint.slice("hint: ".length) } : {}),
+  });
+}
+
+function unexpected({ type, body }: Frame): Fault {
+  return new Fault("E_INGOT_PROTOCOL", `the Monolith sent a frame ${JSON.stringify(type)} that does not belong here`, {
+    details: body.length === 0 ? [] : [JSON.stringify(body.subarray(0, 100).toString("latin1"))],
+    hint: "use the `anvil` that its ISO was forged with",
+  });
+}
