@@ -78,6 +78,7 @@ export const command: Command = {
       disks,
       bootOrder: [...disks.map((_, index) => `disk${index}`), "cdrom"],
       console: true,
+      ingot: true,
       stateDir: store.paths.top,
       ...(values["no-network"] ? {} : { network: { forwards: [] } }),
       ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),

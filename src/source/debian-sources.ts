@@ -33,6 +33,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   libtirpc: trixie("libtirpc", "BSD-3-Clause"),
   elfutils: trixie("elfutils", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
   zstd: trixie("libzstd", "BSD-3-Clause OR GPL-2.0-only"),
+  libsodium: bookworm("libsodium", "ISC"),
   lz4: trixie("lz4", "BSD-2-Clause"),
   busybox: bookworm("busybox", "GPL-2.0-only"),
   "util-linux": bookworm("util-linux", "GPL-2.0-or-later AND LGPL-2.1-or-later AND BSD-3-Clause"),

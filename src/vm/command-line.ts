@@ -17,6 +17,7 @@ export interface MachinePaths {
   /** Sockets that QEMU serves, for other processes. */
   readonly control: string;
   readonly console: string;
+  readonly ingot: string;
   /** UEFI variables; only with OVMF. */
   readonly variables: string;
 }
@@ -28,6 +29,7 @@ export function machinePaths(folder: string, options: MachineOptions): MachinePa
     serial: path.join(folder, "serial.sock"),
     control: path.join(folder, "control.sock"),
     console: path.join(folder, "console.sock"),
+    ingot: path.join(folder, "ingot.sock"),
     variables: options.variables ?? path.join(folder, "OVMF_VARS.fd"),
   };
 }
@@ -42,7 +44,7 @@ export function qemuArguments(options: MachineOptions, paths: MachinePaths): str
     ...["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"],
     ...monitors(paths),
     ...serial(options, paths),
-    ...(options.console === true ? virtioConsole(paths) : []),
+    ...virtioSerial(options, paths),
     ...(options.firmware === "ovmf" ? ovmf(paths) : []),
     ...media(options),
     ...directKernel(options),
@@ -89,10 +91,18 @@ function serial(options: MachineOptions, paths: MachinePaths): string[] {
   return ["-chardev", `socket,id=serial,path=${escape(paths.serial)}${log}`, "-serial", "chardev:serial"];
 }
 
-function virtioConsole(paths: MachinePaths): string[] {
+/** The name by which the guest finds the port of ingots, in /sys/class/virtio-ports. */
+export const INGOT_PORT = "org.anvilos.ingot";
+
+function virtioSerial({ console = false, ingot = false }: MachineOptions, paths: MachinePaths): string[] {
+  const served = (id: string, socket: string): string[] => [
+    "-chardev",
+    `socket,id=${id},path=${escape(socket)},server=on,wait=off`,
+  ];
   return [
-    ...["-chardev", `socket,id=console,path=${escape(paths.console)},server=on,wait=off`],
-    ...["-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console"],
+    ...(console || ingot ? ["-device", "virtio-serial-pci"] : []),
+    ...(console ? [...served("console", paths.console), "-device", "virtconsole,chardev=console"] : []),
+    ...(ingot ? [...served("ingot", paths.ingot), "-device", `virtserialport,chardev=ingot,name=${INGOT_PORT}`] : []),
   ];
 }
 

@@ -88,6 +88,8 @@ export class Machine {
   readonly qmp: Qmp;
   readonly serial: SerialPort;
   readonly forwards: readonly ForwardedPort[];
+  /** Path of the unix socket of the port for ingots; it serves one client at a time. */
+  readonly ingot: string | undefined;
   /** Factor on all time limits. */
   readonly timeScale: number;
   readonly #qemu: QemuProcess;
@@ -109,6 +111,7 @@ export class Machine {
     this.name = options.name;
     this.qmp = qmp;
     this.forwards = forwards;
+    this.ingot = options.ingot === true ? paths.ingot : undefined;
     this.timeScale = timeScale(options);
     this.#qemu = qemu;
     this.#endsOnReset = options.endsOnReset === true;
@@ -223,6 +226,7 @@ function publish(
     process: identity,
     qmp: paths.control,
     console: options.console === true ? paths.console : undefined,
+    ingot: machine.ingot,
     serialLog: options.serialLog,
     timeScale: machine.timeScale,
     forwards: machine.forwards,

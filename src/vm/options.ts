@@ -47,6 +47,8 @@ export interface MachineOptions {
   readonly vsockCid?: number;
   /** A virtio console (/dev/hvc0 in Linux) for `Machine.console`. Default false. */
   readonly console?: boolean;
+  /** A virtio port named `org.anvilos.ingot`, for the agent that takes ingots. Default false. */
+  readonly ingot?: boolean;
   /** The machine ends when the guest resets (`-no-reboot`). Default false. */
   readonly endsOnReset?: boolean;
   /** File for all that comes from the serial port; replaced. */

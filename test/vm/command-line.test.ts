@@ -87,6 +87,19 @@ test("there is no network card unless asked for; forwards are on the loopback ad
   ]);
 });
 
+test("console and port for ingots share one controller", () => {
+  const ports = (options: Partial<MachineOptions>): string[] =>
+    valuesOf("-device", options).filter((device) => /^virt(io-serial|console|serialport)/.test(device));
+  const console = "virtconsole,chardev=console";
+  const ingot = "virtserialport,chardev=ingot,name=org.anvilos.ingot";
+  assert.deepEqual(ports({}), []);
+  assert.deepEqual(ports({ ingot: true }), ["virtio-serial-pci", ingot]);
+  assert.deepEqual(ports({ console: true, ingot: true }), ["virtio-serial-pci", console, ingot]);
+  assert.ok(
+    valuesOf("-chardev", { ingot: true }).includes("socket,id=ingot,path=/run/m/ingot.sock,server=on,wait=off"),
+  );
+});
+
 test("a vsock has its identifier, and its device is visible", () => {
   assert.ok(valuesOf("-device", { vsockCid: 42 }).includes("vhost-vsock-pci,guest-cid=42"));
   const options = { ...base, vsockCid: 42 };

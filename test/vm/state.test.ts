@@ -15,6 +15,7 @@ function faultIn(act: () => unknown): Promise<{ code: string; message: string; d
 const made: Omit<MachineState, "name" | "process"> = {
   qmp: "/q",
   console: undefined,
+  ingot: undefined,
   serialLog: undefined,
   timeScale: 1,
   forwards: [],
@@ -24,13 +25,20 @@ const made: Omit<MachineState, "name" | "process"> = {
 test("a running machine is found by its name, and alone without one", async (t) => {
   const stateDir = scratch(t);
   const serialLog = path.join(stateDir, "serial.log");
-  const machine = await bootGuest(t, { stateDir, serialLog, console: true, network: { forwards: [{ guest: 22 }] } });
+  const machine = await bootGuest(t, {
+    stateDir,
+    serialLog,
+    console: true,
+    ingot: true,
+    network: { forwards: [{ guest: 22 }] },
+  });
   const file = path.join(stateDir, "machines/guest.json");
   assert.equal(statSync(file).mode & 0o777, 0o600);
   const state = findMachine(stateDir, "guest");
   assert.deepEqual(findMachine(stateDir), state);
   assert.equal(state.process.pid, machine.pid);
   assert.equal(state.serialLog, serialLog);
+  assert.ok(state.ingot !== undefined && statSync(state.ingot).isSocket());
   assert.equal(state.forwards[0]?.guest, 22);
   assert.ok(state.forwards[0].host > 0);
   assert.deepEqual(readdirSync(path.dirname(file)), ["guest.json"]);
