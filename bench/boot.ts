@@ -3,8 +3,8 @@
  * The kernel counts from its own start, so what lies before it is the rest of the time on the host.
  * Prints a markdown table; run with `node dist/bench/boot.mjs` after `anvil forge`.
  */
-import { iso } from "../recipes/iso.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
+import { defaultTarget } from "../src/cli/targets.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
@@ -13,8 +13,9 @@ import { startMachine } from "../src/vm/machine.ts";
 const RUNS = 3;
 
 const store = openStore();
-const { channel } = await selectChannel("auto", store, [iso]);
-const { targets } = evaluate([iso], { project: projectRoot(), channel, pins: readPins(store, channel) });
+const target = defaultTarget();
+const { channel } = await selectChannel("auto", store, [target]);
+const { targets } = evaluate([target], { project: projectRoot(), channel, pins: readPins(store, channel) });
 const [image] = targets.map((key) => store.outputPath(key)) as [string];
 const launcher = await vmLauncher(store);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });

@@ -83,6 +83,3 @@ export function isoImage(options: RootOptions): Recipe {
     proves: [exists("anvilos-phase2.iso"), atMost("anvilos-phase2.iso", 40_000_000)],
   });
 }
-
-/** The development build: whoever reaches a console is root. */
-export const iso = isoImage({ rootLogin: true });

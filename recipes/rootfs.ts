@@ -9,6 +9,8 @@ import { zfs } from "./zfs.ts";
 export interface RootOptions {
   /** Opens a root shell without a password on every console. */
   readonly rootLogin: boolean;
+  /** Public keys whose ingots the system accepts, 64 hex digits each. */
+  readonly trust: readonly string[];
 }
 
 // Outputs are read-only, their copies are not; a link of busybox gives way to the better program of that name.
@@ -31,6 +33,14 @@ add /files/system/install/anvil-install /out/usr/sbin
 ln -s usr/bin usr/sbin /out
 `;
 
+// Named by the first 16 digits of their BLAKE2b-512.
+const trustKeys = (keys: readonly string[]): string => `\
+mkdir -p /out/etc/anvil/trust
+for key in ${keys.join(" ")}; do
+  echo "$key" > "/out/etc/anvil/trust/$(perl -e 'print pack "H*", shift' "$key" | b2sum | cut -c 1-16).pub"
+done
+`;
+
 // What the root dataset of this tree is called. Of the contents alone, as nothing else tells two builds apart.
 const nameBuild = `\
 cd /out
@@ -50,7 +60,13 @@ export function rootfs(options: RootOptions): Recipe {
     files: ["system/root", "system/install"],
     seed: seedBase,
     inputs: [busybox, utilLinux, zfs],
-    script: [copy, fill, options.rootLogin ? "touch /out/etc/anvil/root-login\n" : "", nameBuild].join(""),
+    script: [
+      copy,
+      fill,
+      options.rootLogin ? "touch /out/etc/anvil/root-login\n" : "",
+      trustKeys(options.trust),
+      nameBuild,
+    ].join(""),
     proves: [
       exists("etc/inittab", "etc/anvil/rc", "usr/bin/sh", "usr/sbin/init", "usr/sbin/zpool", "usr/sbin/anvil-install"),
       contains("etc/os-release", /^BUILD_ID=[0-9a-f]{12}$/),

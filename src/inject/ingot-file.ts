@@ -65,6 +65,7 @@ export class Ingot {
   static async #over(file: string, make: (handle: FileHandle, file: string) => Promise<Ingot>): Promise<Ingot> {
     const handle = await openFile(file);
     try {
+      if (!(await handle.stat()).isFile()) throw new Fault("E_INGOT_FILE", `${file} is not a file`);
       const ingot = await make(handle, file);
       await ingot.#checkLength();
       return ingot;

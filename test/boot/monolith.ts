@@ -4,10 +4,10 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSy
 import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import { iso } from "../../recipes/iso.ts";
 import { initramfs } from "../../recipes/initramfs.ts";
 import { linux } from "../../recipes/linux.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
+import { defaultTarget } from "../../src/cli/targets.ts";
 import { vmLauncher } from "../../src/cli/vm-launcher.ts";
 import { evaluate } from "../../src/forge/evaluate.ts";
 import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
@@ -32,7 +32,7 @@ export function monolith(): Promise<Forged> {
 
 async function find(): Promise<Forged> {
   const store = openStore();
-  const outputs = [iso, linux, initramfs];
+  const outputs = [defaultTarget(), linux, initramfs];
   const { channel } = await selectChannel("auto", store, outputs);
   const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const [isoTree, linuxTree, initramfsTree] = targets.map((key) => store.outputPath(key)) as [string, string, string];

@@ -28,7 +28,7 @@ export const base = recipe({
   proves: [contains("number", /^42$/)],
 });
 
-export const iso = recipe({
+export const isoImage = () => recipe({
   name: "iso",
   licence: "0BSD",
   files: ["system/greeting"],
@@ -37,6 +37,13 @@ export const iso = recipe({
   script: "cat /in/base/number /files/system/greeting > /out/anvilos-phase2.iso",
   proves: [exists("anvilos-phase2.iso")],
 });
+`;
+
+const INGOTS = `
+import { ingot } from "../ingot.ts";
+import { base } from "../iso.ts";
+
+export const ingots = [ingot({ name: "number", version: "4.2", trees: [base] })];
 `;
 
 export interface RunOptions {
@@ -69,9 +76,11 @@ export class TinyProject {
       cpSync(path.join(projectRoot, name), path.join(project.folder, name), { recursive: true });
     symlinkSync(path.join(projectRoot, "node_modules"), path.join(project.folder, "node_modules"));
     mkdirSync(path.join(project.folder, "recipes"));
-    copyFileSync(path.join(projectRoot, "recipes/seed.ts"), path.join(project.folder, "recipes/seed.ts"));
+    for (const name of ["recipes/seed.ts", "recipes/ingot.ts"])
+      copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
+    project.write("recipes/ingots/index.ts", INGOTS);
     return project;
   }
 
