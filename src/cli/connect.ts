@@ -1,7 +1,7 @@
 /** What commands share that speak with a running Monolith: which one, and the line to it. */
 import { Fault } from "../fault/fault.ts";
 import { Client } from "../inject/client.ts";
-import { machineTransport, sshTransport, type Transport } from "../inject/transport.ts";
+import { machineDestination, sshDestination, type Destination } from "../inject/transport.ts";
 import type { Store } from "../store/store.ts";
 import { findMachine } from "../vm/state.ts";
 import { openStore } from "./command.ts";
@@ -21,15 +21,15 @@ export const connectHelp = `\
   --machine <name>     the machine, when several run (\`anvil boot\` starts one)
   --to <address>       ssh://[user@]host[:port] instead: a system with sshd, by means of your own ssh`;
 
-/** Opens the line, hands it to `act` and closes it. One process at a time speaks with a machine: else E_INGOT_BUSY. */
-export async function withTransport<T>(
+/** Finds the Monolith for `act`. One process at a time speaks with a machine: else E_INGOT_BUSY. */
+export async function withDestination<T>(
   { to, machine }: ConnectValues,
   store: Store,
-  act: (transport: Transport) => Promise<T>,
+  act: (destination: Destination) => Promise<T>,
 ): Promise<T> {
   if (to !== undefined) {
     if (machine !== undefined) throw new Fault("E_USAGE", "--to and --machine exclude each other");
-    return closing(sshTransport(to), act);
+    return act(sshDestination(to));
   }
   const state = findMachine(store.paths.top, machine);
   const lock = store.lock(`ingot-${state.name.replaceAll(".", "_")}`);
@@ -39,17 +39,9 @@ export async function withTransport<T>(
       hint: "wait until that one is done",
     });
   try {
-    return await closing(await machineTransport(state), act);
+    return await act(machineDestination(state));
   } finally {
     lock.release();
-  }
-}
-
-async function closing<T>(transport: Transport, act: (transport: Transport) => Promise<T>): Promise<T> {
-  try {
-    return await act(transport);
-  } finally {
-    transport.close();
   }
 }
 
@@ -57,9 +49,10 @@ async function closing<T>(transport: Transport, act: (transport: Transport) => P
 export async function withClient(values: ConnectValues, act: (client: Client) => Promise<number>): Promise<number> {
   const interrupt = onInterrupt();
   try {
-    return await withTransport(values, openStore(), async (transport) =>
-      act(await Client.over(transport, interrupt.signal)),
-    );
+    return await withDestination(values, openStore(), async (destination) => {
+      const client = await Client.open(destination, interrupt.signal);
+      return act(client).finally(() => client.close());
+    });
   } catch (error) {
     if (interrupt.signal.aborted) return 130;
     throw error;

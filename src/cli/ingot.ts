@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import type { Answer } from "../inject/client.ts";
+import type { Facts } from "../inject/client.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { isSignedBy, keyId, trustedKeys } from "../inject/key-file.ts";
 import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
@@ -33,7 +33,7 @@ The ingots of a running Monolith, and those that can be sent. \`anvil inject\` s
 ${connectHelp}
   --files              with show: every file
   --out <folder>       with export: where the file is put (default: out)
-  --json               list and the like: {lines, facts}; show: the manifest
+  --json               one document; list: [{name, version, key, state, bytes, received}]; show: the manifest
   --plain              what is built: lines, even on a terminal
 
 What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
@@ -87,15 +87,35 @@ function exchange(words: readonly string[], values: ConnectValues & { readonly j
   // a word is all that the protocol can carry
   if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
   return withClient(values, async (client) => {
-    const answer = await client.command(...words);
-    process.stdout.write(values.json ? `${JSON.stringify(answer, null, 1)}\n` : textOf(answer));
+    const lines: string[] = [];
+    const show = (line: string): void => void process.stdout.write(`${words[0] === "list" ? listRow(line) : line}\n`);
+    const facts = await client.command(words, values.json ? (line) => lines.push(line) : show);
+    if (values.json) process.stdout.write(`${JSON.stringify(resultOf(words, lines, facts), null, 1)}\n`);
+    else Object.entries(facts).forEach((fact) => show(fact.join(" ")));
     return 0;
   });
 }
 
-function textOf({ lines, facts }: Answer): string {
-  const told = Object.entries(facts).map(([word, value]) => `${word} ${value}`);
-  return (lines.length > 0 ? lines : told).map((line) => `${line}\n`).join("");
+/** What the Monolith lists: name, version, key, state, bytes on its disk; of one that is half received how far it is. */
+function listed(line: string): readonly [string, string, string, string, number, string | undefined] {
+  const [name = "", version = "", key = "", state = "", bytes = "", received] = line.split(" ");
+  return [name, version, key, state, Number(bytes), received];
+}
+
+function listRow(line: string): string {
+  const [name, version, key, state, bytes, received] = listed(line);
+  const chunks = received === undefined ? "" : `, ${received} chunks`;
+  return `${`${name} ${version}`.padEnd(24)}  ${key}  ${state.padEnd(8)}  ${size(bytes)}${chunks}`;
+}
+
+function resultOf([action, name]: readonly string[], lines: readonly string[], facts: Facts): object {
+  if (action === "list") {
+    return lines.map((line) => {
+      const [name, version, key, state, bytes, received] = listed(line);
+      return { name, version, key, state, bytes, received: received ?? null };
+    });
+  }
+  return { name: name ?? null, lines, ...facts };
 }
 
 async function local(action: "show" | "export", name: string, values: Values): Promise<number> {

@@ -5,7 +5,7 @@ import { injectView } from "../ui/inject.ts";
 import { findMachine } from "../vm/state.ts";
 import { buildOptions, jobCount } from "./build.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
-import { connectHelp, connectOptions, withTransport, type ConnectValues } from "./connect.ts";
+import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
 
@@ -79,7 +79,9 @@ async function send(ingot: Ingot, values: SendValues, store: Store, signal: Abor
   const view = injectView({ json, plain, stream: process.stdout, env: process.env });
   try {
     const allowDowngrade = values["allow-downgrade"];
-    await withTransport(values, store, (transport) => inject(ingot, transport, { allowDowngrade, signal, on: view }));
+    await withDestination(values, store, (destination) =>
+      inject(ingot, destination, { allowDowngrade, signal, on: view }),
+    );
     return 0;
   } finally {
     view.close();

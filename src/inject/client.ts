@@ -3,7 +3,7 @@ import { setTimeout as after } from "node:timers";
 import { Fault } from "../fault/fault.ts";
 import { frame, FrameReader, u32, type Frame } from "./frames.ts";
 import type { Ingot } from "./ingot-file.ts";
-import type { Transport } from "./transport.ts";
+import type { Destination, Transport } from "./transport.ts";
 
 /** What the Monolith says of itself. */
 export interface SystemFacts {
@@ -19,12 +19,8 @@ export interface SystemFacts {
   readonly free: number;
 }
 
-export interface Answer {
-  /** Lines of a result, as they are to be read by people. */
-  readonly lines: readonly string[];
-  /** By word. */
-  readonly facts: Readonly<Record<string, string>>;
-}
+/** What the Monolith reports at the end of a command, by word. */
+export type Facts = Readonly<Record<string, string>>;
 
 export interface AddOptions {
   readonly allowDowngrade: boolean;
@@ -36,11 +32,10 @@ export interface AddOptions {
 export interface Added {
   /** Bytes of the payload that were sent; less than all of it after a break. */
   readonly sent: number;
-  readonly facts: Readonly<Record<string, string>>;
+  readonly facts: Facts;
 }
 
-/** Limits in milliseconds, before the transport's `timeScale`. A machine may just be starting. */
-const GREETING_LIMIT = 30_000;
+/** Limits in milliseconds, before the destination's `timeScale`. */
 const GREET_AGAIN = 1_000;
 const ANSWER_LIMIT = 60_000;
 /** The slowest disk: bytes per millisecond that are read, hashed or written without a word. */
@@ -50,49 +45,44 @@ const WIDEST_WINDOW = 16;
 
 export class Client {
   readonly system: SystemFacts;
+  readonly #to: string;
   readonly #line: Line;
 
-  private constructor(line: Line, system: SystemFacts) {
+  private constructor({ to }: Destination, line: Line, system: SystemFacts) {
+    this.#to = to;
     this.#line = line;
     this.system = system;
   }
 
   /**
-   * Greets the Monolith at the other end and waits until it answers. The transport is closed by `close`, or when this
-   * fails. Throws E_INGOT_LOST when nothing answers, E_INGOT_PROTOCOL, E_INTERRUPTED, and whatever ended the transport.
+   * Connects and greets the Monolith until it answers. Throws E_INGOT_LOST when nothing does, E_INGOT_PROTOCOL,
+   * E_INTERRUPTED, the Monolith's refusal, and what opening throws.
    */
-  static async over(transport: Transport, signal: AbortSignal): Promise<Client> {
-    const line = new Line(transport, signal);
-    const greet = (): void => line.send(frame("H", "1"));
-    // an agent that is started again does not know what the one before it was told
-    const again = setInterval(greet, GREET_AGAIN * transport.timeScale);
-    try {
-      greet();
-      const answer = await line.next(
-        GREETING_LIMIT,
-        () =>
-          new Fault("E_INGOT_LOST", `${transport.to} does not answer`, {
-            hint: "it may still be starting, run a system without ingots, or speak with another program",
-          }),
-      );
-      return new Client(line, systemFacts(answer.body.toString()));
-    } catch (error) {
-      line.close();
-      throw error;
-    } finally {
-      clearInterval(again);
+  static async open(destination: Destination, signal: AbortSignal): Promise<Client> {
+    for (const [index, patience] of destination.patience.entries()) {
+      const line = new Line(await destination.open(), destination.timeScale, signal);
+      try {
+        return new Client(destination, line, await greet(line, destination, patience));
+      } catch (error) {
+        line.close();
+        // an agent that still awaits the rest of what an earlier host did not send to the end sees now that that is gone
+        if (!(error instanceof Silence) || index === destination.patience.length - 1) throw error;
+      }
     }
+    throw new Silence(destination.to);
   }
 
-  /** Carries out a command other than `add`. Throws the Monolith's refusal. */
-  async command(...words: readonly string[]): Promise<Answer> {
+  /**
+   * Carries out a command other than `add`; `onLine` gets each line of its result, the facts at its end are returned.
+   * Throws the Monolith's refusal.
+   */
+  async command(words: readonly string[], onLine: (line: string) => void): Promise<Facts> {
     this.#line.send(frame("C", words.join(" ")));
-    const lines: string[] = [];
     for (;;) {
       const answer = await this.#answer();
-      if (answer.type === "R") return { lines, facts: factsOf(answer.body) };
+      if (answer.type === "R") return factsOf(answer.body);
       if (answer.type !== "L" && answer.type !== "P") throw unexpected(answer);
-      if (answer.type === "L") lines.push(answer.body.toString());
+      if (answer.type === "L") onLine(answer.body.toString());
     }
   }
 
@@ -141,7 +131,7 @@ export class Client {
   /** The next frame; a refusal is thrown. `bytes` is what may have to be read and written before there is one. */
   async #answer(bytes = 0): Promise<Frame> {
     const late = (): Fault =>
-      new Fault("E_INGOT_LOST", `${this.#line.to} has fallen silent`, {
+      new Fault("E_INGOT_LOST", `${this.#to} has fallen silent`, {
         hint: "look at its console; then repeat the command: it goes on where it was",
       });
     let answer: Frame;
@@ -153,17 +143,44 @@ export class Client {
   }
 }
 
+class Silence extends Fault {
+  constructor(to: string) {
+    super("E_INGOT_LOST", `${to} does not answer`, {
+      hint: "it may still be starting, run a system without ingots, or speak with another program",
+    });
+  }
+}
+
+async function greet(line: Line, { to, timeScale }: Destination, patience: number): Promise<SystemFacts> {
+  const send = (): void => line.send(frame("H", "1"));
+  // an agent that is started again does not know what the one before it was told
+  const again = setInterval(send, GREET_AGAIN * timeScale);
+  try {
+    send();
+    for (let refused = false; ; refused = true) {
+      const answer = await line.next(patience, () => new Silence(to));
+      if (answer.type === "H") return systemFacts(answer.body.toString());
+      // the first one may have been meant for an earlier host
+      if (refused) throw refusal(answer.body.toString());
+    }
+  } finally {
+    clearInterval(again);
+  }
+}
+
 /** Frames over a transport, with time limits. */
 class Line {
   readonly #transport: Transport;
   readonly #frames: Frame[] = [];
   readonly #onAbort = (): void => this.#end(new Fault("E_INTERRUPTED", "interrupted"));
   readonly #signal: AbortSignal;
+  readonly #timeScale: number;
   #ended: Fault | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(transport: Transport, signal: AbortSignal) {
+  constructor(transport: Transport, timeScale: number, signal: AbortSignal) {
     this.#transport = transport;
+    this.#timeScale = timeScale;
     this.#signal = signal;
     const reader = new FrameReader();
     transport.input.on("data", (bytes: Buffer) => {
@@ -180,17 +197,13 @@ class Line {
     signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  get to(): string {
-    return this.#transport.to;
-  }
-
   /** What is on the way is bounded by the window: nothing waits here until the other end takes it. */
   send(bytes: Buffer): void {
     if (this.#ended === undefined) this.#transport.output.write(bytes);
   }
 
   async next(limitMs: number, late: () => Fault): Promise<Frame> {
-    const timer = after(() => this.#end(late()), limitMs * this.#transport.timeScale);
+    const timer = after(() => this.#end(late()), limitMs * this.#timeScale);
     try {
       for (;;) {
         const frame = this.#frames.shift();

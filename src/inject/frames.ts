@@ -8,8 +8,9 @@ export interface Frame {
 
 /** The Monolith sends nothing but short texts. */
 const LONGEST_ANSWER = 1 << 20;
-/** What the answer to the host's greeting begins with; its length stands in the four bytes before. */
+/** What the answers to the host's greeting begin with; the length of the frame stands in the four bytes before. */
 const GREETING = Buffer.from("Hprotocol ");
+const REFUSAL = Buffer.from("EE_");
 
 export function frame(type: string, ...parts: readonly (Uint8Array | string)[]): Buffer {
   const body = parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part));
@@ -27,7 +28,7 @@ export function u32(value: number): Buffer {
 
 /**
  * Cuts what comes into frames. Before the greeting there may be the rest of what was meant for an earlier host, which
- * had gone: all before the greeting is passed over.
+ * had gone: all before the greeting is passed over, but for refusals, which may be the answer to it.
  */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
@@ -36,21 +37,22 @@ export class FrameReader {
   /** Throws E_INGOT_PROTOCOL for what cannot be an answer. */
   push(bytes: Buffer): Frame[] {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    if (!this.#greeted && !this.#skipToGreeting()) return [];
     const frames: Frame[] = [];
     for (;;) {
+      if (!this.#greeted && !this.#skipToAnswer()) return frames;
       const frame = this.#next();
       if (frame === undefined) return frames;
+      this.#greeted ||= frame.type === "H";
       frames.push(frame);
     }
   }
 
-  #skipToGreeting(): boolean {
-    const at = this.#rest.indexOf(GREETING, 4);
-    this.#greeted = at !== -1;
-    // the beginning of a greeting may be there already
-    this.#rest = this.#rest.subarray(this.#greeted ? at - 4 : Math.max(0, this.#rest.length - GREETING.length - 4));
-    return this.#greeted;
+  #skipToAnswer(): boolean {
+    const places = [GREETING, REFUSAL].map((answer) => this.#rest.indexOf(answer, 4)).filter((at) => at !== -1);
+    // else the beginning of an answer may be there already
+    const from = places.length > 0 ? Math.min(...places) - 4 : this.#rest.length - GREETING.length - 4;
+    this.#rest = this.#rest.subarray(Math.max(0, from));
+    return places.length > 0;
   }
 
   #next(): Frame | undefined {

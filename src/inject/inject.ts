@@ -1,9 +1,9 @@
 /** Sends an ingot to a running Monolith and says how it goes. */
 import { performance } from "node:perf_hooks";
-import { Client } from "./client.ts";
+import { Client, type Facts } from "./client.ts";
 import type { InjectEventBody, InjectListener } from "./events.ts";
 import type { Ingot } from "./ingot-file.ts";
-import type { Transport } from "./transport.ts";
+import type { Destination } from "./transport.ts";
 
 export interface InjectOptions {
   readonly allowDowngrade: boolean;
@@ -11,16 +11,16 @@ export interface InjectOptions {
   readonly on: InjectListener;
 }
 
-/** Returns what the Monolith reports. Throws its refusal, and what `Client` throws. Closes the transport. */
+/** Returns what the Monolith reports. Throws its refusal, and what `Client` throws. */
 export async function inject(
   ingot: Ingot,
-  transport: Transport,
+  destination: Destination,
   { allowDowngrade, signal, on }: InjectOptions,
-): Promise<Readonly<Record<string, string>>> {
+): Promise<Facts> {
   const started = performance.now();
   const emit = (event: InjectEventBody): void => on({ t: performance.now() - started, ...event });
-  emit({ type: "connect", to: transport.to });
-  const client = await Client.over(transport, signal);
+  emit({ type: "connect", to: destination.to });
+  const client = await Client.open(destination, signal);
   try {
     const { system, pool, kept } = client.system;
     emit({ type: "system", system, pool, kept });

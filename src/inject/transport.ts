@@ -5,41 +5,46 @@ import type { Readable, Writable } from "node:stream";
 import { Fault } from "../fault/fault.ts";
 import type { MachineState } from "../vm/state.ts";
 
-export interface Transport {
-  /** Who is at the other end, for messages. */
+/** Where a Monolith is. */
+export interface Destination {
+  /** For messages. */
   readonly to: string;
-  readonly input: Readable;
-  readonly output: Writable;
   /** Factor on all time limits. */
   readonly timeScale: number;
+  /** How long an answer to the greeting is awaited, in milliseconds; each time over a new line. */
+  readonly patience: readonly number[];
+  open(): Promise<Transport>;
+}
+
+export interface Transport {
+  readonly input: Readable;
+  readonly output: Writable;
   /** Why the line has ended by itself. */
   whyEnded(): Promise<Fault>;
   close(): void;
 }
 
-/** Connects to the port of a running machine. Throws E_NO_MACHINE. */
-export async function machineTransport(machine: MachineState): Promise<Transport> {
-  const to = `machine "${machine.name}"`;
-  if (machine.ingot === undefined)
+/** The port of a running machine, which may just be starting. Throws E_NO_MACHINE when it has none. */
+export function machineDestination({ name, ingot, timeScale }: MachineState): Destination {
+  const to = `machine "${name}"`;
+  if (ingot === undefined)
     throw new Fault("E_NO_MACHINE", `${to} was started without a port for ingots`, {
       hint: "`anvil boot` in another terminal starts one that has it",
     });
+  return { to, timeScale, patience: [3_000, 3_000, 6_000, 18_000], open: () => openPort(to, ingot) };
+}
+
+/** Throws E_INGOT_LOST. */
+async function openPort(to: string, path: string): Promise<Transport> {
   const gone = (): Fault =>
     new Fault("E_INGOT_LOST", `${to} has ended, or the connection to it`, {
       hint: "start it again and repeat the command: what was received is kept where the pool is",
     });
-  const socket = await connected(machine.ingot).catch(() => {
+  const socket = await connected(path).catch(() => {
     throw gone();
   });
   socket.on("error", () => undefined); // "close" follows
-  return {
-    to,
-    input: socket,
-    output: socket,
-    timeScale: machine.timeScale,
-    whyEnded: () => Promise.resolve(gone()),
-    close: () => socket.destroy(),
-  };
+  return { input: socket, output: socket, whyEnded: () => Promise.resolve(gone()), close: () => socket.destroy() };
 }
 
 function connected(path: string): Promise<Socket> {
@@ -54,10 +59,17 @@ const FORM = "ssh://[user@]host[:port]";
 /** What ssh said last is shown when it fails. */
 const COMPLAINT_LINES = 10;
 
+/** Somebody may have to type a password. */
+const SSH_PATIENCE = 120_000;
+
 /** The user's own `ssh`, with its configuration, keys and questions. Throws E_USAGE for an address of another form. */
-export function sshTransport(address: string): Transport {
-  const { destination, port } = parseAddress(address);
-  const args = ["-T", "-e", "none", ...port, "--", destination, "anvil-ingot serve --stdio"];
+export function sshDestination(address: string): Destination {
+  const { to, port } = parseAddress(address);
+  return { to, timeScale: 1, patience: [SSH_PATIENCE], open: () => Promise.resolve(startSsh(to, port)) };
+}
+
+function startSsh(to: string, port: readonly string[]): Transport {
+  const args = ["-T", "-e", "none", ...port, "--", to, "anvil-ingot serve --stdio"];
   const child = spawn("ssh", args, { stdio: ["pipe", "pipe", "pipe"] });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-10_000)));
@@ -66,34 +78,29 @@ export function sshTransport(address: string): Transport {
     child.on("error", (error) => resolve(error.message));
     child.on("close", (status, signal) => resolve(signal ?? `status ${status}`));
   });
-  return {
-    to: destination,
-    input: child.stdout,
-    output: child.stdin,
-    timeScale: 1,
-    whyEnded: async () => {
-      const how = await ended;
-      const lines = said.split("\n").filter((line) => line.trim() !== "");
-      return new Fault("E_SSH", `ssh to ${destination} has ended (${how})`, {
-        details: lines.slice(-COMPLAINT_LINES),
-        hint: `\`ssh ${[...port, destination].join(" ")} anvil-ingot list\` must work`,
-      });
-    },
-    close: () => {
-      child.stdin.destroy();
-      child.kill();
-    },
+  const whyEnded = async (): Promise<Fault> => {
+    const how = await ended;
+    const lines = said.split("\n").filter((line) => line.trim() !== "");
+    return new Fault("E_SSH", `ssh to ${to} has ended (${how})`, {
+      details: lines.slice(-COMPLAINT_LINES),
+      hint: `\`ssh ${[...port, to].join(" ")} anvil-ingot list\` must work`,
+    });
   };
+  const close = (): void => {
+    child.stdin.destroy();
+    child.kill();
+  };
+  return { input: child.stdout, output: child.stdin, whyEnded, close };
 }
 
-function parseAddress(address: string): { destination: string; port: string[] } {
+function parseAddress(address: string): { to: string; port: string[] } {
   const parts = /^ssh:\/\/(?:([^@:/\s]+)@)?(\[[0-9A-Fa-f:.%]+\]|[^@:/\s]+)(?::([0-9]{1,5}))?\/?$/.exec(address);
   const [, user, host = "", port] = parts ?? [];
   if (parts === null || host.startsWith("-") || user?.startsWith("-") === true)
     throw new Fault("E_USAGE", `--to wants ${FORM}, not "${address}"`);
   const name = host.replace(/^\[|\]$/g, "");
   return {
-    destination: user === undefined ? name : `${user}@${name}`,
+    to: user === undefined ? name : `${user}@${name}`,
     port: port === undefined ? [] : ["-p", port],
   };
 }

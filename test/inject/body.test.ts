@@ -108,7 +108,7 @@ test("what cannot be an ingot is not made", async (t) => {
   const rig = await Rig.make(t);
   const other = step("other", "mkdir -p /out/usr/bin; echo other > /out/usr/bin/check");
   const strange = step("strange", "touch /out/plain $'/out/a\\nb'");
-  const none = step("none", "mkdir /out/usr; ln -s nowhere /out/usr/link");
+  const none = step("none", "mkdir /out/usr; ln -s /nowhere /out/usr/link");
   const cases: readonly [Recipe, RegExp][] = [
     [ingot({ name: "a", version: "1", trees: [programs, other] }).body, /several trees hold: .*usr\/bin\/check/],
     [ingot({ name: "a", version: "1", trees: [strange] }).body, /without control characters/],

@@ -1,8 +1,8 @@
 /** A Monolith of the tests: the other end of the protocol, in this process, played by a script. */
 import { PassThrough } from "node:stream";
-import { frame, u32 } from "../../src/inject/frames.ts";
-import type { Transport } from "../../src/inject/transport.ts";
 import { Fault } from "../../src/fault/fault.ts";
+import { frame, u32 } from "../../src/inject/frames.ts";
+import type { Destination, Transport } from "../../src/inject/transport.ts";
 
 export interface Sent {
   readonly type: string;
@@ -11,39 +11,52 @@ export interface Sent {
 
 export const GREETING = frame(
   "H",
-  "protocol 1\narch x86_64\nsystem 0123456789ab\npool memory\nkept no\ntrust 00112233\nfree 1000\n",
+  "protocol 1\narch x86_64\nsystem 0123456789ab\npool memory\nkept no\nfree 1000\ntrust 00112233\n",
 );
 
-export class Peer {
+export class Peer implements Destination {
+  readonly to = "the peer";
+  readonly timeScale: number;
+  readonly patience: readonly number[];
   /** Everything that the host has sent, in order. */
   readonly sent: Sent[] = [];
-  readonly transport: Transport;
-  closed = false;
-  readonly #toHost = new PassThrough();
-  readonly #fromHost = new PassThrough();
-  #rest: Buffer = Buffer.alloc(0);
+  /** How many lines were opened, and how many closed. */
+  opened = 0;
+  closed = 0;
+  readonly #answer: (sent: Sent, peer: Peer) => void;
+  #toHost = new PassThrough();
 
   /** @param answer is called with each frame of the host and says what comes back. */
-  constructor(answer: (sent: Sent, peer: Peer) => void, timeScale = 1) {
-    this.transport = {
-      to: "the peer",
+  constructor(answer: (sent: Sent, peer: Peer) => void, timeScale = 1, patience = [30_000]) {
+    this.#answer = answer;
+    this.timeScale = timeScale;
+    this.patience = patience;
+  }
+
+  open(): Promise<Transport> {
+    this.opened++;
+    this.#toHost = new PassThrough();
+    return Promise.resolve({
       input: this.#toHost,
-      output: this.#fromHost,
-      timeScale,
+      output: this.#listen(),
       whyEnded: () => Promise.resolve(new Fault("E_INGOT_LOST", "the peer has gone")),
       close: () => {
-        this.closed = true;
+        this.closed++;
       },
-    };
-    this.#fromHost.on("data", (bytes: Buffer) => {
-      this.#rest = Buffer.concat([this.#rest, bytes]);
+    });
+  }
+
+  #listen(): PassThrough {
+    let rest: Buffer = Buffer.alloc(0);
+    return new PassThrough().on("data", (bytes: Buffer) => {
+      rest = Buffer.concat([rest, bytes]);
       for (;;) {
-        const length = this.#rest.length < 4 ? Infinity : 4 + this.#rest.readUInt32LE();
-        if (this.#rest.length < length) return;
-        const sent = { type: String.fromCharCode(this.#rest[4] as number), body: this.#rest.subarray(5, length) };
-        this.#rest = this.#rest.subarray(length);
+        const length = rest.length < 4 ? Infinity : 4 + rest.readUInt32LE();
+        if (rest.length < length) return;
+        const sent = { type: String.fromCharCode(rest[4] as number), body: rest.subarray(5, length) };
+        rest = rest.subarray(length);
         this.sent.push(sent);
-        answer(sent, this);
+        this.#answer(sent, this);
       }
     });
   }

@@ -4,7 +4,7 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { Client } from "../../src/inject/client.ts";
-import { sshTransport } from "../../src/inject/transport.ts";
+import { sshDestination } from "../../src/inject/transport.ts";
 import { temporaryFolder } from "../forge/rig.ts";
 import { GREETING } from "./peer.ts";
 
@@ -28,7 +28,7 @@ function plantSsh(t: TestContext, program: string): string {
 test("the user's ssh starts the agent at the other end, and the protocol runs over it", async (t) => {
   const greeting = JSON.stringify(GREETING.toString("latin1"));
   const args = plantSsh(t, `process.stdin.once("data", () => process.stdout.write(${greeting}, "latin1"));`);
-  const client = await Client.over(sshTransport("ssh://me@host.example:2222"), never);
+  const client = await Client.open(sshDestination("ssh://me@host.example:2222"), never);
   assert.equal(client.system.pool, "memory");
   client.close();
   assert.deepEqual(JSON.parse(readFileSync(args, "utf8")), [
@@ -39,7 +39,7 @@ test("the user's ssh starts the agent at the other end, and the protocol runs ov
 
 test("when ssh fails, what it said is shown", async (t) => {
   plantSsh(t, `process.stderr.write("host.example: no route\\n"); process.exitCode = 255;`);
-  await assert.rejects(Client.over(sshTransport("ssh://host.example"), never), {
+  await assert.rejects(Client.open(sshDestination("ssh://host.example"), never), {
     code: "E_SSH",
     message: "ssh to host.example has ended (status 255)",
     details: ["host.example: no route"],
@@ -49,7 +49,7 @@ test("when ssh fails, what it said is shown", async (t) => {
 test("without ssh on PATH that is said", async (t) => {
   plantSsh(t, "");
   process.env["PATH"] = "";
-  await assert.rejects(Client.over(sshTransport("ssh://host"), never), { code: "E_SSH", message: /ENOENT/ });
+  await assert.rejects(Client.open(sshDestination("ssh://host"), never), { code: "E_SSH", message: /ENOENT/ });
 });
 
 test("an address of another form is wrong usage, and none becomes an option of ssh", () => {
@@ -62,5 +62,5 @@ test("an address of another form is wrong usage, and none becomes an option of s
     "ssh://a b",
     "ssh://h:x",
   ])
-    assert.throws(() => sshTransport(address), { code: "E_USAGE" }, address);
+    assert.throws(() => sshDestination(address), { code: "E_USAGE" }, address);
 });
