@@ -1,5 +1,5 @@
-/** GNU make, for whoever builds inside the Monolith. */
-import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
+/** GNU make. */
+import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
 import { seedBase } from "./seed.ts";
@@ -13,14 +13,17 @@ export const make = recipe({
   tools: [anvilCc],
   script: configureMake({
     component: "make",
-    // a static program loads no objects
-    configure: ["--disable-nls", "--disable-load", "--without-guile"],
+    // Debian's archive lacks the folder of the documentation
+    before: "mkdir -p doc\ntouch doc/Makefile.in\n",
+    // what it compiles runs here: tests of configure need not be guessed
+    configure: ["--build=$ANVIL_TARGET", "--disable-nls", "--disable-load", "--without-guile"],
+    make: ["-C lib"],
+    install: ["install-binPROGRAMS"],
   }),
   proves: [
-    exists("usr/bin/make"),
     isStaticPie("usr/bin/make"),
     builtByAnvilCc(),
     noBuildPaths(),
-    runs("usr/bin/make", "--version", /^GNU Make [4-9]\./),
+    runs("usr/bin/make", "--version", /^GNU Make 4/),
   ],
 });

@@ -5,7 +5,7 @@ import type { Facts } from "../inject/client.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { isSignedBy, keyId, trustedKeys } from "../inject/key-file.ts";
 import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
-import { size } from "../ui/units.ts";
+import { count, size } from "../ui/units.ts";
 import { buildOptions, jobCount } from "./build.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
@@ -193,7 +193,7 @@ function describe({ manifest, key, signer, isFile }: Shown, everyFile: boolean):
     `${manifest.name} ${manifest.version}  ${manifest.arch}`,
     `  key     ${key.slice(0, 12)}`,
     `  date    ${new Date(manifest.date * 1000).toISOString()}`,
-    `  size    ${files.length} files, ${sum("size")}; ${sum("stored")} as it is sent`,
+    `  size    ${count(files.length, "file")}, ${sum("size")}; ${sum("stored")} as it is sent`,
     ...(isFile
       ? [`  signed  ${signer === undefined ? "by none of the keys that you accept" : `by key ${signer}`}`]
       : []),

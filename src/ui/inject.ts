@@ -4,7 +4,7 @@ import { systemClock } from "./clock.ts";
 import { hasLiveRows, type ViewOptions } from "./open.ts";
 import { Rate } from "./rate.ts";
 import { paintedLine, Screen } from "./screen.ts";
-import { duration, elapsed, size } from "./units.ts";
+import { count, duration, elapsed, size } from "./units.ts";
 import { clean } from "./width.ts";
 
 export interface InjectView {
@@ -64,7 +64,7 @@ class Story {
       case "ingot":
         this.#label = `${event.name} ${event.version}`;
         this.#phase = { name: "offer", from: event.t };
-        return [`ingot ${this.#label}, key ${event.key.slice(0, 12)}, ${event.files} files, ${size(event.bytes)}`];
+        return [`ingot ${this.#label}, key ${event.key.slice(0, 12)}, ${count(event.files, "file")}, ${size(event.bytes)}`];
       case "phase":
         return this.#begin(event.phase, event.t);
       case "progress":
@@ -109,7 +109,7 @@ class Story {
 
   #summary({ t, sent, facts }: Extract<InjectEvent, { type: "injected" }>): string[] {
     const was = facts["was"] ?? "";
-    const before = was === "" || was === "-" ? "" : `, instead of ${was.slice(0, 12)}`;
+    const before = was === "" || was === "none" ? "" : `, instead of ${was.slice(0, 12)}`;
     if (facts["state"] === "already-active") return [`nothing to do: ${this.#label} is active already`];
     return [`active ${this.#label}${before}, ${size(sent)} sent, in ${duration(t / 1000)}`];
   }

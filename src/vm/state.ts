@@ -79,7 +79,7 @@ export function findMachine(stateDir: string, name?: string): MachineState {
   const what = name === undefined ? "no machine runs" : `no machine named "${name}" runs`;
   throw new Fault("E_NO_MACHINE", found === undefined ? what : "more than one machine runs; name one", {
     details: running.map((state) => `${state.name}  pid ${state.process.pid}, started ${state.started}`),
-    ...(running.length === 0 ? { hint: "`anvil boot` starts one" } : {}),
+    ...(running.length === 0 ? { hint: "`anvil boot` in another terminal starts one" } : {}),
   });
 }
 
