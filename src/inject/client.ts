@@ -260,7 +260,7 @@ function splitWord(line: string): [string, string] {
   return cut === -1 ? [line, ""] : [line.slice(0, cut), line.slice(cut + 1)];
 }
 
-/** `E_CODE message`, detail lines, `hint: …`. */
+/** Code and message, lines of details, `hint: …`. */
 function refusal(text: string): Fault {
   const [first = "", ...rest] = text.split("\n").filter((line) => line !== "");
   const [, code, message] = /^(E_[A-Z_]+) +(.*)$/.exec(first) ?? [];

@@ -64,7 +64,9 @@ class Story {
       case "ingot":
         this.#label = `${event.name} ${event.version}`;
         this.#phase = { name: "offer", from: event.t };
-        return [`ingot ${this.#label}, key ${event.key.slice(0, 12)}, ${count(event.files, "file")}, ${size(event.bytes)}`];
+        return [
+          `ingot ${this.#label}, key ${event.key.slice(0, 12)}, ${count(event.files, "file")}, ${size(event.bytes)}`,
+        ];
       case "phase":
         return this.#begin(event.phase, event.t);
       case "progress":
