@@ -1,9 +1,13 @@
-/** What the command line can name: every recipe reachable from the ISO, by its name. */
+/** What the command line can name: every recipe reachable from the ISO and from the others here, by its name. */
+import { anvilIngotTest } from "../../recipes/anvil-ingot.ts";
 import { iso } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
 import { isRecipe, type Output } from "../recipe/recipe.ts";
 
 export const defaultTarget = iso;
+
+/** What does not ship. */
+const others = [anvilIngotTest];
 
 /** The file that the default target makes. */
 export const IMAGE = "anvilos-phase2.iso";
@@ -23,7 +27,7 @@ function reachable(targets: readonly Output[]): ReadonlySet<Output> {
 /** All outputs by name, in build order. A seed is called `seed-<name>`. */
 export function allOutputs(): ReadonlyMap<string, Output> {
   const named = new Map<string, Output>();
-  for (const output of reachable([defaultTarget])) {
+  for (const output of reachable([defaultTarget, ...others])) {
     const name = output.kind === "seed" ? `seed-${output.name}` : output.name;
     if (named.has(name)) throw new Error(`two recipes are called ${name}`);
     named.set(name, output);
