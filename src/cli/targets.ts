@@ -1,4 +1,5 @@
 /** What the command line can name: every recipe reachable from the ISO and from the ingots, by its name. */
+import { checks } from "../../recipes/checks.ts";
 import type { Ingot } from "../../recipes/ingot.ts";
 import { ingots } from "../../recipes/ingots/index.ts";
 import { isoImage } from "../../recipes/iso.ts";
@@ -24,7 +25,7 @@ export function acceptsIngots(targets: readonly Output[]): boolean {
 
 /** Everything that users may want made: what a clean-up keeps. */
 export function allTargets(): readonly Output[] {
-  return [defaultTarget(), ...ingots.map(({ body }) => body)];
+  return [defaultTarget(), ...ingots.map(({ body }) => body), ...checks];
 }
 
 /** The file that the default target makes. */

@@ -43,7 +43,7 @@ test("the running system is what it says: one static kernel, cgroup v2, supervis
   assert.match(await run("stat -f -c %T /sys/fs/cgroup"), /cgroup2fs|UNKNOWN/);
   assert.match(await run("cat /sys/fs/cgroup/cgroup.controllers"), /memory/);
   assert.equal(await run("cat /proc/sys/kernel/kptr_restrict /proc/sys/kernel/dmesg_restrict | tr '\\n' ' '"), "2 1");
-  assert.match(await run("sv status /etc/service/*"), /^run: /m);
+  assert.match(await run("sv status /run/service/*"), /^run: /m);
   assert.equal(await run("readlink -f /proc/1/exe"), "/usr/bin/busybox");
   assert.match(
     await run(

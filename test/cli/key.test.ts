@@ -8,7 +8,7 @@ import { anvil, temporaryFolder, type Ended } from "./command-line.ts";
 interface User {
   readonly file: string;
   readonly folder: string;
-  key(...args: readonly string[]): Promise<Ended>;
+  readonly key: (...args: readonly string[]) => Promise<Ended>;
 }
 
 function user(t: TestContext): User {

@@ -81,6 +81,7 @@ export class TinyProject {
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
     project.write("recipes/ingots/index.ts", INGOTS);
+    project.write("recipes/checks.ts", "export const checks = [];\n");
     return project;
   }
 
