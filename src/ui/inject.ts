@@ -5,7 +5,7 @@ import { hasLiveRows, type ViewOptions } from "./open.ts";
 import { Rate } from "./rate.ts";
 import { paintedLine, Screen } from "./screen.ts";
 import { count, duration, elapsed, size } from "./units.ts";
-import { clean } from "./width.ts";
+import { clean, truncate } from "./width.ts";
 
 export interface InjectView {
   (event: InjectEvent): void;
@@ -24,7 +24,8 @@ export function injectView({ json, plain, stream, env, clock = systemClock }: Vi
   let origin = clock.now();
   const draw = (lasting: readonly string[]): void => {
     const row = story.row(clock.now() - origin);
-    screen.draw(lasting, row === undefined ? [] : [paintedLine(row, row)]);
+    const cut = row === undefined ? undefined : truncate(row, screen.columns - 1);
+    screen.draw(lasting, cut === undefined ? [] : [paintedLine(cut, cut)]);
   };
   const stop = clock.every(INTERVAL, () => draw([]));
   return withClose(
@@ -50,6 +51,8 @@ class Story {
   #phase: { readonly name: string; readonly from: number } | undefined;
   #label = "";
   #loaded: number | undefined;
+  /** Bytes that were there before this attempt. */
+  #before = 0;
   #total = 0;
   readonly #rate = new Rate();
 
@@ -70,6 +73,7 @@ class Story {
       case "phase":
         return this.#begin(event.phase, event.t);
       case "progress":
+        if (this.#loaded === undefined) this.#before = event.bytes;
         this.#loaded = event.bytes;
         this.#total = event.total;
         this.#rate.add(event.t, event.bytes);
@@ -103,7 +107,7 @@ class Story {
   #finish(t: number): string[] {
     if (this.#phase === undefined || this.#phase.name === "offer") return [];
     const seconds = (t - this.#phase.from) / 1000;
-    const loaded = this.#loaded;
+    const loaded = this.#loaded === undefined ? undefined : this.#loaded - this.#before;
     this.#loaded = undefined;
     const bytes = loaded === undefined || seconds <= 0 ? "" : ` ${size(loaded)} at ${size(loaded / seconds)}/s`;
     return [`done ${this.#phase.name} ${duration(seconds)}${bytes}`];
