@@ -253,10 +253,8 @@ remove_all(const struct store *store, const char *name, struct fault *fault)
 		return (false);
 	if (!active_retire(name, fault))
 		return (false);
-	if (store_destroy(store, name, NULL, fault))
-		return (true);
-	if (strstr(fault->details, "busy") != NULL)
-		fault->code = "E_INGOT_ACTIVE";
+	if (store_unmount(store, name, fault))
+		return (store_destroy(store, name, NULL, fault));
 	active_restore(name, &second);
 	return (false);
 }

@@ -316,6 +316,20 @@ store_seal(const struct store *store, const char *name, const char *key, struct 
 }
 
 bool
+store_unmount(const struct store *store, const char *name, struct fault *fault)
+{
+	char dataset[PLACE_BYTES];
+	const char *const unmount[] = { ZFS, "unmount", dataset_name(store, name, NULL, dataset), NULL };
+
+	/* with all that are mounted below it; when one of them fails, zfs mounts the others again */
+	if (run_zfs(unmount, NULL, 0, fault))
+		return (true);
+	if (strstr(fault->details, "busy") != NULL)
+		fault->code = "E_INGOT_ACTIVE";
+	return (false);
+}
+
+bool
 store_destroy(const struct store *store, const char *name, const char *key, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];

@@ -72,6 +72,9 @@ bool store_create(const struct store *store, const char *name, const char *key, 
 /* From "incoming" to "complete": a snapshot, and read-only from then on. All that was written is on the disk then. */
 bool store_seal(const struct store *store, const char *name, const char *key, struct fault *fault);
 
+/* Unmounts all versions of an ingot, or none of them: E_INGOT_ACTIVE when one is in use. */
+bool store_unmount(const struct store *store, const char *name, struct fault *fault);
+
 /* Destroys one version, or with a key of NULL all of the ingot. */
 bool store_destroy(const struct store *store, const char *name, const char *key, struct fault *fault);
 

@@ -9,6 +9,7 @@ import { linux } from "../../recipes/linux.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
 import { defaultTarget } from "../../src/cli/targets.ts";
 import { vmLauncher } from "../../src/cli/vm-launcher.ts";
+import type { Output } from "../../src/recipe/recipe.ts";
 import { evaluate } from "../../src/forge/evaluate.ts";
 import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
 import type { Launcher } from "../../src/vm/launcher.ts";
@@ -30,12 +31,23 @@ export function monolith(): Promise<Forged> {
   return (forged ??= find());
 }
 
-async function find(): Promise<Forged> {
+/** Where the output of a recipe is. */
+export async function output(wanted: Output): Promise<string> {
+  const [tree] = await trees([wanted]);
+  assert.ok(tree !== undefined);
+  return tree;
+}
+
+async function trees(outputs: readonly Output[]): Promise<string[]> {
   const store = openStore();
-  const outputs = [defaultTarget(), linux, initramfs];
   const { channel } = await selectChannel("auto", store, outputs);
   const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
-  const [isoTree, linuxTree, initramfsTree] = targets.map((key) => store.outputPath(key)) as [string, string, string];
+  return targets.map((key) => store.outputPath(key));
+}
+
+async function find(): Promise<Forged> {
+  const store = openStore();
+  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(), linux, initramfs])) as [string, string, string];
   const launcher = await vmLauncher(store);
   return {
     iso: path.join(isoTree, "anvilos-phase2.iso"),

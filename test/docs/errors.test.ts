@@ -10,7 +10,7 @@ const documented = [...page.matchAll(/^\| `(E_[A-Z_]+)` +\|/gm)].map((match) => 
 
 /** Where each code stands in the code: the first file by code. */
 const used = new Map<string, string>();
-for (const folder of ["src", "recipes", "system"]) {
+for (const folder of ["src", "recipes", "system", "native"]) {
   for (const file of filesBelow(path.join(root, folder))) {
     for (const [code] of readFileSync(file, "utf8").matchAll(/\bE_[A-Z][A-Z_]*/g)) {
       if (!used.has(code)) used.set(code, path.relative(root, file));
