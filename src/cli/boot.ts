@@ -24,6 +24,7 @@ Boots the ISO in QEMU, out of the seed, with this terminal as its console. Ctrl-
   --firmware <name>   seabios (default) or ovmf (UEFI)
   --log <file>        keep what the serial port says
   --no-network        no network card
+  --name <name>       what other commands call the machine (default: monolith)
 
 examples:
   anvil boot
@@ -42,6 +43,7 @@ const options = {
   firmware: { type: "string", default: "seabios" },
   log: { type: "string" },
   "no-network": { type: "boolean", default: false },
+  name: { type: "string", default: "monolith" },
 } as const;
 
 export const command: Command = {
@@ -68,7 +70,7 @@ export const command: Command = {
       disks.push({ path: file, bus: "virtio" });
     }
     const machine = await startMachine({
-      name: "monolith",
+      name: values.name,
       launcher,
       acceleration,
       memory: count(values.memory, "--memory", 64, 1 << 20),

@@ -1,5 +1,5 @@
 /** The host's side of the ingot protocol. docs/ingots.md, "The protocol". */
-import { setTimeout as after } from "node:timers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
 import { frame, FrameReader, u32, type Frame } from "./frames.ts";
 import type { Ingot } from "./ingot-file.ts";
@@ -37,6 +37,8 @@ export interface Added {
 
 /** Limits in milliseconds, before the destination's `timeScale`. */
 const GREET_AGAIN = 1_000;
+/** A line that is opened again at once looks to the guest as if it had never been closed. */
+const BEFORE_NEXT_LINE = 200;
 const ANSWER_LIMIT = 60_000;
 /** The slowest disk: bytes per millisecond that are read, hashed or written without a word. */
 const SLOWEST = 20_000;
@@ -67,6 +69,7 @@ export class Client {
         line.close();
         // an agent that still awaits the rest of what an earlier host did not send to the end sees now that that is gone
         if (!(error instanceof Silence) || index === destination.patience.length - 1) throw error;
+        await sleep(BEFORE_NEXT_LINE * destination.timeScale);
       }
     }
     throw new Silence(destination.to);
@@ -203,7 +206,7 @@ class Line {
   }
 
   async next(limitMs: number, late: () => Fault): Promise<Frame> {
-    const timer = after(() => this.#end(late()), limitMs * this.#timeScale);
+    const timer = setTimeout(() => this.#end(late()), limitMs * this.#timeScale);
     try {
       for (;;) {
         const frame = this.#frames.shift();
