@@ -47,7 +47,11 @@ async function trees(outputs: readonly Output[]): Promise<string[]> {
 
 async function find(): Promise<Forged> {
   const store = openStore();
-  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(), linux, initramfs])) as [string, string, string];
+  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(), linux, initramfs])) as [
+    string,
+    string,
+    string,
+  ];
   const launcher = await vmLauncher(store);
   return {
     iso: path.join(isoTree, "anvilos-phase2.iso"),
