@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../../src/vm/machine.ts";
 
 export const CHUNK = 4 << 20;
@@ -123,7 +122,9 @@ export interface Outcome {
   readonly lines: readonly string[];
 }
 
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 180_000;
+const GREETING_MS = 20_000;
+const GREETINGS = 10;
 
 export class Host {
   readonly #machine: Machine;
@@ -135,14 +136,16 @@ export class Host {
     this.#machine = machine;
   }
 
-  /** A new connection and greeting; the lines of the agent's answer. An agent that is just starting is asked again. */
+  /** A new connection and greeting; the lines of the agent's answer. An agent that does not answer is asked again. */
   async greet(): Promise<string> {
     for (let attempt = 0; ; attempt++) {
       await this.connect();
       this.send("H", "1");
-      const greeting = await Promise.race([this.#greeting(), sleep(20_000, undefined, { ref: false })]);
-      if (greeting !== undefined) return greeting;
-      assert.ok(attempt < 10, "the agent does not answer");
+      try {
+        return await this.#greeting();
+      } catch (error) {
+        if (attempt === GREETINGS) throw error;
+      }
     }
   }
 
@@ -174,8 +177,8 @@ export class Host {
     this.#socket?.write(bytes);
   }
 
-  async next(): Promise<Frame> {
-    const limit = AbortSignal.timeout(PATIENCE_MS);
+  /** Rejects when no whole frame comes within the limit. */
+  async next(limitMs = PATIENCE_MS): Promise<Frame> {
     for (;;) {
       const length = this.#received.length < 4 ? Infinity : this.#received.readUInt32LE() + 4;
       if (this.#received.length >= length) {
@@ -184,8 +187,11 @@ export class Host {
         return frame;
       }
       await new Promise<void>((resolve, reject) => {
-        this.#wake = resolve;
-        limit.addEventListener("abort", () => reject(new Error("the agent says nothing")), { once: true });
+        const timer = setTimeout(() => reject(new Error("the agent says nothing")), limitMs);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
     }
   }
@@ -260,7 +266,7 @@ export class Host {
   /** Frames of an earlier connection are passed over. */
   async #greeting(): Promise<string> {
     for (;;) {
-      const { type, body } = await this.next();
+      const { type, body } = await this.next(GREETING_MS);
       if (type === "H") return body.toString();
     }
   }
