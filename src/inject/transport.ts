@@ -25,7 +25,8 @@ export interface Transport {
 }
 
 /** The port of a running machine, which may just be starting. Throws E_NO_MACHINE when it has none. */
-export function machineDestination({ name, ingot, timeScale }: MachineState): Destination {
+export function machineDestination(machine: Pick<MachineState, "name" | "ingot" | "timeScale">): Destination {
+  const { name, ingot, timeScale } = machine;
   const to = `machine "${name}"`;
   if (ingot === undefined)
     throw new Fault("E_NO_MACHINE", `${to} was started without a port for ingots`, {
