@@ -1,6 +1,7 @@
 /** Builds recipes once more, elsewhere and with another number of jobs, and compares every byte. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { findTarget } from "../src/cli/targets.ts";
@@ -9,6 +10,11 @@ import { evaluate } from "../src/forge/evaluate.ts";
 import { storePaths } from "../src/store/paths.ts";
 import { removeTree, Store } from "../src/store/store.ts";
 import { secondStore } from "./second-store.ts";
+
+function keyEnvironment(): Record<string, string> {
+  const names = ["ANVIL_KEY", "XDG_CONFIG_HOME"].filter((name) => process.env[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, process.env[name] ?? ""]));
+}
 
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
   const store = openStore();
@@ -27,7 +33,8 @@ export async function assertReproducible(t: TestContext, names: readonly string[
     String(jobs),
   ];
   const child = spawn(process.execPath, args, {
-    env: { HOME: "/", ANVIL_CACHE: cache },
+    // the same keys: the system names those whose ingots it accepts
+    env: { HOME: os.homedir(), ANVIL_CACHE: cache, ...keyEnvironment() },
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";

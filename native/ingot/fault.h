@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct fault {
-	const char *code; /* E_INGOT_…; NULL as long as nothing failed */
+	const char *code; /* NULL as long as nothing failed */
 	char message[512];
 	char details[8192]; /* lines, each with its LF; what does not fit is left out */
 	char hint[256];
