@@ -41,8 +41,8 @@ done
 fail() { echo "$1" >&2; exit 1; }
 sort all | uniq -d > twice
 [ ! -s twice ] || fail "several trees hold: $(cat twice)"
-strange=$(find tree -name '*[[:cntrl:]]*' -o ! -type f ! -type d ! -type l)
-[ -z "$strange" ] || fail "an ingot holds files, folders and links, without control characters in their names: $strange"
+strange=$(find tree -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' -o ! -type f ! -type d ! -type l)
+[ -z "$strange" ] || fail "an ingot holds files, folders and links, without control characters in names: $strange"
 `;
 
 // A list of all entries in the order of their names, bytewise, and the hashes of the files in the same order. In names
@@ -50,7 +50,7 @@ strange=$(find tree -name '*[[:cntrl:]]*' -o ! -type f ! -type d ! -type l)
 const list = `\
 cd tree
 find . -mindepth 1 -printf '%P\\t%y\\t%m\\t%s\\t%l\\n' | sort -t $'\\t' -k 1,1 > ../entries
-awk -F '\\t' '$2 == "f" { print $1 }' ../entries > ../files
+awk -F '\\t' '$2 == "f" { print "./" $1 }' ../entries > ../files
 [ -s ../files ] || fail "the trees hold no file"
 xargs -d '\\n' b2sum -z -- < ../files | tr '\\0' '\\n' | cut -c 1-128 > ../sums
 awk -F '\\t' '
@@ -111,7 +111,9 @@ echo end >> /out/manifest
 `;
   const body = recipe({
     name: `ingot-${name}`,
-    licence: [...new Set(trees.map(({ licence }) => licence))].join(" AND "),
+    licence: [...new Set(trees.map(({ licence }) => (licence.includes(" OR ") ? `(${licence})` : licence)))].join(
+      " AND ",
+    ),
     seed: seedBase,
     inputs: trees,
     script: (versions) => [gather(trees), promised(fields), list, pack, manifest(versions)].join(""),

@@ -60,13 +60,14 @@ const FORM = "ssh://[user@]host[:port]";
 /** What ssh said last is shown when it fails. */
 const COMPLAINT_LINES = 10;
 
-/** Somebody may have to type a password. */
-const SSH_PATIENCE = 120_000;
+/** Lines may be slow, and somebody may have to type a password. A dead one ends ssh. */
+const SSH_TIME_SCALE = 10;
+const SSH_PATIENCE = 12_000;
 
 /** The user's own `ssh`, with its configuration, keys and questions. Throws E_USAGE for an address of another form. */
 export function sshDestination(address: string): Destination {
   const { to, port } = parseAddress(address);
-  return { to, timeScale: 1, patience: [SSH_PATIENCE], open: () => Promise.resolve(startSsh(to, port)) };
+  return { to, timeScale: SSH_TIME_SCALE, patience: [SSH_PATIENCE], open: () => Promise.resolve(startSsh(to, port)) };
 }
 
 function startSsh(to: string, port: readonly string[]): Transport {
