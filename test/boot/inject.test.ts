@@ -107,7 +107,7 @@ test("an ingot goes from the host into the running system, and can be checked, r
   const inside = async (command: string): Promise<string> =>
     (await console.succeed(`. /etc/profile; ${command}`, LONG)).trim();
 
-  await t.test("while it still starts: what is missing is built, sent, proven and active", async () => {
+  await t.test("while it still starts: an ingot is sent, proven and active", async () => {
     const events = eventsOf(await succeed(["inject", "tools", "--json"]));
     const phases = events.flatMap((event) => (event.type === "phase" ? [event.phase] : []));
     assert.deepEqual(phases, ["receive", "prove", "snapshot", "activate"]);
@@ -124,7 +124,7 @@ test("an ingot goes from the host into the running system, and can be checked, r
     assert.match(await succeed(["inject", "tools"]), /^nothing to do: tools .* is active already$/m);
   });
 
-  await t.test("list and verify say what is there, and damage is found", async () => {
+  await t.test("list and verify say what is there", async () => {
     const [first] = await list();
     assert.match(first ?? "", /^tools 4\.\S+ active$/);
     assert.match(await succeed(["ingot", "verify", "tools"]), /^tools \S+ [0-9a-f]{12} well$/m);
@@ -157,7 +157,7 @@ test("an ingot goes from the host into the running system, and can be checked, r
     await refused(["ingot", "rollback", "none"], "E_INGOT_UNKNOWN");
   });
 
-  await t.test("a stranger's ingot and a damaged one are refused, and nothing changes", async () => {
+  await t.test("what is signed with another key is refused, and nothing changes", async () => {
     const before = await list();
     const key = path.join(folder, "stranger.pem");
     writeFileSync(key, newKey().pem, { mode: 0o600 });
