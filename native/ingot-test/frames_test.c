@@ -129,9 +129,35 @@ sends_what_can_be_read(void)
 	close(ends[1]);
 }
 
+/* A new host greets where the rest of a chunk, or the end of rubbish, was awaited. */
+static void
+notices_a_new_host(void)
+{
+	static const char rubbish[] = "\xff\xff\xff\xff\xff rubbish \x02\0\0\0H1 more";
+	uint8_t bytes[64];
+	size_t length = put_frame(bytes, FRAME_DATA, "0000 the beginning of a chunk");
+	struct frame_reader reader = { .fd = -1 };
+	struct frame frame;
+	int ends[2];
+
+	CHECK(pipe(ends) == 0);
+	reader.fd = ends[0];
+	CHECK(write(ends[1], bytes, length - 10) == (ssize_t)length - 10);
+	length = put_frame(bytes, FRAME_HELLO, "1");
+	CHECK(write(ends[1], bytes, length) == (ssize_t)length && frame_read(&reader, &frame) == FRAME_GREETED);
+	CHECK(write(ends[1], rubbish, sizeof (rubbish) - 1) > 0 && frame_read(&reader, &frame) == FRAME_BAD);
+	CHECK(write(ends[1], bytes, length) == (ssize_t)length && frame_skip_to_greeting(ends[0]));
+	CHECK(write(ends[1], bytes, length) == (ssize_t)length && frame_read(&reader, &frame) == FRAME_READ);
+	CHECK(write(ends[1], rubbish, 9) == 9 && close(ends[1]) == 0);
+	CHECK(frame_read(&reader, &frame) == FRAME_BAD && !frame_skip_to_greeting(ends[0]));
+	close(ends[0]);
+	frame_reader_free(&reader);
+}
+
 void
 test_frames(void)
 {
+	notices_a_new_host();
 	reads_what_was_sent();
 	refuses_impossible_lengths();
 	survives_mutations();

@@ -192,14 +192,28 @@ bring_up(const char *name, bool services, struct fault *fault)
 	return (well);
 }
 
+static bool
+wait_for_services(const char *name, const char *key, const struct report *report, struct fault *fault)
+{
+	struct manifest manifest;
+	bool well = store_read(name, key, &manifest, fault);
+
+	if (well) {
+		well = services_wait(&manifest, report, fault);
+		manifest_free(&manifest);
+	}
+	return (well);
+}
+
 /* Back to `key`. The fault that led here stays; what fails on the way back is added to it. */
 static void
-switch_back(int folder, const char *name, const char *key, struct fault *fault)
+switch_back(int folder, const char *name, const char *key, const struct report *report, struct fault *fault)
 {
 	struct fault second;
 
 	services_stop(name);
-	if (!set_active(folder, key, &second) || !bring_up(name, true, &second)) {
+	if (!set_active(folder, key, &second) || !bring_up(name, true, &second) ||
+	    (key[0] != '\0' && !wait_for_services(name, key, report, &second))) {
 		fault_detail(fault, "and the way back failed:");
 		fault_detail(fault, second.message);
 		return;
@@ -240,7 +254,7 @@ active_switch(const char *name, const struct manifest *manifest, const char *key
 	    link_programs(name, manifest, fault) && services_place(manifest, fault) &&
 	    services_wait(manifest, report, fault) && check_health(manifest, report, fault);
 	if (!well)
-		switch_back(folder, name, old, fault);
+		switch_back(folder, name, old, report, fault);
 	else
 		well = confirm(folder, old, fault);
 	close(folder);

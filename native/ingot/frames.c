@@ -51,6 +51,64 @@ read_fully(int fd, void *bytes, size_t length)
 	return (true);
 }
 
+/*
+ * The whole frame by which a host begins. One that comes where the rest of a frame or rubbish is awaited, with silence
+ * after it, is of a new host: that the connection was closed and opened between two reads shows nowhere else.
+ */
+static const uint8_t greeting[] = { 2, 0, 0, 0, FRAME_HELLO, '1' };
+
+#define SILENCE_MS 1000
+
+static bool
+ends_with_greeting(int fd, const uint8_t *bytes, size_t length)
+{
+	struct pollfd wanted = { .fd = fd, .events = POLLIN };
+
+	return (length >= sizeof (greeting) &&
+	    memcmp(bytes + length - sizeof (greeting), greeting, sizeof (greeting)) == 0 &&
+	    poll(&wanted, 1, SILENCE_MS) == 0);
+}
+
+static enum frame_status
+read_body(int fd, uint8_t *body, size_t length)
+{
+	for (size_t at = 0; at < length;) {
+		ssize_t got = read(fd, body + at, length - at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return (FRAME_CLOSED);
+		at += (size_t)got;
+		if (at < length && ends_with_greeting(fd, body, at))
+			return (FRAME_GREETED);
+	}
+	return (FRAME_READ);
+}
+
+bool
+frame_skip_to_greeting(int fd)
+{
+	uint8_t bytes[4096 + sizeof (greeting)];
+	size_t kept = 0;
+
+	for (;;) {
+		ssize_t got = read(fd, bytes + kept, sizeof (bytes) - kept);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return (false);
+		kept += (size_t)got;
+		if (ends_with_greeting(fd, bytes, kept))
+			return (true);
+		if (kept > sizeof (greeting)) {
+			memmove(bytes, bytes + kept - sizeof (greeting), sizeof (greeting));
+			kept = sizeof (greeting);
+		}
+	}
+}
+
 /* The longest body that a frame from the host can have. */
 static size_t
 longest_body(uint8_t type)
@@ -98,10 +156,8 @@ read_frame(struct frame_reader *reader, struct frame *frame)
 	frame->type = header[4];
 	frame->length = length - 1;
 	frame->body = reader->buffer;
-	if (!read_fully(reader->fd, frame->body, frame->length))
-		return (FRAME_CLOSED);
 	frame->body[frame->length] = '\0';
-	return (FRAME_READ);
+	return (read_body(reader->fd, frame->body, frame->length));
 }
 
 enum frame_status

@@ -37,6 +37,7 @@ struct frame {
 enum frame_status {
 	FRAME_READ,
 	FRAME_CLOSED, /* the host has gone, perhaps in the middle of a frame */
+	FRAME_GREETED, /* in the middle of a frame a new host greeted */
 	FRAME_BAD,    /* a type or length that cannot be; where the next frame begins is not known */
 };
 
@@ -49,6 +50,9 @@ struct frame_reader {
 
 /* The body stays valid until the next call. */
 enum frame_status frame_read(struct frame_reader *reader, struct frame *frame);
+
+/* After FRAME_BAD: reads and throws away until a host greets. False when the host goes. */
+bool frame_skip_to_greeting(int fd);
 void frame_reader_free(struct frame_reader *reader);
 
 /* Sends a frame in one write. False when the host is not there. A longer body is cut off. */

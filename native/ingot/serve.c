@@ -249,6 +249,13 @@ take_chunk(struct session *session, const struct frame *frame)
 }
 
 static void
+greet(struct session *session)
+{
+	reset(session);
+	send_hello(session);
+}
+
+static void
 take_frame(struct session *session, struct frame *frame)
 {
 	if (frame->type == FRAME_COMMAND)
@@ -257,35 +264,35 @@ take_frame(struct session *session, struct frame *frame)
 		take_manifest(session, frame);
 	else if (frame->type == FRAME_DATA)
 		take_chunk(session, frame);
-	else {
-		reset(session);
-		if (strcmp((const char *)frame->body, "1") == 0)
-			send_hello(session);
-		else
-			protocol_error(session, "the host speaks another version of the protocol than 1");
-	}
+	else if (strcmp((const char *)frame->body, "1") == 0)
+		greet(session);
+	else
+		protocol_error(session, "the host speaks another version of the protocol than 1");
 }
 
-/* Until the host goes. What comes after an error of the framing is read and thrown away. */
+/* Until the host goes. */
 static void
 serve(int in, int out)
 {
 	static struct session session;
 	struct frame frame;
 	enum frame_status status;
-	char waste[4096];
 
 	session.reader = (struct frame_reader){ .fd = in };
 	session.out = out;
 	session.report = (struct report){ .progress = send_progress, .line = take_line, .to = &session };
-	while ((status = frame_read(&session.reader, &frame)) == FRAME_READ)
-		take_frame(&session, &frame);
-	reset(&session);
-	if (status == FRAME_BAD) {
-		protocol_error(&session, "a frame came that cannot be; close the connection");
-		while (read(in, waste, sizeof (waste)) > 0)
-			continue;
+	while ((status = frame_read(&session.reader, &frame)) != FRAME_CLOSED) {
+		if (status == FRAME_READ)
+			take_frame(&session, &frame);
+		if (status == FRAME_BAD) {
+			protocol_error(&session, "a frame came that cannot be");
+			if (!frame_skip_to_greeting(in))
+				break;
+		}
+		if (status != FRAME_READ)
+			greet(&session);
 	}
+	reset(&session);
 	frame_reader_free(&session.reader);
 }
 

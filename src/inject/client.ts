@@ -35,8 +35,9 @@ export interface Added {
   readonly facts: Facts;
 }
 
+/** Between greetings there is silence for more than a second: that is how the Monolith knows them within a broken frame. */
+const GREET_AGAIN = 3_000;
 /** Limits in milliseconds, before the destination's `timeScale`. */
-const GREET_AGAIN = 1_000;
 /** A line that is opened again at once looks to the guest as if it had never been closed. */
 const BEFORE_NEXT_LINE = 200;
 const ANSWER_LIMIT = 60_000;
@@ -67,7 +68,6 @@ export class Client {
         return new Client(destination, line, await greet(line, destination, patience));
       } catch (error) {
         line.close();
-        // an agent that still awaits the rest of what an earlier host did not send to the end sees now that that is gone
         if (!(error instanceof Silence) || index === destination.patience.length - 1) throw error;
         await sleep(BEFORE_NEXT_LINE * destination.timeScale);
       }
@@ -156,8 +156,8 @@ class Silence extends Fault {
 
 async function greet(line: Line, { to, timeScale }: Destination, patience: number): Promise<SystemFacts> {
   const send = (): void => line.send(frame("H", "1"));
-  // an agent that is started again does not know what the one before it was told
-  const again = setInterval(send, GREET_AGAIN * timeScale);
+  // an agent that is started again, or awaits the rest of what an earlier host did not send to the end, missed the first
+  const again = setInterval(send, GREET_AGAIN * Math.min(1, timeScale));
   try {
     send();
     for (let refused = false; ; refused = true) {

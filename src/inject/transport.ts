@@ -32,7 +32,7 @@ export function machineDestination(machine: Pick<MachineState, "name" | "ingot" 
     throw new Fault("E_NO_MACHINE", `${to} was started without a port for ingots`, {
       hint: "`anvil boot` in another terminal starts one that has it",
     });
-  return { to, timeScale, patience: [1_000, 2_000, 3_000, 6_000, 18_000], open: () => openPort(to, ingot) };
+  return { to, timeScale, patience: [10_000, 20_000], open: () => openPort(to, ingot) };
 }
 
 /** Throws E_INGOT_LOST. */

@@ -136,13 +136,19 @@ export class Host {
     this.#machine = machine;
   }
 
-  /** A new connection and greeting; the lines of the agent's answer. An agent that does not answer is asked again. */
+  /**
+   * A new connection and greeting; the lines of the agent's answer. Frames of an earlier connection are passed over. An
+   * agent that does not answer is greeted again: it was just started, or took the greeting for the rest of a frame.
+   */
   async greet(): Promise<string> {
+    await this.connect();
     for (let attempt = 0; ; attempt++) {
-      await this.connect();
       this.send("H", "1");
       try {
-        return await this.#greeting();
+        for (;;) {
+          const { type, body } = await this.#frame(GREETING_MS);
+          if (type === "H") return body.toString();
+        }
       } catch (error) {
         if (attempt === GREETINGS) throw error;
       }
@@ -177,8 +183,16 @@ export class Host {
     this.#socket?.write(bytes);
   }
 
+  /** The next frame but answers to greetings that were repeated. */
+  async next(): Promise<Frame> {
+    for (;;) {
+      const frame = await this.#frame(PATIENCE_MS);
+      if (frame.type !== "H") return frame;
+    }
+  }
+
   /** Rejects when no whole frame comes within the limit. */
-  async next(limitMs = PATIENCE_MS): Promise<Frame> {
+  async #frame(limitMs: number): Promise<Frame> {
     for (;;) {
       const length = this.#received.length < 4 ? Infinity : this.#received.readUInt32LE() + 4;
       if (this.#received.length >= length) {
@@ -260,14 +274,6 @@ export class Host {
       }
       for (; sent < ingot.chunks.length && sent < acknowledged + window; sent++)
         this.send("D", u32(sent), ingot.chunks[sent] as Buffer);
-    }
-  }
-
-  /** Frames of an earlier connection are passed over. */
-  async #greeting(): Promise<string> {
-    for (;;) {
-      const { type, body } = await this.next(GREETING_MS);
-      if (type === "H") return body.toString();
     }
   }
 }

@@ -132,7 +132,7 @@ test("a greeting that was lost is sent again, and answers to both are taken", as
   assert.deepEqual(await client.command(["list"], () => undefined), {});
 });
 
-test("an agent that awaits what an earlier host did not send to the end gets a new line", async () => {
+test("a line that stays silent is opened anew", async () => {
   const peer = new Peer((_, peer) => peer.opened === 2 && peer.say(GREETING), 0.001, [3_000, 30_000]);
   await Client.open(peer, never);
   assert.deepEqual([peer.opened, peer.closed], [2, 1]);
