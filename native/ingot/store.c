@@ -333,9 +333,17 @@ bool
 store_destroy(const struct store *store, const char *name, const char *key, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];
+	char parent[PLACE_BYTES];
 	const char *const destroy[] = { ZFS, "destroy", "-r", dataset_name(store, name, key, dataset), NULL };
+	const char *const tidy[] = { ZFS, "destroy", dataset_name(store, name, NULL, parent), NULL };
+	struct fault kept;
 
-	return (run_zfs(destroy, NULL, 0, fault));
+	if (!run_zfs(destroy, NULL, 0, fault))
+		return (false);
+	/* the dataset of the name goes with its last version; ZFS refuses while there is another one */
+	if (key != NULL)
+		(void)run_zfs(tidy, NULL, 0, &kept);
+	return (true);
 }
 
 static bool

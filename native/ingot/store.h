@@ -75,7 +75,7 @@ bool store_seal(const struct store *store, const char *name, const char *key, st
 /* Unmounts all versions of an ingot, or none of them: E_INGOT_ACTIVE when one is in use. */
 bool store_unmount(const struct store *store, const char *name, struct fault *fault);
 
-/* Destroys one version, or with a key of NULL all of the ingot. */
+/* Destroys one version, the last one with the dataset of the name, or with a key of NULL all of the ingot. */
 bool store_destroy(const struct store *store, const char *name, const char *key, struct fault *fault);
 
 /* "/ingots/<name>[/<key>]" */
