@@ -1,6 +1,10 @@
-/** Builds recipes once more, elsewhere and with another number of jobs, and compares every byte. */
+/**
+ * Builds recipes once more and compares every byte: elsewhere, with another number of jobs, an empty PATH, and when root
+ * runs the tests, as a user without privileges where such a user reaches the folder beside the store.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { chownSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { findTarget } from "../src/cli/targets.ts";
@@ -8,6 +12,7 @@ import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/comm
 import { evaluate } from "../src/forge/evaluate.ts";
 import { storePaths } from "../src/store/paths.ts";
 import { removeTree, Store } from "../src/store/store.ts";
+import { nobody } from "./forge/rig.ts";
 import { secondStore } from "./second-store.ts";
 
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
@@ -17,6 +22,8 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const cache = secondStore(store, new Set(names));
   t.after(() => removeTree(cache));
+  const user = nobody(cache);
+  if (user !== undefined) for (const name of ["", "sources", "store"]) chownSync(path.join(cache, name), user, user);
   const args = [
     path.join(projectRoot(), "bin/anvil"),
     "forge",
@@ -28,6 +35,7 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   ];
   const child = spawn(process.execPath, args, {
     env: { HOME: "/", ANVIL_CACHE: cache },
+    ...(user === undefined ? {} : { uid: user, gid: user }),
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";
