@@ -1,28 +1,34 @@
 /**
  * What the forge adds to a step: a chain of trivial steps, each of which needs the one before it, against the bare
- * sandbox with the same command, started as often. Milliseconds per step.
+ * sandbox with the same command, started as often, and against Nix. Milliseconds per step.
  */
 import { spawn } from "node:child_process";
 import { sandboxCommand } from "../src/sandbox/sandbox.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
+import { findNix, nixChain } from "./nix.ts";
 import { Rig, step, temporaryFolder, type Cleanup } from "../test/forge/rig.ts";
 
-const STEPS = 60;
+export const STEPS = 60;
 
 export interface ChainFigures {
   readonly forge: number;
   readonly bare: number;
+  /** Undefined where Nix is not installed. */
+  readonly nix: number | undefined;
 }
 
-/** Medians of `runs` runs, which alternate so that both meet the same machine. */
+/** Medians of `runs` runs, which alternate so that all meet the same machine. */
 export async function measureChain(t: Cleanup, runs: number): Promise<ChainFigures> {
   const forge: number[] = [];
   const bare: number[] = [];
+  const nix: number[] = [];
+  const installed = findNix();
   for (let run = 0; run < runs; run++) {
     forge.push(await forgeChain(t));
     bare.push(await bareChain(t));
+    if (installed !== undefined) nix.push(nixChain(t, installed, STEPS));
   }
-  return { forge: median(forge), bare: median(bare) };
+  return { forge: median(forge), bare: median(bare), nix: installed === undefined ? undefined : median(nix) };
 }
 
 /** Sandbox, proof and store for each. The seed is hashed once before, as in any run: that is not a step's. */

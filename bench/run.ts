@@ -27,7 +27,12 @@ try {
   );
   row("nothing to do, downloads read", "0", String(noop.use.sources), `files opened: ${noop.use.opened}`);
   const chain = await measureChain(t, 5);
-  const ratio = `bare sandbox: ${milliseconds(chain.bare)}, ratio ${(chain.forge / chain.bare).toFixed(2)}`;
+  const beside = (name: string, value: number): string =>
+    `${name}: ${milliseconds(value)}, ratio ${(chain.forge / value).toFixed(2)}`;
+  const ratio = [
+    beside("bare sandbox", chain.bare),
+    chain.nix === undefined ? "Nix is not installed" : beside("Nix", chain.nix),
+  ].join("; ");
   row("a trivial step in a chain of 60", "50 ms", milliseconds(chain.forge), ratio);
   row("memory: unpacking the largest seed", "300 MB", megabytes(measureUnpacking(t)), "");
   row("memory: a million lines of output", "300 MB", megabytes(await measureOutput(t)), "");

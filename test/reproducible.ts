@@ -1,19 +1,31 @@
-/** Builds recipes once more, elsewhere and with another number of jobs, and compares every byte. */
+/**
+ * Builds recipes once more and compares every byte: elsewhere, with another number of jobs, an empty PATH, and when root
+ * runs the tests, as a user without privileges where such a user reaches the folder beside the store.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import os from "node:os";
+import { chmodSync, chownSync, copyFileSync, cpSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { findTarget } from "../src/cli/targets.ts";
+import { userKeys } from "../src/cli/user-keys.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
+import { keyPaths } from "../src/inject/key-file.ts";
 import { storePaths } from "../src/store/paths.ts";
 import { removeTree, Store } from "../src/store/store.ts";
+import { nobody } from "./forge/rig.ts";
 import { secondStore } from "./second-store.ts";
 
-function keyEnvironment(): Record<string, string> {
-  const names = ["ANVIL_KEY", "XDG_CONFIG_HOME"].filter((name) => process.env[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, process.env[name] ?? ""]));
+/** The system names the keys whose ingots it accepts: the same image needs the same keys. */
+function copyKeys(folder: string, user: number | undefined): void {
+  const { own, trusted } = userKeys();
+  const copy = keyPaths({ XDG_CONFIG_HOME: folder }, "/");
+  mkdirSync(path.dirname(copy.own), { recursive: true });
+  if (existsSync(trusted)) cpSync(trusted, copy.trusted, { recursive: true });
+  copyFileSync(own, copy.own);
+  chmodSync(copy.own, 0o600);
+  if (user !== undefined) chownSync(copy.own, user, user);
 }
 
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
@@ -23,6 +35,10 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const cache = secondStore(store, new Set(names));
   t.after(() => removeTree(cache));
+  const user = nobody(cache);
+  if (user !== undefined) for (const name of ["", "sources", "store"]) chownSync(path.join(cache, name), user, user);
+  const config = path.join(cache, "config");
+  copyKeys(config, user);
   const args = [
     path.join(projectRoot(), "bin/anvil"),
     "forge",
@@ -33,8 +49,8 @@ export async function assertReproducible(t: TestContext, names: readonly string[
     String(jobs),
   ];
   const child = spawn(process.execPath, args, {
-    // the same keys: the system names those whose ingots it accepts
-    env: { HOME: os.homedir(), ANVIL_CACHE: cache, ...keyEnvironment() },
+    env: { HOME: "/", ANVIL_CACHE: cache, XDG_CONFIG_HOME: config },
+    ...(user === undefined ? {} : { uid: user, gid: user }),
     stdio: ["ignore", "pipe", "inherit"],
   });
   let output = "";

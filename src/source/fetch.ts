@@ -4,6 +4,7 @@ import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { diskFault } from "./disk.ts";
+import { httpRequest } from "./http.ts";
 
 export interface Download {
   /** Places of the same file, best first. */
@@ -128,7 +129,10 @@ async function transfer(url: string, part: PartialFile, request: Download): Prom
   let received = 0;
   try {
     await forgetUnlessResumable(part, url, request);
-    const response = await fetch(withoutCredentials(url), { headers: headersFor(url, part), signal: watch.signal });
+    const response = await httpRequest(withoutCredentials(url), {
+      headers: headersFor(url, part),
+      signal: watch.signal,
+    });
     const answer = await readAnswer(response, part, request);
     if ("state" in answer) {
       await response.body?.cancel().catch(() => {});

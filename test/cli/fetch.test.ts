@@ -5,7 +5,7 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import type { Channel, Component, Package } from "../../src/recipe/channel.ts";
 import { parseEvents } from "../../src/ui/json.ts";
-import { file, serve, status, type TestServer } from "../source/http-server.ts";
+import { file, proxyTo, serve, status, type TestServer } from "../source/http-server.ts";
 import { anvil, copyOfProject, temporaryFolder } from "./command-line.ts";
 
 const hashOf = (data: Buffer): string => createHash("sha256").update(data).digest("hex");
@@ -125,4 +125,16 @@ test("a doubtful pin is refused unless it is accepted by name", async (t) => {
   const accepted = await fetch("--plain", "--accept-unverified", "zlib");
   assert.equal(accepted.status, 0, accepted.stdout);
   assert.ok(sourcesIn(cache).length > 0);
+});
+
+test("downloads go through the proxy that the environment names", async (t) => {
+  const { cache, wanted, mirror, project } = await smallWorld(t);
+  const proxy = await proxyTo(t, mirror.root);
+  const { status: code, stdout } = await anvil(
+    ["fetch", "zlib", "--channel", "debian", "--debian-mirror", "http://mirror.invalid"],
+    { project, cache, env: { http_proxy: proxy.root } },
+  );
+  assert.equal(code, 0, stdout);
+  assert.deepEqual(sourcesIn(cache), [...wanted.keys()].sort());
+  assert.deepEqual([...new Set(proxy.requests)], ["CONNECT mirror.invalid:80"]);
 });

@@ -73,13 +73,13 @@ export function step(name: string, script: RecipeFields["script"], fields: Parti
 }
 
 /**
- * A user without rights who can read this project and run Node; undefined when the tests are not run by root, and so by
- * such a user anyway, or when everything lies in a folder of root's.
+ * A user without rights who can read this project (and `also`) and run Node; undefined when the tests are not run by
+ * root, and so by such a user anyway, or when everything lies in a folder of root's.
  */
-export function nobody(): number | undefined {
+export function nobody(also = "/"): number | undefined {
   const uid = 65534;
   if (process.getuid?.() !== 0) return undefined;
-  const look = `require("node:fs").readFileSync(${JSON.stringify(process.argv[1])})`;
+  const look = [process.argv[1], also].map((file) => `require("node:fs").statSync(${JSON.stringify(file)})`).join(";");
   return spawnSync(process.execPath, ["-e", look], { uid, gid: uid, env: {} }).status === 0 ? uid : undefined;
 }
 

@@ -1,6 +1,6 @@
 /** An HTTP server on the loopback for the length of a test. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -23,6 +23,25 @@ export async function serve(t: TestContext, answer: Answer): Promise<TestServer>
     server.closeAllConnections();
     server.close();
   });
+  return { root: rootOf(server), requests };
+}
+
+/** A proxy (CONNECT, RFC 9110 9.3.6) that leads to one server whatever it is asked for. */
+export async function proxyTo(t: TestContext, root: string): Promise<TestServer> {
+  const requests: string[] = [];
+  const { hostname, port } = new URL(root);
+  const server = createServer();
+  server.on("connect", (request, socket) => {
+    requests.push(`CONNECT ${request.url}`);
+    const onward = connect(Number(port), hostname, () => socket.write("HTTP/1.1 200 OK\r\n\r\n"));
+    socket.pipe(onward).pipe(socket);
+    for (const end of [socket, onward]) {
+      end.on("error", () => {});
+      t.after(() => end.destroy());
+    }
+  });
+  await listening(server);
+  t.after(() => server.close());
   return { root: rootOf(server), requests };
 }
 

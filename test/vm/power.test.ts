@@ -24,7 +24,8 @@ test("a reset starts the guest anew, from outside and from inside", async (t) =>
   mark = machine.serial.mark();
   await machine.serial.write("r");
   await machine.serial.waitForLog(READY, { after: mark });
-  assert.equal(machine.serial.lines().filter((line) => READY.test(line)).length, 3);
+  // a reset may come before the end of the line
+  assert.equal(machine.serial.lines().join("\n").split("test guest ready").length - 1, 3);
 });
 
 test("a machine that ends on reset does so, from outside and from inside", async (t) => {
