@@ -44,7 +44,7 @@ function dependencies(output: Output): readonly Output[] {
     case "cpio":
       return [output.tree];
     case "step":
-      return [output.seed, ...output.tools, ...output.link, ...output.inputs];
+      return [output.root, ...output.tools, ...output.link, ...output.inputs];
   }
 }
 
