@@ -238,7 +238,10 @@ function seedOf(recipe: Recipe): Seed {
 }
 
 function searchPath(recipe: Recipe): string {
-  const tools = recipe.tools.flatMap((tool) => [`/tools/${folderOf(tool)}/usr/bin`, `/tools/${folderOf(tool)}/usr/sbin`]);
+  const tools = recipe.tools.flatMap((tool) => [
+    `/tools/${folderOf(tool)}/usr/bin`,
+    `/tools/${folderOf(tool)}/usr/sbin`,
+  ]);
   return [...tools, "/usr/bin", "/usr/sbin"].join(":");
 }
 

@@ -45,7 +45,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   gawk: trixie("gawk", "GPL-3.0-or-later"),
   bash: trixie("bash", "GPL-3.0-or-later"),
   perl: trixie("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
-  mimalloc: trixie("mimalloc", "MIT"),
+  mimalloc: bookworm("mimalloc", "MIT"),
 };
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */

@@ -1,0 +1,27 @@
+/** GNU make. */
+import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
+import { recipe, source } from "../src/recipe/recipe.ts";
+import { configureMake } from "../src/recipe/style.ts";
+import { seedBase } from "./seed.ts";
+import { anvilCc } from "./toolchain.ts";
+
+export const make = recipe({
+  name: "make",
+  licence: "GPL-3.0-or-later",
+  source: source("make"),
+  seed: seedBase,
+  tools: [anvilCc],
+  script: configureMake({
+    component: "make",
+    // what it compiles runs here: tests of configure need not be guessed
+    configure: ["--build=$ANVIL_TARGET", "--disable-nls", "--disable-load", "--without-guile"],
+    make: ["MAKEINFO=true", "make"],
+    install: ["MAKEINFO=true", "install-binPROGRAMS"],
+  }),
+  proves: [
+    isStaticPie("usr/bin/make"),
+    builtByAnvilCc(),
+    noBuildPaths(),
+    runs("usr/bin/make", "--version", /^GNU Make 4/),
+  ],
+});
