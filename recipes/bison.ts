@@ -14,10 +14,10 @@ export const bison = recipe({
   script: configureMake({
     component: "bison",
     configure: ["--build=$ANVIL_TARGET", "--disable-nls", "--disable-yacc", "M4=/usr/bin/m4"],
-    make: ["MAKEINFO=true", "src/bison"],
+    // Debian's archive lacks the documentation, from which the sources of the examples are taken
+    make: ["--eval=.SECONDEXPANSION:", "--eval='built: $$(filter lib/% src/%,$$(BUILT_SOURCES))'", "built"],
     install: [
       "install-binPROGRAMS",
-      "install-nobase_dist_pkgdataDATA",
       "install-dist_m4sugarDATA",
       "install-dist_pkgdataDATA",
       "install-dist_skeletonsDATA",

@@ -33,7 +33,7 @@ echo 'anvil:x:1000:1000:anvil:/build:/bin/sh' >> /out/etc/passwd
 printf 'root:x:0:\\nanvil:x:1000:\\n' > /out/etc/group
 `,
   proves: [
-    exists("bin/sh", "bin/bash", "usr/bin/env", "usr/bin/awk", "usr/bin/tar"),
+    exists("bin", "usr/bin/sh", "usr/bin/bash", "usr/bin/env", "usr/bin/awk", "usr/bin/tar"),
     isStaticPie("usr/bin/*"),
     builtByAnvilCc(),
     noBuildPaths(),
