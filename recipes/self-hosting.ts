@@ -3,9 +3,15 @@
  * difference which of them compiles: busybox, OpenZFS' tools and the kernel made by stage 3 are those made by stage 1.
  */
 import { exists } from "../src/recipe/proof.ts";
-import { recipe, type Recipe } from "../src/recipe/recipe.ts";
+import { isRecipe, recipe, type Output, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
+import { busybox } from "./busybox.ts";
+import { linux } from "./linux.ts";
+import { perl } from "./perl.ts";
+import { pkgconf } from "./pkgconf.ts";
 import { stage2, stage3 } from "./stages.ts";
+import { zfs } from "./zfs.ts";
+import { zstdProgram } from "./zstd-program.ts";
 
 /**
  * Fails with the names of the files that differ in content, kind or permission to run, or that only one of the two has.
@@ -35,5 +41,23 @@ cp one /out/${name}.sha256
     proves: [exists(`${name}.sha256`)],
   });
 }
+
+const rebuilt = new Map<Output, Recipe>();
+
+/** The recipe with its libraries as stage 3 makes them: same script, in the root without a seed. */
+function byStage3(original: Recipe): Recipe {
+  const known = rebuilt.get(original);
+  if (known !== undefined) return known;
+  const link = original.link.map((library) => (isRecipe(library) ? byStage3(library) : library));
+  const tools = [stage3, perl, pkgconf, zstdProgram];
+  const made = Object.freeze({ ...original, name: `${original.name}-stage3`, root: buildRoot, tools, link });
+  rebuilt.set(original, made);
+  return made;
+}
+
+/** What the system is made of, by stage 1 and by stage 3. */
+export const sameSystem = [busybox, zfs, linux].map((original) =>
+  equal(`same-${original.name}`, original, byStage3(original)),
+);
 
 export const selfHosting = equal("self-hosting", stage2, stage3);

@@ -45,6 +45,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   gawk: trixie("gawk", "GPL-3.0-or-later"),
   bash: trixie("bash", "GPL-3.0-or-later"),
   perl: trixie("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
+  pkgconf: bookworm("pkgconf", "ISC"),
   mimalloc: bookworm("mimalloc", "MIT"),
 };
 
