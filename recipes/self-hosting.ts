@@ -10,7 +10,7 @@ import { linux } from "./linux.ts";
 import { perl } from "./perl.ts";
 import { pkgconf } from "./pkgconf.ts";
 import { stage2, stage3 } from "./stages.ts";
-import { zfs } from "./zfs.ts";
+import { zfs, zfsWith } from "./zfs.ts";
 import { zstdProgram } from "./zstd-program.ts";
 
 /**
@@ -55,9 +55,14 @@ function byStage3(original: Recipe): Recipe {
   return made;
 }
 
+// busybox' cp always takes over who may write
+const portableZfs = zfsWith("cp -r /deps/openssl/usr /build/openssl\nchmod -R u+w /build/openssl\n");
+
 /** What the system is made of, by stage 1 and by stage 3. */
-export const sameSystem = [busybox, zfs, linux].map((original) =>
-  equal(`same-${original.name}`, original, byStage3(original)),
-);
+export const sameSystem = [
+  equal("same-busybox", busybox, byStage3(busybox)),
+  equal("same-zfs", zfs, byStage3(portableZfs)),
+  equal("same-linux", linux, byStage3(linux)),
+];
 
 export const selfHosting = equal("self-hosting", stage2, stage3);
