@@ -134,6 +134,7 @@ cd objects
   --disable-bootstrap --disable-shared --disable-multilib --disable-nls --disable-werror --disable-lto --disable-plugin \\
   --disable-libsanitizer --disable-libgomp --disable-libitm --disable-libvtv --disable-libssp --disable-libquadmath \\
   --disable-libatomic --disable-gcov --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl \\
+  --disable-analyzer \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" CXXFLAGS_FOR_TARGET="${targetFlags}"
 make MAKEINFO=true all-gcc
 # the programs with which the libraries are configured are run: there is no dynamic linker for them
