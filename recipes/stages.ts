@@ -142,9 +142,13 @@ cp /files/system/toolchain/specs gcc/specs
 make MAKEINFO=true all-target-libgcc all-target-libstdc++-v3
 make MAKEINFO=true DESTDIR=/out install-strip-gcc install-target-libgcc install-target-libstdc++-v3
 cp /files/system/toolchain/specs /out/usr/lib/gcc/$ANVIL_TARGET/[0-9]*/
+# one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
+mv /out/usr/lib64/*.a $sysroot/lib
+rm -r /out/usr/lib64
 `,
     proves: [
       isStatic("usr/bin/gcc", "usr/bin/g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
+      exists("usr/x86_64-anvil-linux-musl/lib/libc.a", "usr/x86_64-anvil-linux-musl/lib/libstdc++.a"),
       builtByAnvilCc("usr/bin/*", "usr/libexec/gcc/*/*/cc1*"),
     ],
   });
