@@ -1,6 +1,6 @@
 /** What the command line can name: every recipe reachable from the ISO or from the proof of the compiler, by its name. */
 import { iso } from "../../recipes/iso.ts";
-import { sameSystem, selfHosting } from "../../recipes/self-hosting.ts";
+import { selfHosting } from "../../recipes/self-hosting.ts";
 import { Fault } from "../fault/fault.ts";
 import { isRecipe, type Output } from "../recipe/recipe.ts";
 
@@ -24,7 +24,7 @@ function reachable(targets: readonly Output[]): ReadonlySet<Output> {
 /** All outputs by name, in build order. A seed is called `seed-<name>`. */
 export function allOutputs(): ReadonlyMap<string, Output> {
   const named = new Map<string, Output>();
-  for (const output of reachable([defaultTarget, selfHosting, ...sameSystem])) {
+  for (const output of reachable([defaultTarget, ...selfHosting])) {
     const name = output.kind === "seed" ? `seed-${output.name}` : output.name;
     if (named.has(name)) throw new Error(`two recipes are called ${name}`);
     named.set(name, output);

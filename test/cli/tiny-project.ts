@@ -72,6 +72,7 @@ export class TinyProject {
     copyFileSync(path.join(projectRoot, "recipes/seed.ts"), path.join(project.folder, "recipes/seed.ts"));
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
+    project.write("recipes/self-hosting.ts", "export const selfHosting = [];\n");
     return project;
   }
 
