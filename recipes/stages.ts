@@ -119,8 +119,11 @@ if ! grep -q '@hook' gcc/gcc/doc/tm.texi.in; then
 fi
 
 mkdir -p $sysroot
-cp -r /in/musl/. /in/linux-headers/usr/include $sysroot
-chmod -R u+w $sysroot
+# busybox' cp always takes over who may write
+for tree in /in/musl /in/linux-headers/usr; do
+  cp -r $tree/. $sysroot
+  chmod -R u+w $sysroot
+done
 # for a linker that looks below usr/
 ln -s . $sysroot/usr
 
