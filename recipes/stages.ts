@@ -4,7 +4,7 @@
  *
  * What a stage builds is mounted under the same names for both, so that no path tells them apart.
  */
-import { builtByAnvilCc, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
+import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
 import { anvilCc, linuxHeaders } from "./toolchain.ts";
@@ -68,20 +68,21 @@ const binutils = (stage: Stage): Recipe =>
     script: `
 ${names}mkdir objects
 cd objects
+# the flags are all that reaches each program; they stand before its objects, so malloc is asked for beforehand
 ../binutils/configure --prefix=/usr ${native} --with-sysroot=/usr/$ANVIL_TARGET \\
   --disable-nls --disable-multilib --disable-werror --disable-shared --disable-plugins \\
   --disable-gdb --disable-gdbserver --disable-gprof --disable-gprofng --disable-sim --disable-libctf \\
   --enable-deterministic-archives --enable-relro --enable-separate-code --without-zstd \\
-  ${hostFlags} LDFLAGS=-L/deps/mimalloc/usr/lib MAKEINFO=true
-make MAKEINFO=true configure-host
-# not to configure, which does not pass it on
-make MAKEINFO=true LIBS=-lmimalloc
-make MAKEINFO=true LIBS=-lmimalloc DESTDIR=/out install-strip
+  ${hostFlags} LDFLAGS="-L/deps/mimalloc/usr/lib -Wl,-u,malloc -lmimalloc" MAKEINFO=true
+make MAKEINFO=true
+make MAKEINFO=true DESTDIR=/out install-strip
 rm -rf /out/usr/share /out/usr/include /out/usr/lib
 `,
     proves: [
       isStaticPie("usr/bin/as", "usr/bin/ld", "usr/bin/ar", "usr/bin/objcopy"),
       builtByAnvilCc("usr/bin/*"),
+      contains("usr/bin/as", /mimalloc: /),
+      contains("usr/bin/ld", /mimalloc: /),
       runs("usr/bin/ld", "--version", /GNU ld/),
       noBuildPaths(),
     ],
@@ -151,6 +152,8 @@ rm -r /out/usr/lib64
 `,
     proves: [
       isStatic("usr/bin/gcc", "usr/bin/g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
+      contains("usr/libexec/gcc/*/*/cc1", /mimalloc: /),
+      contains("usr/libexec/gcc/*/*/cc1plus", /mimalloc: /),
       exists("usr/x86_64-anvil-linux-musl/lib/libc.a", "usr/x86_64-anvil-linux-musl/lib/libstdc++.a"),
       builtByAnvilCc("usr/bin/*", "usr/libexec/gcc/*/*/cc1*"),
     ],
