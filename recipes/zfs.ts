@@ -1,6 +1,6 @@
 /** OpenZFS command-line tools. The kernel half is grafted in by `linux.ts`. */
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
-import { recipe, source, type Versions } from "../src/recipe/recipe.ts";
+import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
 import { libtirpc } from "./libtirpc.ts";
 import { openssl } from "./openssl.ts";
@@ -27,8 +27,8 @@ merge() {
 
 // libcrypto and the cryptography of ZFS itself (icp, part of libzpool) hold the same AES-GCM in assembly, by the same
 // author and under the same names: here those of libcrypto get others.
-const privateCrypto = `\
-cp -r --no-preserve=mode /deps/openssl/usr /build/openssl
+const privateCrypto = (copy: string): string => `\
+${copy}\
 "$NM" --defined-only --extern-only /build/openssl/lib/libcrypto.a > /build/symbols
 sed -n 's/.* T \\(\\(aesni_\\)\\?gcm_.*\\)/\\1 libcrypto_\\1/p' /build/symbols > /build/renamed
 "$OBJCOPY" --redefine-syms=/build/renamed /build/openssl/lib/libcrypto.a
@@ -59,11 +59,11 @@ function layout(versions: Versions) {
       };
 }
 
-function script(versions: Versions): string {
+function script(versions: Versions, copy: string): string {
   const { build, object, program, library, featureSets } = layout(versions);
   return [
     anvilCcEnvironment(),
-    privateCrypto,
+    privateCrypto(copy),
     "cd /build/zfs\n",
     configure([
       "--with-config=user",
@@ -92,28 +92,32 @@ function script(versions: Versions): string {
   ].join("");
 }
 
-export const zfs = recipe({
-  name: "zfs",
-  licence: "CDDL-1.0",
-  source: source("zfs"),
-  files: ["native/zfs-tools/main.c"],
-  seed: seedBase,
-  tools: [anvilCc],
-  link: [libtirpc, openssl, utilLinux, zlib],
-  script,
-  proves: [
-    exists(
-      "usr/sbin/zpool",
-      "usr/sbin/zfs",
-      "usr/sbin/mount.zfs",
-      "usr/sbin/zgenhostid",
-      "usr/share/zfs/compatibility.d",
-    ),
-    isStaticPie("usr/sbin/zfs-tools", "usr/sbin/zdb", "usr/sbin/zstream"),
-    builtByAnvilCc(),
-    noBuildPaths(),
-    // without /dev/zfs they cannot say their version; zdb shows what it can do where the pool image is checked
-    runs("usr/sbin/zpool", "--help", /^usage: zpool command/),
-    runs("usr/sbin/zfs", "--help", /^usage: zfs command/),
-  ],
-});
+/** @param copy command line that makes a copy of libcrypto's folder that can be written */
+export const zfsWith = (copy: string): Recipe =>
+  recipe({
+    name: "zfs",
+    licence: "CDDL-1.0",
+    source: source("zfs"),
+    files: ["native/zfs-tools/main.c"],
+    seed: seedBase,
+    tools: [anvilCc],
+    link: [libtirpc, openssl, utilLinux, zlib],
+    script: (versions) => script(versions, copy),
+    proves: [
+      exists(
+        "usr/sbin/zpool",
+        "usr/sbin/zfs",
+        "usr/sbin/mount.zfs",
+        "usr/sbin/zgenhostid",
+        "usr/share/zfs/compatibility.d",
+      ),
+      isStaticPie("usr/sbin/zfs-tools", "usr/sbin/zdb", "usr/sbin/zstream"),
+      builtByAnvilCc(),
+      noBuildPaths(),
+      // without /dev/zfs they cannot say their version; zdb shows what it can do where the pool image is checked
+      runs("usr/sbin/zpool", "--help", /^usage: zpool command/),
+      runs("usr/sbin/zfs", "--help", /^usage: zfs command/),
+    ],
+  });
+
+export const zfs = zfsWith("cp -r --no-preserve=mode /deps/openssl/usr /build/openssl\n");

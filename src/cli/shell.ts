@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { Fault } from "../fault/fault.ts";
-import { evaluate } from "../forge/evaluate.ts";
+import { evaluate, seedFor } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
 import { sandboxCommand } from "../sandbox/sandbox.ts";
@@ -67,7 +67,7 @@ export const command: Command = {
     const work = kept ? failed : store.workFolder(step.name);
     if (!kept) stage(step, work, projectRoot());
     try {
-      const sandbox = stepSandbox(step, work, { store, bubblewrap: store.outputPath(step.root) });
+      const sandbox = stepSandbox(step, work, { store, bubblewrap: store.outputPath(seedFor(evaluation, node)) });
       const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
       const { command: program, args: all } = sandboxCommand({ ...sandbox, env, terminal: true }, inner);

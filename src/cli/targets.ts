@@ -1,4 +1,4 @@
-/** What the command line can name: every recipe reachable from the ISO and from the ingots, by its name. */
+/** What the command line can name: every recipe reachable from the ISO, from the ingots and from the checks, by its name. */
 import { checks } from "../../recipes/checks.ts";
 import type { Ingot } from "../../recipes/ingot.ts";
 import { ingots } from "../../recipes/ingots/index.ts";
@@ -67,7 +67,7 @@ function dependencies(output: Output): readonly Output[] {
     case "cpio":
       return [output.tree];
     case "step":
-      return [output.seed, ...output.tools, ...output.link, ...output.inputs];
+      return [output.root, ...output.tools, ...output.link, ...output.inputs];
   }
 }
 

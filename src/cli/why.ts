@@ -77,7 +77,7 @@ export const command: Command = {
         `${derivation.name} ${derivation.version}`,
         `  key     ${key}`,
         `  output  ${record === undefined ? state : `${store.outputPath(key)} (${state})`}`,
-        `  needed  ${chain.join(" → ")}`,
+        `  needed  ${chain.length === 0 ? "not by the ISO" : chain.join(" → ")}`,
         ...shown.map((text, index) => `  ${index === 0 ? "from    " : "        "}${text}`),
         ...proofs.map((text, index) => `  ${index === 0 ? "proofs  " : "        "}${text}`),
       ];
@@ -93,5 +93,5 @@ function shortestPath({ nodes }: Evaluation, from: Key, to: Key): Key[] {
     if (key === to) return path;
     for (const need of nodes.get(key)?.needs ?? []) if (!paths.has(need)) paths.set(need, [...path, need]);
   }
-  return [to];
+  return [];
 }

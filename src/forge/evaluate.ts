@@ -15,7 +15,7 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import type { Output, Recipe, Versions } from "../recipe/recipe.ts";
+import { folderOf, type Output, type Recipe, type Seed, type Versions } from "../recipe/recipe.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
 export interface Node {
@@ -45,6 +45,13 @@ export function evaluate(targets: readonly Output[], options: EvaluateOptions): 
   const evaluator = new Evaluator(options);
   const keys = targets.map((target) => evaluator.output(target));
   return { channel: options.channel, nodes: evaluator.nodes, targets: keys };
+}
+
+/** The seed whose bubblewrap a step runs in: the first thing that the step needs. */
+export function seedFor(evaluation: Evaluation, step: Node): Key {
+  const seed = step.needs.find((need) => evaluation.nodes.get(need)?.derivation.kind === "seed");
+  if (seed === undefined) throw new Error(`${step.derivation.name} has no seed`);
+  return seed;
 }
 
 class Evaluator {
@@ -127,7 +134,9 @@ class Evaluator {
   }
 
   private step(recipe: Recipe): Key {
-    const root = this.output(recipe.seed);
+    const root = this.output(recipe.root);
+    // whatever its root is, it runs in the bubblewrap of the seed that the root was built with
+    const seed = this.output(seedOf(recipe));
     const mounts = this.mounts(recipe);
     const fetches = recipe.sources.map(({ component }) => this.fetch(component, recipe.name));
     const sources = recipe.sources.map(({ component }, index) => ({
@@ -159,14 +168,14 @@ class Evaluator {
       script: `${unpackScript(recipe)}${body.trim()}\n`,
       proves: recipe.proves,
     };
-    return this.add(derivation, [root, ...mounts.map((mount) => mount.key), ...fetches]);
+    return this.add(derivation, [seed, root, ...mounts.map((mount) => mount.key), ...fetches]);
   }
 
   private mounts(recipe: Recipe): Mount[] {
     const under = (folder: string, outputs: readonly Output[]): Mount[] =>
       outputs.map((output) => {
         const key = this.output(output);
-        return { at: `/${folder}/${output.name}`, key };
+        return { at: `/${folder}/${folderOf(output)}`, key };
       });
     return [...under("tools", recipe.tools), ...under("deps", recipe.link), ...under("in", recipe.inputs)];
   }
@@ -224,8 +233,15 @@ class Evaluator {
   }
 }
 
+function seedOf(recipe: Recipe): Seed {
+  return recipe.root.kind === "seed" ? recipe.root : seedOf(recipe.root);
+}
+
 function searchPath(recipe: Recipe): string {
-  const tools = recipe.tools.flatMap((tool) => [`/tools/${tool.name}/usr/bin`, `/tools/${tool.name}/usr/sbin`]);
+  const tools = recipe.tools.flatMap((tool) => [
+    `/tools/${folderOf(tool)}/usr/bin`,
+    `/tools/${folderOf(tool)}/usr/sbin`,
+  ]);
   return [...tools, "/usr/bin", "/usr/sbin"].join(":");
 }
 

@@ -25,7 +25,7 @@ import { walk } from "../store/tree.ts";
 import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
 import { checkSource } from "./check-source.ts";
 import { writeCpio } from "./cpio.ts";
-import type { Evaluation, Node } from "./evaluate.ts";
+import { seedFor, type Evaluation, type Node } from "./evaluate.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
 import { Jobserver } from "./jobserver.ts";
 import { failedFolder, logFile, runStep, StepFailure } from "./step.ts";
@@ -343,7 +343,7 @@ class Realisation {
     const started = performance.now();
     const { key } = node;
     // looked at a moment ago, which the first seed in the store was perhaps not
-    this.bubblewrapTree ??= this.store.outputPath(step.root);
+    this.bubblewrapTree ??= this.store.outputPath(seedFor(this.evaluation, node));
     const jobserver = this.openJobserver();
     this.emit({ type: "start", key, log: logFile(this.store, key, step.name) });
     if (step.sources.length > 0) {

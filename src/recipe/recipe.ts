@@ -32,9 +32,9 @@ export type Script = string | ((versions: Versions) => string);
  * | `/build`          | working folder, empty but for the unpacked sources: `/build/<component>`  |
  * | `/src/<component>`| each source archive as downloaded, read-only                              |
  * | `/files/<path>`   | each entry of `files`, read-only, under its path in the project          |
- * | `/tools/<name>`   | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |
- * | `/deps/<name>`    | output of each of `link`; compiler and pkg-config find `usr/include`, `usr/lib` |
- * | `/in/<name>`      | output of each of `inputs`: plain data                                   |
+ * | `/tools/<folder>` | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |
+ * | `/deps/<folder>`  | output of each of `link`; compiler and pkg-config find `usr/include`, `usr/lib` |
+ * | `/in/<folder>`    | output of each of `inputs`: plain data                                   |
  * | `/out`            | the output; laid out from the root (`usr/bin/zpool`)                     |
  *
  * Environment: `JOBS` (cores; also given through make's jobserver), `SOURCE_DATE_EPOCH`, `HOME=/build`, `LC_ALL=C`,
@@ -43,13 +43,15 @@ export type Script = string | ((versions: Versions) => string);
 export interface Recipe {
   readonly kind: "step";
   readonly name: string;
+  /** Name of its folder in the sandboxes of others: its own, or that of the recipe whose place it takes there. */
+  readonly folder: string;
   /** SPDX expression of what the output is made of. */
   readonly licence: string;
   readonly sources: readonly SourceRef[];
   /** Files and folders of this project, relative to its root. */
   readonly files: readonly string[];
-  /** The seed that gives the shell and the tools: mounted as the root of the sandbox. */
-  readonly seed: Seed;
+  /** Gives the shell and the tools: mounted as the root of the sandbox. A recipe's output must hold usr/bin/bash. */
+  readonly root: Root;
   readonly tools: readonly Output[];
   readonly link: readonly Output[];
   readonly inputs: readonly Output[];
@@ -74,15 +76,20 @@ export interface CpioArchive {
   readonly tree: Output;
 }
 
+/** A seed, or a root that was built here and holds no program of a seed. */
+export type Root = Seed | Recipe;
+
 /** Whatever has an output in the store. */
 export type Output = Recipe | Seed | CpioArchive;
 
-export interface RecipeFields {
+export type RecipeFields = CommonFields & ({ seed: Seed } | { root: Root });
+
+interface CommonFields {
   name: string;
+  folder?: string;
   licence: string;
   source?: SourceRef | readonly SourceRef[];
   files?: readonly string[];
-  seed: Seed;
   tools?: readonly Output[];
   link?: readonly Output[];
   inputs?: readonly Output[];
@@ -96,10 +103,11 @@ export function recipe(fields: RecipeFields): Recipe {
   return Object.freeze({
     kind: "step",
     name: fields.name,
+    folder: fields.folder ?? fields.name,
     licence: fields.licence,
     sources: source === undefined ? [] : Array.isArray(source) ? source : [source as SourceRef],
     files: fields.files ?? [],
-    seed: fields.seed,
+    root: "root" in fields ? fields.root : fields.seed,
     tools: fields.tools ?? [],
     link: fields.link ?? [],
     inputs: fields.inputs ?? [],
@@ -115,6 +123,11 @@ export function seed(name: string, packages: readonly string[]): Seed {
 
 export function cpio(name: string, tree: Output): CpioArchive {
   return Object.freeze({ kind: "cpio", name, tree });
+}
+
+/** Name of an output's folder in the sandboxes of those that use it. */
+export function folderOf(output: Output): string {
+  return output.kind === "step" ? output.folder : output.name;
 }
 
 /** True for outputs that ship: they must not see the seed's compiler. */

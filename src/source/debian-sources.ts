@@ -40,6 +40,14 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   openssl: bookworm("openssl", "Apache-2.0"),
   xz: bookworm("xz-utils", "0BSD AND LGPL-2.1-or-later"),
   make: trixie("make-dfsg", "GPL-3.0-or-later"),
+  m4: trixie("m4", "GPL-3.0-or-later"),
+  bison: trixie("bison", "GPL-3.0-or-later WITH Bison-exception-2.2"),
+  flex: trixie("flex", "BSD-3-Clause-flex"),
+  gawk: trixie("gawk", "GPL-3.0-or-later"),
+  bash: trixie("bash", "GPL-3.0-or-later"),
+  perl: trixie("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
+  pkgconf: bookworm("pkgconf", "ISC"),
+  mimalloc: bookworm("mimalloc", "MIT"),
 };
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */

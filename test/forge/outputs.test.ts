@@ -35,7 +35,7 @@ test("an output is in the store with its record, its proofs and what it was made
   assert.deepEqual(run.made, ["tool"]);
   const record = rig.store.record(rig.key(tool));
   assert.equal(record?.files, 2);
-  assert.deepEqual(record?.references, [rig.key(tool.seed)]);
+  assert.deepEqual(record?.references, [rig.key(tool.root)]);
   assert.deepEqual(record?.proofs, [
     { proof: "has usr/share/link", detail: "1 found" },
     { proof: "runs: usr/bin/tool --flag =~ /^tool 1\\.0 --flag$/", detail: "tool 1.0 --flag" },
