@@ -7,13 +7,12 @@
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
+import { binutilsOptions, gccOptions, targetFlags, unpackGcc } from "./compiler.ts";
 import { anvilCc, linuxHeaders } from "./toolchain.ts";
 
 const native = "--build=$ANVIL_TARGET --host=$ANVIL_TARGET --target=$ANVIL_TARGET";
 const names =
   'export CC="$ANVIL_TARGET-gcc" CXX="$ANVIL_TARGET-g++" AR="$ANVIL_TARGET-ar" RANLIB="$ANVIL_TARGET-ranlib"\n';
-/** Of libraries: as in stage 1, whose programs must find the same ones. */
-const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
 /** Of the compiler's own programs. They spend their time in small functions: the stack protector costs them percents. */
 const host = "-O2 -g0 -pipe -fno-stack-protector";
 const hostFlags = `CFLAGS="${host}" CXXFLAGS="${host}"`;
@@ -70,9 +69,7 @@ ${names}mkdir objects
 cd objects
 # the flags are all that reaches each program; they stand before its objects, so malloc is asked for beforehand
 ../binutils/configure --prefix=/usr ${native} --with-sysroot=/usr/$ANVIL_TARGET \\
-  --disable-nls --disable-multilib --disable-werror --disable-shared --disable-plugins \\
-  --disable-gdb --disable-gdbserver --disable-gprof --disable-gprofng --disable-sim --disable-libctf \\
-  --enable-deterministic-archives --enable-relro --enable-separate-code --without-zstd \\
+  ${binutilsOptions} \\
   ${hostFlags} LDFLAGS="-L/deps/mimalloc/usr/lib -Wl,-u,malloc -lmimalloc" MAKEINFO=true
 make MAKEINFO=true
 make MAKEINFO=true DESTDIR=/out install-strip
@@ -102,23 +99,7 @@ const gcc = (stage: Stage): Recipe =>
     script: `
 ${names}sysroot=/out/usr/$ANVIL_TARGET
 
-# Debian's archive wraps the release tarball in another one
-if [ ! -f gcc/configure ]; then
-  mkdir inner
-  tar -xf gcc/gcc-[0-9]*.tar.xz -C inner --strip-components=1 --no-same-owner
-  rm -rf gcc
-  mv inner gcc
-fi
-mv gmp mpfr mpc gcc/
-# both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
-if [ ! -f gcc/gmp/doc/Makefile.in ]; then
-  mkdir -p gcc/gmp/doc
-  printf 'all install install-strip check clean:\\n' > gcc/gmp/doc/Makefile.in
-fi
-if ! grep -q '@hook' gcc/gcc/doc/tm.texi.in; then
-  sed -i 's|^s-tm-texi: build/genhooks.*|undocumented: build/genhooks$(build_exeext)|' gcc/gcc/Makefile.in
-fi
-
+${unpackGcc}
 mkdir -p $sysroot
 # busybox' cp always takes over who may write
 for tree in /in/musl /in/linux-headers/usr; do
@@ -131,14 +112,8 @@ ln -s . $sysroot/usr
 mkdir objects
 cd objects
 ../gcc/configure --prefix=/usr ${native} \\
-  --with-sysroot=/usr/$ANVIL_TARGET --with-build-sysroot=$sysroot --with-native-system-header-dir=/include \\
-  --with-pkgversion=ANVIL-CC --enable-languages=c,c++ --enable-default-pie --enable-default-ssp \\
-  --enable-initfini-array --enable-checking=release --with-stage1-ldflags=-static \\
+  ${gccOptions} \\
   --with-stage1-libs="-L/deps/mimalloc/usr/lib -lmimalloc" \\
-  --disable-bootstrap --disable-shared --disable-multilib --disable-nls --disable-werror --disable-lto --disable-plugin \\
-  --disable-libsanitizer --disable-libgomp --disable-libitm --disable-libvtv --disable-libssp --disable-libquadmath \\
-  --disable-libatomic --disable-gcov --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl \\
-  --disable-analyzer \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" CXXFLAGS_FOR_TARGET="${targetFlags}"
 make MAKEINFO=true all-gcc
 # the programs with which the libraries are configured are run: there is no dynamic linker for them

@@ -7,6 +7,7 @@
  */
 import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
+import { binutilsOptions, gccOptions, targetFlags, unpackGcc } from "./compiler.ts";
 import { seedCc } from "./seed.ts";
 
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
@@ -21,9 +22,7 @@ export const binutils = recipe({
 mkdir objects
 cd objects
 ../binutils/configure --prefix=/usr --target=$ANVIL_TARGET --with-sysroot=/usr/$ANVIL_TARGET \\
-  --disable-nls --disable-multilib --disable-werror --disable-shared --disable-plugins \\
-  --disable-gdb --disable-gdbserver --disable-gprof --disable-gprofng --disable-sim --disable-libctf \\
-  --enable-deterministic-archives --enable-relro --enable-separate-code --without-zstd \\
+  ${binutilsOptions} \\
   ${hostFlags} MAKEINFO=true
 make MAKEINFO=true configure-host
 # libtool's own flag: plain -static still lets it link a shared libc
@@ -68,23 +67,7 @@ export const anvilCc = recipe({
   script: `
 sysroot=/out/usr/$ANVIL_TARGET
 
-# Debian's archive wraps the release tarball in another one; three quarters of its files are tests of the compiler
-if [ ! -f gcc/configure ]; then
-  mkdir inner
-  tar -xf gcc/gcc-[0-9]*.tar.xz -C inner --strip-components=1 --no-same-owner --exclude='gcc-*/gcc/testsuite'
-  rm -rf gcc
-  mv inner gcc
-fi
-mv gmp mpfr mpc gcc/
-# both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
-if [ ! -f gcc/gmp/doc/Makefile.in ]; then
-  mkdir -p gcc/gmp/doc
-  printf 'all install install-strip check clean:\\n' > gcc/gmp/doc/Makefile.in
-fi
-if ! grep -q '@hook' gcc/gcc/doc/tm.texi.in; then
-  sed -i 's|^s-tm-texi: build/genhooks.*|undocumented: build/genhooks$(build_exeext)|' gcc/gcc/Makefile.in
-fi
-
+${unpackGcc}
 # assembler, linker and headers first: GCC is configured by what they can do
 cp -a /tools/binutils/. /out
 chmod -R u+w /out
@@ -95,21 +78,16 @@ export PATH=/out/usr/bin:$PATH
 mkdir objects
 cd objects
 ../gcc/configure --prefix=/usr --target=$ANVIL_TARGET \\
-  --with-sysroot=/usr/$ANVIL_TARGET --with-build-sysroot=$sysroot --with-native-system-header-dir=/include \\
-  --with-pkgversion=ANVIL-CC --enable-languages=c,c++ --enable-default-pie --enable-default-ssp \\
-  --enable-initfini-array --enable-checking=release --with-stage1-ldflags=-static \\
-  --disable-bootstrap --disable-shared --disable-multilib --disable-nls --disable-werror --disable-lto --disable-plugin \\
-  --disable-libsanitizer --disable-libgomp --disable-libitm --disable-libvtv --disable-libssp --disable-libquadmath \\
-  --disable-libatomic --disable-gcov --disable-analyzer --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl \\
-  ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="-O2 -g0 -ffile-prefix-map=/build=." \\
-  CXXFLAGS_FOR_TARGET="-O2 -g0 -ffile-prefix-map=/build=."
+  ${gccOptions} \\
+  ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" \\
+  CXXFLAGS_FOR_TARGET="${targetFlags}"
 make MAKEINFO=true all-gcc
 make MAKEINFO=true DESTDIR=/out install-strip-gcc
 
 # musl's headers, then libgcc, then musl itself, which needs libgcc
 cd ../musl
 ./configure --prefix= --target=$ANVIL_TARGET --disable-shared CROSS_COMPILE=$ANVIL_TARGET- \\
-  CC="$ANVIL_TARGET-gcc" CFLAGS="-O2 -g0 -ffile-prefix-map=/build=."
+  CC="$ANVIL_TARGET-gcc" CFLAGS="${targetFlags}"
 make DESTDIR=$sysroot install-headers
 cd ../objects
 make MAKEINFO=true all-target-libgcc

@@ -1,0 +1,36 @@
+/** What the compiler's recipes of all stages share: they differ in who compiles, where and for which host. */
+
+/** For what becomes part of other programs: musl, libgcc and libstdc++. */
+export const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
+
+export const binutilsOptions = `--disable-nls --disable-multilib --disable-werror --disable-shared --disable-plugins \\
+  --disable-gdb --disable-gdbserver --disable-gprof --disable-gprofng --disable-sim --disable-libctf \\
+  --enable-deterministic-archives --enable-relro --enable-separate-code --without-zstd`;
+
+/** The static analyzer is a twelfth of the compiler's source and decides no byte of a program. Needs `$sysroot`. */
+export const gccOptions = `--with-sysroot=/usr/$ANVIL_TARGET --with-build-sysroot=$sysroot --with-native-system-header-dir=/include \\
+  --with-pkgversion=ANVIL-CC --enable-languages=c,c++ --enable-default-pie --enable-default-ssp \\
+  --enable-initfini-array --enable-checking=release --with-stage1-ldflags=-static \\
+  --disable-bootstrap --disable-shared --disable-multilib --disable-nls --disable-werror --disable-lto --disable-plugin \\
+  --disable-libsanitizer --disable-libgomp --disable-libitm --disable-libvtv --disable-libssp --disable-libquadmath \\
+  --disable-libatomic --disable-gcov --disable-analyzer --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl`;
+
+/** In /build: gcc with its libraries inside, ready to be configured. */
+export const unpackGcc = `\
+# Debian's archive wraps the release tarball in another one; three quarters of its files are tests of the compiler
+if [ ! -f gcc/configure ]; then
+  mkdir inner
+  tar -xf gcc/gcc-[0-9]*.tar.xz -C inner --strip-components=1 --no-same-owner --exclude='gcc-*/gcc/testsuite'
+  rm -rf gcc
+  mv inner gcc
+fi
+mv gmp mpfr mpc gcc/
+# both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
+if [ ! -f gcc/gmp/doc/Makefile.in ]; then
+  mkdir -p gcc/gmp/doc
+  printf 'all install install-strip check clean:\\n' > gcc/gmp/doc/Makefile.in
+fi
+if ! grep -q '@hook' gcc/gcc/doc/tm.texi.in; then
+  sed -i 's|^s-tm-texi: build/genhooks.*|undocumented: build/genhooks$(build_exeext)|' gcc/gcc/Makefile.in
+fi
+`;
