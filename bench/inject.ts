@@ -1,12 +1,13 @@
 /**
- * How fast an ingot gets into a running Monolith, and where the time goes, by the agent's own times: 200 MB that do not
- * compress and 200 MB that do. Prints a markdown table; run with `node dist/bench/inject.mjs` after `anvil forge`.
+ * How fast an ingot gets into a running Monolith, and where the time goes, by the agent's own times: those that are named
+ * (`node dist/bench/inject.mjs cc`), else 200 MB that do not compress and 200 MB that do. Prints a markdown table; to be
+ * run after `anvil forge`.
  */
 import os from "node:os";
 import { ingot, type Ingot as IngotRecipe } from "../recipes/ingot.ts";
 import { seedBase } from "../recipes/seed.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { defaultTarget } from "../src/cli/targets.ts";
+import { defaultTarget, findIngot } from "../src/cli/targets.ts";
 import { userKeys } from "../src/cli/user-keys.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
@@ -40,6 +41,7 @@ perl -e 'srand 1; for $file (100 .. 299) { open F, ">", "/out/share/$file"; prin
   return ingot({ name: `bench-${name}`, version: "1", trees: [tree] });
 }
 
+const named = process.argv.slice(2).map(findIngot);
 const payloads = [
   payload("random", 'pack("N*", map { int rand 2**32 } 1 .. 16)'),
   // like a listing: most of a line is that of the one before
@@ -48,7 +50,7 @@ const payloads = [
 
 const store = openStore();
 const system = defaultTarget();
-const targets = [system, ...payloads.map(({ body }) => body)];
+const targets = [system, ...(named.length > 0 ? named : payloads).map(({ body }) => body)];
 const { channel, why } = await selectChannel("auto", store, targets);
 const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
 const signal = new AbortController().signal;

@@ -2,7 +2,7 @@
  * The body of an ingot: `manifest` and `payload`, made from the trees of other recipes. The host signs it when it is
  * sent. docs/ingots.md describes both files.
  */
-import { contains, describeProof, exists } from "../src/recipe/proof.ts";
+import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
@@ -19,6 +19,8 @@ export interface IngotFields {
   readonly services?: readonly string[];
   /** A program of the trees that ends with 0 within so many seconds after the activation, or the old one comes back. */
   readonly health?: { readonly seconds: number; readonly program: string };
+  /** Bytes that it may have when it is packed. */
+  readonly atMost?: number;
 }
 
 export interface Ingot {
@@ -33,7 +35,7 @@ const chunkSize = 4 * 1024 * 1024;
 // /build/tree: the trees on top of each other, writable.
 const gather = (trees: readonly Recipe[]): string => `\
 mkdir tree
-for input in ${trees.map(({ name }) => name).join(" ")}; do
+for input in ${trees.map(({ folder }) => folder).join(" ")}; do
   (cd "/in/$input" && find . ! -type d) >> all
   cp -a "/in/$input/." tree
   chmod -R u+w tree
@@ -123,6 +125,7 @@ echo end >> /out/manifest
       contains("manifest", new RegExp(`^name ${name}$`)),
       contains("manifest", /^chunk [1-9][0-9]* [1-9][0-9]* [0-9a-f]{128}$/),
       contains("manifest", /^end$/),
+      ...(fields.atMost === undefined ? [] : [atMost("payload", fields.atMost)]),
     ],
   });
   return Object.freeze({ name, body });

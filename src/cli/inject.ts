@@ -25,9 +25,9 @@ ${connectHelp}
 What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
 
 examples:
-  anvil inject tools
+  anvil inject cc
   anvil inject tools --to ssh://root@10.0.2.15
-  anvil inject --file tools-4.4.1-0123456789ab.ingot
+  anvil inject --file tools-1.10.0-0123456789ab.ingot
 
 exit status: 0 active, 1 refused or failed, 2 wrong usage, 130 interrupted
 `;

@@ -84,7 +84,7 @@ export class Ingot {
       });
   }
 
-  /** `tools-4.4.1-0123456789ab.ingot` */
+  /** `tools-1.10.0-0123456789ab.ingot` */
   get fileName(): string {
     const { name, version } = this.manifest;
     return `${name}-${version}-${this.key.slice(0, 12)}.ingot`;
