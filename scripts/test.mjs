@@ -20,8 +20,17 @@ const unit = all.filter((file) => !boots.includes(file) && !long.includes(file))
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
-  boot: { forge: ["iso", "anvil-ingot-test"], files: boots, concurrency: 1 },
-  long: { forge: [], files: long, concurrency: 1 },
+  boot: {
+    forge: ["iso", "anvil-ingot-test", "gcc-torture-sample"],
+    files: boots,
+    concurrency: 1,
+  },
+  // the comparisons are tests by themselves
+  long: {
+    forge: ["iso", "ingot-cc", "self-hosting", "gcc-torture"],
+    files: long,
+    concurrency: 1,
+  },
 };
 
 function run(args) {
