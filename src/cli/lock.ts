@@ -1,3 +1,4 @@
+import { seedClang } from "../../recipes/seed-clang.ts";
 import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { mirrorReader } from "../source/archive-index.ts";
 import { Archive, refreshChannel, writeChannel, type PinChange } from "../source/lock.ts";
@@ -6,10 +7,10 @@ import { parse, projectRoot, usage, type Command } from "./command.ts";
 import { mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
 
 const help = `
-usage: anvil lock [component…] [options]
+usage: anvil lock [component or seed…] [options]
 
 Compares the pins of channel debian with what a Debian archive has now: the archive's signature covers the hashes of its
-indexes, and those the hashes of the files. Without a component: all of them, and the packages of the seed. Nothing is
+indexes, and those the hashes of the files. Without a name: all components, and the packages of all seeds. Nothing is
 written without --write, and nothing unless all of it could be locked.
 
 The pins of rfc-0054 are not found in an archive: they are edited by hand in channels/rfc-0054.json.
@@ -23,6 +24,7 @@ The pins of rfc-0054 are not found in an archive: they are edited by hand in cha
 
 examples:
   anvil lock zfs
+  anvil lock seed-clang
   anvil lock --write
 
 exit status: 0 the pins are what the archive has, or were written; 1 they differ, or could not be found; 2 wrong usage
@@ -50,7 +52,7 @@ export const command: Command = {
       const { channel, changes } = await refreshChannel(
         projectRoot(),
         archive,
-        [seedBase, seedCc, seedVm],
+        [seedBase, seedCc, seedClang, seedVm],
         positionals,
       );
       const written = values.write && changes.length > 0;

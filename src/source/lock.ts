@@ -93,6 +93,7 @@ export async function lockSeeds(
   archive: Archive,
   seeds: readonly { readonly name: string; readonly packages: readonly string[] }[],
 ): Promise<Record<string, readonly Package[]>> {
+  if (seeds.length === 0) return {};
   const index = readPackages(await archive.index(seedSuite, "main/binary-amd64/Packages"));
   return Object.fromEntries(seeds.map(({ name, packages }) => [name, closure(index, packages)]));
 }
@@ -117,8 +118,8 @@ export interface Refresh {
 export type SeedNames = readonly { readonly name: string; readonly packages: readonly string[] }[];
 
 /**
- * The channel `debian` with the pins of the named components as the archive has them now; without names all components
- * and the seeds. Writes nothing. Throws E_COMPONENT, E_PACKAGE, and what reading the archive throws.
+ * The channel `debian` with the pins of the named components and seeds (`seed-cc`) as the archive has them now; without
+ * names all of them. Writes nothing. Throws E_COMPONENT, E_PACKAGE, and what reading the archive throws.
  */
 export async function refreshChannel(
   projectRoot: string,
@@ -128,14 +129,17 @@ export async function refreshChannel(
 ): Promise<Refresh> {
   const before = await loadChannel(projectRoot, "debian");
   const whole = names.length === 0;
-  const pins = await (whole ? lockComponents(archive) : lockComponents(archive, names));
+  const seedNames = new Set(seeds.map(({ name }) => `seed-${name}`));
+  const namedSeeds = seeds.filter(({ name }) => names.includes(`seed-${name}`));
+  const pins = await lockComponents(archive, whole ? undefined : names.filter((name) => !seedNames.has(name)));
+  const packages = await lockSeeds(archive, whole ? seeds : namedSeeds);
   const channel: Channel = {
     name: before.name,
     description: before.description,
     // the date of the seed suite, which does not change any more
     epoch: whole ? (await archive.suite(seedSuite)).date : before.epoch,
     components: whole ? pins : { ...before.components, ...pins },
-    seeds: whole ? await lockSeeds(archive, seeds) : before.seeds,
+    seeds: whole ? packages : { ...before.seeds, ...packages },
   };
   return { channel, changes: changes(before, channel) };
 }

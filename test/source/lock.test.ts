@@ -152,6 +152,20 @@ test("a lock takes the newest version of each component, the closure of the seed
   assert.deepEqual(change("seed base: bash"), [undefined, "5.2"]);
 });
 
+test("a seed alone can be locked: components, clock and the other seeds stay", async (t) => {
+  const root = project(t);
+  const archive = new Archive(reader(await wholeArchive()), ring);
+  const before = await loadChannel(root, "debian");
+  const both = [...seeds, { name: "other", packages: ["libc6"] }];
+  const { channel } = await refreshChannel(root, archive, both, ["seed-other"]);
+  assert.deepEqual({ ...channel, seeds: {} }, { ...before, seeds: {} });
+  assert.deepEqual(Object.keys(channel.seeds), ["other"]);
+  assert.deepEqual(
+    channel.seeds["other"]?.map((each) => each.package),
+    ["libc6"],
+  );
+});
+
 test("a second lock changes no byte", async (t) => {
   const root = project(t);
   const files = await wholeArchive();
