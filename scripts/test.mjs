@@ -21,7 +21,7 @@ const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
   boot: { forge: ["iso", "anvil-ingot-test"], files: boots, concurrency: 1 },
-  long: { forge: [], files: long, concurrency: 1 },
+  long: { forge: ["iso"], files: long, concurrency: 1 },
 };
 
 function run(args) {

@@ -77,9 +77,9 @@ export const command: Command = {
     const [least, most] = ACTIONS[action] ?? [1, 0];
     if (least > most) throw usage(`name what to do: ${Object.keys(ACTIONS).join(", ")}`, help);
     if (names.length < least || names.length > most) throw usage(`"${action}" wants other names`, help);
-    if (action === "show" || action === "export") return local(action, names[0] ?? "", values);
     if (values.data && (action !== "remove" || names.length > 1))
       throw usage("--data goes with the removal of a whole ingot", help);
+    if (action === "show" || action === "export") return local(action, names[0] ?? "", values);
     return exchange([action, ...names, ...(values.data ? ["data"] : [])], values);
   },
 };

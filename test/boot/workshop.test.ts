@@ -1,0 +1,74 @@
+/** Steps that the running Monolith builds are byte for byte what the sandbox makes of them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { buildRoot } from "../../recipes/build-root.ts";
+import { ingot } from "../../recipes/ingot.ts";
+import { make } from "../../recipes/make.ts";
+import { stage2 } from "../../recipes/stages.ts";
+import { anvilCc } from "../../recipes/toolchain.ts";
+import { portableSteps } from "../../recipes/workshop.ts";
+import { builtByAnvilCc } from "../../src/recipe/proof.ts";
+import { recipe, type Recipe } from "../../src/recipe/recipe.ts";
+import { boot, monolith, powerOff } from "./monolith.ts";
+import { Pieces } from "./workshop.ts";
+
+const LONG = { timeoutMs: 600_000 };
+
+/** A second's work, and all that tells one place from another: it must not get into an output. */
+const surroundings = recipe({
+  name: "surroundings",
+  licence: "Apache-2.0",
+  files: ["system/toolchain/specs"],
+  root: buildRoot,
+  tools: [anvilCc],
+  env: { QUOTED: `"it's" $HOME` },
+  script: `
+env | grep -v -e ^MAKEFLAGS= -e ^JOBS= | sort > /out/environment
+{ id -u; id -g; umask; pwd; hostname; grep -e ^NoNewPrivs -e ^CapEff /proc/self/status; } > /out/process
+for path in / /dev /files /tools/* /build /out /tmp; do echo "$path: $(ls -A $path | tr '\\n' ' ')"; done > /out/places
+{ stat -c '%n %F' /dev/*; stat -c '%n %a %u' /dev /build /out /tmp; } > /out/kinds
+if touch /usr/new 2> /dev/null || touch /new 2> /dev/null || touch /tools/new 2> /dev/null; then exit 1; fi
+echo 'int main(void) { return 0; }' > /tmp/empty.c
+$ANVIL_TARGET-gcc -O2 -o /out/empty /tmp/empty.c
+/out/empty
+mkdir -p '/out/a b'
+ln -s ../environment '/out/a b/link'
+install -m 700 /out/empty '/out/a b/mine'
+sleep 3
+`,
+  proves: [builtByAnvilCc("empty")],
+});
+
+const portableMake: Recipe = Object.freeze({ ...make, name: "make-portable", root: buildRoot, tools: [surroundings, anvilCc] });
+
+function named(name: string): Recipe {
+  const found = portableSteps([stage2]).find((step) => step.name === name);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+test("small pieces of the compiler's build are the same bytes, whoever is killed meanwhile", async (t) => {
+  const pieces = ingot({ name: "pieces", version: "1", trees: [portableMake, named("musl-stage2")] });
+  const here = await Pieces.make(t, pieces);
+  const { iso } = await monolith();
+  const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, stateDir: here.store.paths.top });
+  const events = `/ingots/workshop-pieces/data/*/events`;
+  const happened = (line: string): Promise<string> =>
+    machine.console.succeed(`until grep -q '${line}' ${events}; do sleep 1; done`, LONG);
+
+  // the host goes while the first step is built; the work there goes on
+  const leaving = new AbortController();
+  const left = here.build(machine, leaving.signal).catch((error: unknown) => error);
+  await happened("^start surroundings");
+  leaving.abort();
+  await left;
+  await happened("^start make-portable");
+
+  // a service that is killed begins the step anew that it was at, and keeps what is finished
+  const again = here.build(machine, new AbortController().signal);
+  await machine.console.succeed("kill -9 $(cat /run/service/workshop-pieces/supervise/pid)", LONG);
+  assert.equal(await again, 0);
+  here.assertSame();
+  assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");
+  await powerOff(machine);
+});
