@@ -63,7 +63,10 @@ mkdir -p /out/service/${name} /out/workshop/trees /out/workshop/src /out/worksho
 cp /files/system/workshop/run /out/service/${name}
 cp /files/system/workshop/enter /out/workshop
 cd /out/workshop
-${carried.map(folderOf).map((folder) => `cp -a /in/${folder} trees\n`).join("")}\
+${carried
+  .map(folderOf)
+  .map((folder) => `cp -a /in/${folder} trees\n`)
+  .join("")}\
 ${components.map((component) => `cp /src/${component} src\n`).join("")}`;
 }
 

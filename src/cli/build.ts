@@ -87,7 +87,8 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
     const outcome = await realise(evaluation, { ...options, ...elsewhere });
     // what another machine needed says nothing about this one
-    if (outcome.built.length > 0 && place === undefined) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
+    if (outcome.built.length > 0 && place === undefined)
+      writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
     if (signal.aborted) return 130;
     return outcome.ok ? { evaluation, why } : 1;
   } finally {

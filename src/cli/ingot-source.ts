@@ -7,10 +7,7 @@ import { build, type BuildRequest } from "./build.ts";
 import { userKeys } from "./user-keys.ts";
 
 /** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
-export async function signedIngot(
-  ingot: IngotRecipe,
-  request: Omit<BuildRequest, "targets">,
-): Promise<Ingot | number> {
+export async function signedIngot(ingot: IngotRecipe, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
   // said before anything is built
   const key = requireKey(userKeys());
   const folder = await ingotBody(ingot, request);

@@ -184,7 +184,12 @@ async function readFileFacts(file: string): Promise<Shown> {
 }
 
 async function readBodyFacts(name: string, values: Values, signal: AbortSignal): Promise<Shown | number> {
-  const folder = await ingotBody(findIngot(name), { values, jobs: jobCount(values.jobs, help), store: openStore(), signal });
+  const folder = await ingotBody(findIngot(name), {
+    values,
+    jobs: jobCount(values.jobs, help),
+    store: openStore(),
+    signal,
+  });
   if (typeof folder === "number") return folder;
   const bytes = await readFile(path.join(folder, "manifest"));
   return { manifest: parseManifest(bytes), key: ingotKey(bytes), signer: undefined, isFile: false };

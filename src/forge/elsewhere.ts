@@ -42,8 +42,6 @@ function isSame(file: string, there: ListedEntry): boolean {
     case "link":
       return stat.isSymbolicLink() && readlinkSync(file) === there.target;
     case "file":
-      return (
-        stat.isFile() && ((stat.mode & 0o100) !== 0) === there.executable && hashFile(file) === there.sha256
-      );
+      return stat.isFile() && ((stat.mode & 0o100) !== 0) === there.executable && hashFile(file) === there.sha256;
   }
 }

@@ -44,7 +44,7 @@ export class Workshop implements Elsewhere {
   /** Throws E_STEP_FAILED; E_INTERRUPTED when another step has failed, and what `Client` throws. */
   async build(step: string, onOutput: (bytes: Buffer) => void): Promise<Listing> {
     let [printed, begun] = [0, 0];
-    for (;; await sleep(POLL)) {
+    for (; ; await sleep(POLL)) {
       // first what happened, then what was printed: all of it is there when the step has ended
       await this.#readEvents();
       const state = this.#states.get(step);
@@ -54,7 +54,8 @@ export class Workshop implements Elsewhere {
       }
       if (state?.is === "done") return parseListing(await this.#readText(`lists/${step}`));
       if (state?.is === "failed") throw this.#failure(step, state.number);
-      if (this.#stopped === "failed") throw new Fault("E_INTERRUPTED", `${step} was not built: another step has failed`);
+      if (this.#stopped === "failed")
+        throw new Fault("E_INTERRUPTED", `${step} was not built: another step has failed`);
       if (this.#stopped === "end") throw new Fault("E_INGOT_PROTOCOL", `${this.#ingot} does not build ${step}`);
     }
   }
@@ -142,7 +143,8 @@ async function orAbsent(bytes: Promise<number>): Promise<number> {
   }
 }
 
-const LINE = /^(?:d \.\/(?<dir>.+)|l \.\/(?<link>[^\t]+)\t(?<target>[^\t]+)|(?<mode>[fx]) (?<sha256>[0-9a-f]{64}) {2}\.\/(?<file>.+))$/;
+const LINE =
+  /^(?:d \.\/(?<dir>.+)|l \.\/(?<link>[^\t]+)\t(?<target>[^\t]+)|(?<mode>[fx]) (?<sha256>[0-9a-f]{64}) {2}\.\/(?<file>.+))$/;
 
 /** Reads what `list` of system/workshop/run writes. Throws E_INGOT_PROTOCOL for what cannot be a tree. */
 export function parseListing(text: string): Listing {
@@ -152,7 +154,9 @@ export function parseListing(text: string): Listing {
     const { dir, link, target, mode, sha256, file } = LINE.exec(line)?.groups ?? {};
     const name = dir ?? link ?? file;
     if (name === undefined || !isBelow(name, listing))
-      throw new Fault("E_INGOT_PROTOCOL", "the Monolith lists what cannot be an output", { details: [line.slice(0, 200)] });
+      throw new Fault("E_INGOT_PROTOCOL", "the Monolith lists what cannot be an output", {
+        details: [line.slice(0, 200)],
+      });
     if (dir !== undefined) listing.set(name, { kind: "dir" });
     else if (target !== undefined) listing.set(name, { kind: "link", target });
     else listing.set(name, { kind: "file", executable: mode === "x", sha256: sha256 as Digest });

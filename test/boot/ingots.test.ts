@@ -284,7 +284,9 @@ test("a live system takes signed ingots, switches between them and gives them ba
   await t.test("data outlive versions, are read by a host, and go only when that is said", async () => {
     const [keeper, newer] = [keepsData("1"), keepsData("2")];
     assert.equal((await host.add(keeper, signer)).code, undefined);
-    await run("cd /ingots/keeper/data; mkdir 'a b'; seq 20000 >'a b/numbers'; ln -s /etc/passwd link; ln -s 'a b' folder");
+    await run(
+      "cd /ingots/keeper/data; mkdir 'a b'; seq 20000 >'a b/numbers'; ln -s /etc/passwd link; ln -s 'a b' folder",
+    );
     await run("mkfifo /ingots/keeper/data/pipe");
     const numbers = Array.from({ length: 20000 }, (_, index) => `${index + 1}\n`).join("");
     const all = await host.command("get keeper a%20b/numbers 0");

@@ -39,7 +39,12 @@ sleep 3
   proves: [builtByAnvilCc("empty")],
 });
 
-const portableMake: Recipe = Object.freeze({ ...make, name: "make-portable", root: buildRoot, tools: [surroundings, anvilCc] });
+const portableMake: Recipe = Object.freeze({
+  ...make,
+  name: "make-portable",
+  root: buildRoot,
+  tools: [surroundings, anvilCc],
+});
 
 function named(name: string): Recipe {
   const found = portableSteps([stage2]).find((step) => step.name === name);

@@ -115,7 +115,11 @@ function finished(said = "first\n"): Files {
 }
 
 /** The agent's `get` over files in memory; `look` is called before each. */
-async function monolith(files: Files, look: (file: string) => void = () => undefined, signal = never): Promise<Workshop> {
+async function monolith(
+  files: Files,
+  look: (file: string) => void = () => undefined,
+  signal = never,
+): Promise<Workshop> {
   const peer = new Peer(({ type, body }, peer) => {
     if (type === "H") return peer.say(GREETING);
     const [command, ingot, encoded = "", from] = body.toString().split(" ");
@@ -235,8 +239,11 @@ test("a listing that cannot be an output is refused", () => {
     "p ./pipe\n",
   ];
   for (const text of listings) assert.throws(() => parseListing(text), { code: "E_INGOT_PROTOCOL" }, text);
-  assert.deepEqual([...parseListing("d .\nd ./a\nl ./a/x\ty z\n")], [
-    ["a", { kind: "dir" }],
-    ["a/x", { kind: "link", target: "y z" }],
-  ]);
+  assert.deepEqual(
+    [...parseListing("d .\nd ./a\nl ./a/x\ty z\n")],
+    [
+      ["a", { kind: "dir" }],
+      ["a/x", { kind: "link", target: "y z" }],
+    ],
+  );
 });
