@@ -136,6 +136,8 @@ class Evaluator {
     const root = this.output(recipe.root);
     // whatever its root is, it runs in the bubblewrap of the seed that the root was built with
     const seed = this.output(seedOf(recipe));
+    // before their folders are asked for: one that is not defined yet has none
+    [...recipe.tools, ...recipe.link, ...recipe.inputs].forEach((output) => this.output(output));
     const mounts: Mount[] = stepMounts(recipe).map(({ at, output }) => ({ at, key: this.output(output) }));
     const fetches = recipe.sources.map(({ component }) => this.fetch(component, recipe.name));
     const sources = recipe.sources.map(({ component }, index) => ({

@@ -143,7 +143,7 @@ test("what was built there is fetched, proven and put into the store", async (t)
   assert.equal(rig.read(first, "a b/link"), "first\n");
   assert.equal(lstatSync(rig.output(first, "a b/program")).mode & 0o777, 0o555);
   assert.equal(lstatSync(rig.output(first, "said")).mode & 0o777, 0o444);
-  assert.deepEqual(rig.store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 path" }]);
+  assert.deepEqual(rig.store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
   assert.deepEqual(run.lines("first"), ["one", "two"]);
   assert.equal(readFileSync(logFile(rig.store, rig.key(first), "first"), "utf8"), "one\ntwo\n");
   assert.ok(run.made.indexOf("first") < run.made.indexOf("second"));
