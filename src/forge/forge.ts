@@ -373,7 +373,7 @@ class Realisation {
       this.compare(key, step, place, listing);
       return this.done(key, started, undefined, this.store.record(key)?.bytes ?? 0);
     }
-    if (step.sources.length > 0) {
+    if (listing === undefined && step.sources.length > 0) {
       this.emit({ type: "phase", key, phase: "check sources" });
       for (const { at, sha256 } of step.sources)
         await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());

@@ -86,10 +86,11 @@ test("a live system takes signed ingots, switches between them and gives them ba
     assert.equal(value(greeting, "kept"), "no");
     assert.match(value(greeting, "system") ?? "", /^[0-9a-f]{12}$/);
     assert.ok(Number(value(greeting, "free")) > 100e6);
-    assert.equal(value(greeting, "trust"), undefined);
+    // the keys that the image was forged with may be there
+    assert.ok(!greeting.includes(`trust ${keyId(signer.publicKey)}\n`));
     assert.equal((await host.add(one, signer)).code, "E_INGOT_SIGNATURE");
     await trust(machine, signer);
-    assert.equal(value(await host.greet(), "trust"), keyId(signer.publicKey));
+    assert.ok((await host.greet()).includes(`trust ${keyId(signer.publicKey)}\n`));
     assert.equal((await host.add(one, stranger)).code, "E_INGOT_SIGNATURE");
     // nothing was made for it
     assert.equal((await machine.console.run("zpool list memory")).status, 1);
