@@ -72,6 +72,8 @@ test("small pieces of the compiler's build are the same bytes, whoever is killed
   // a service that is killed begins the step anew that it was at, and keeps what is finished
   const again = here.build(machine, new AbortController().signal);
   await machine.console.succeed("kill -9 $(cat /run/service/workshop-pieces/supervise/pid)", LONG);
+  await machine.console.succeed(`until [ $(grep -c '^start make-portable' ${events}) = 2 ]; do sleep 1; done`, LONG);
+  assert.equal((await machine.console.succeed(`grep -c '^start surroundings' ${events}`)).trim(), "1");
   assert.equal(await again, 0);
   here.assertSame();
   assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");
