@@ -7,11 +7,12 @@ import { make } from "../../recipes/make.ts";
 import { stage2 } from "../../recipes/stages.ts";
 import { anvilCc } from "../../recipes/toolchain.ts";
 import { portableSteps } from "../../recipes/workshop.ts";
-import { builtByAnvilCc } from "../../src/recipe/proof.ts";
+import { builtByAnvilCc, exists } from "../../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../../src/recipe/recipe.ts";
-import { boot, monolith, powerOff } from "./monolith.ts";
+import { boot, emptyDisk, monolith, powerOff, scratch } from "./monolith.ts";
 import { Pieces } from "./workshop.ts";
 
+const events = "/ingots/workshop-pieces/data/*/events";
 const LONG = { timeoutMs: 600_000 };
 
 /** A second's work, and all that tells one place from another: it must not get into an output. */
@@ -46,6 +47,16 @@ const portableMake: Recipe = Object.freeze({
   tools: [surroundings, anvilCc],
 });
 
+/** Long enough for a power cut. */
+const slow = recipe({
+  name: "slow",
+  licence: "Apache-2.0",
+  root: buildRoot,
+  inputs: [surroundings],
+  script: "sleep 10\nsort /in/surroundings/environment > /out/sorted\n",
+  proves: [exists("sorted")],
+});
+
 function named(name: string): Recipe {
   const found = portableSteps([stage2]).find((step) => step.name === name);
   assert.ok(found !== undefined);
@@ -57,7 +68,6 @@ test("small pieces of the compiler's build are the same bytes, whoever is killed
   const here = await Pieces.make(t, pieces);
   const { iso } = await monolith();
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, stateDir: here.store.paths.top });
-  const events = `/ingots/workshop-pieces/data/*/events`;
   const happened = (line: string): Promise<string> =>
     machine.console.succeed(`until grep -q '${line}' ${events}; do sleep 1; done`, LONG);
 
@@ -78,4 +88,26 @@ test("small pieces of the compiler's build are the same bytes, whoever is killed
   here.assertSame();
   assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");
   await powerOff(machine);
+});
+
+test("an installed system goes on after a power cut with the step that it was at", async (t) => {
+  const here = await Pieces.make(t, ingot({ name: "pieces", version: "1", trees: [slow] }));
+  const { iso } = await monolith();
+  const disk = { path: emptyDisk(scratch(t), 4), bus: "virtio" as const };
+  const live = await boot(t, { cdrom: iso, disks: [disk], bootOrder: ["cdrom"] });
+  await live.console.succeed("anvil-install --yes /dev/vda", LONG);
+  await powerOff(live);
+
+  const installed = { disks: [disk], ingot: true, stateDir: here.store.paths.top };
+  const first = await boot(t, installed);
+  const lost = here.build(first, new AbortController().signal).catch((error: unknown) => error);
+  await first.console.succeed(`until grep -q '^start slow' ${events}; do sleep 1; done`, LONG);
+  await first.kill();
+  assert.notEqual(await lost, 0);
+
+  const second = await boot(t, installed);
+  assert.equal((await second.console.succeed(`grep -c '^done surroundings' ${events}`)).trim(), "1");
+  assert.equal(await here.build(second, new AbortController().signal), 0);
+  here.assertSame();
+  await powerOff(second);
 });
