@@ -25,7 +25,7 @@ test("what is not a key is refused, with its line", (t) => {
     `command="reboot" ${ED25519}`,
     `ssh-rsa ${base64}`,
     `${ED25519}!`,
-    `${ED25519.slice(0, 30)}`,
+    ED25519.slice(0, 30),
     "-----BEGIN OPENSSH PRIVATE KEY-----",
     "ssh-dss AAAA",
   ];
