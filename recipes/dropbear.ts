@@ -5,7 +5,8 @@ import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recip
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
-const off = ["harden", "lastlog", "pam", "pututline", "pututxline", "utmp", "utmpx", "wtmp", "wtmpx", "zlib"];
+// "static" is plain -static, which makes no static-PIE: the compiler links that by itself
+const off = ["harden", "lastlog", "pam", "pututline", "pututxline", "static", "utmp", "utmpx", "wtmp", "wtmpx", "zlib"];
 
 // One program for all; which one it is, is said by the name by which it is called.
 const install = `\
@@ -28,7 +29,7 @@ export const dropbear = recipe({
     "cd /build/dropbear\n",
     "cp /files/system/ssh/localoptions.h .\n",
     configure(["--enable-bundled-libtom", ...off.map((name) => `--disable-${name}`)]),
-    command("make", ['PROGRAMS="dropbear dbclient dropbearkey"', "MULTI=1", "STATIC=1"]),
+    command("make", ['PROGRAMS="dropbear dbclient dropbearkey"', "MULTI=1"]),
     install,
     tidyOutput(),
   ].join(""),
