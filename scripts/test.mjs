@@ -20,7 +20,7 @@ const unit = all.filter((file) => !boots.includes(file) && !long.includes(file))
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
-  boot: { forge: ["iso", "anvil-ingot-test"], files: boots, concurrency: 1 },
+  boot: { forge: ["iso", "anvil-ingot-test", "dropbear"], files: boots, concurrency: 1 },
   long: { forge: ["iso"], files: long, concurrency: 1 },
 };
 
