@@ -15,7 +15,7 @@ export const gccOptions = `--with-sysroot=/usr/$ANVIL_TARGET --with-build-sysroo
   --disable-libsanitizer --disable-libgomp --disable-libitm --disable-libvtv --disable-libssp --disable-libquadmath \\
   --disable-libatomic --disable-gcov --disable-analyzer --disable-fixincludes --disable-libstdcxx-pch --without-zstd --without-isl`;
 
-/** In /build: gcc with its libraries inside, ready to be configured. */
+/** In /build: the source of GCC. */
 export const unpackGcc = `\
 # Debian's archive wraps the release tarball in another one; three quarters of its files are tests of the compiler
 if [ ! -f gcc/configure ]; then
@@ -24,7 +24,11 @@ if [ ! -f gcc/configure ]; then
   rm -rf gcc
   mv inner gcc
 fi
-mv gmp mpfr mpc gcc/
+`;
+
+/** In /build: gcc with its libraries inside, ready to be configured. */
+export const prepareGcc = `\
+${unpackGcc}mv gmp mpfr mpc gcc/
 # both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
 if [ ! -f gcc/gmp/doc/Makefile.in ]; then
   mkdir -p gcc/gmp/doc

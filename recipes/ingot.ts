@@ -3,7 +3,7 @@
  * sent. docs/ingots.md describes both files.
  */
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import { recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import { folderOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {
@@ -21,10 +21,15 @@ export interface IngotFields {
   readonly health?: { readonly seconds: number; readonly program: string };
   /** Bytes that it may have when it is packed. */
   readonly atMost?: number;
+  /** Keeps data of its own in `/ingots/<name>/data`, which its versions share. */
+  readonly data?: true;
+  /** Level of zstd: 19 when absent. A lower one is for what is sent once. */
+  readonly compression?: number;
 }
 
 export interface Ingot {
   readonly name: string;
+  readonly trees: readonly [Recipe, ...Recipe[]];
   /** Its output is the body. */
   readonly body: Recipe;
 }
@@ -35,7 +40,7 @@ const chunkSize = 4 * 1024 * 1024;
 // /build/tree: the trees on top of each other, writable.
 const gather = (trees: readonly Recipe[]): string => `\
 mkdir tree
-for input in ${trees.map(({ folder }) => folder).join(" ")}; do
+for input in ${trees.map(folderOf).join(" ")}; do
   (cd "/in/$input" && find . ! -type d) >> all
   cp -a "/in/$input/." tree
   chmod -R u+w tree
@@ -64,13 +69,13 @@ awk -F '\\t' '
 `;
 
 // Each chunk is a frame of its own, with the window of the decoder as the bound. make, for the sake of the jobserver.
-const pack = `\
+const pack = (compression: number): string => `\
 xargs -d '\\n' cat -- < ../files | split -b ${chunkSize} -a 6 -d - ../chunk.
 cd ..
 cat > compress.mk <<'END'
 all: $(addsuffix .zst,$(wildcard chunk.??????))
 %.zst: %
-	zstd -q -19 --single-thread --no-check -o $@ $<
+	zstd -q -${compression} --single-thread --no-check -o $@ $<
 END
 make -s -f compress.mk
 zstd -q -t --memory=8MB chunk.*.zst
@@ -87,7 +92,7 @@ function promised({ services = [], health }: IngotFields): string {
 }
 
 function head(fields: IngotFields, versions: Versions): string {
-  const { name, version, trees, needs = [], services = [], health } = fields;
+  const { name, version, trees, needs = [], services = [], health, data } = fields;
   const proofs = new Set(trees.flatMap((tree) => tree.proves.map((proof) => `${tree.name} ${describeProof(proof)}`)));
   return [
     "anvil-ingot 1",
@@ -98,13 +103,14 @@ function head(fields: IngotFields, versions: Versions): string {
     ...needs.map(({ ingot, atLeast }) => `needs ${ingot}${atLeast === undefined ? "" : ` ${atLeast}`}`),
     ...services.map((service) => `service ${service}`),
     ...(health === undefined ? [] : [`health ${health.seconds} ${health.program}`]),
+    ...(data === undefined ? [] : ["data"]),
     ...[...proofs].map((proof) => `proof ${proof}`),
     "",
   ].join("\n");
 }
 
 export function ingot(fields: IngotFields): Ingot {
-  const { name, trees } = fields;
+  const { name, trees, compression = 19 } = fields;
   const manifest = (versions: Versions): string => `\
 sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > head <<'END'
 ${head(fields, versions)}END
@@ -118,7 +124,7 @@ echo end >> /out/manifest
     ),
     seed: seedBase,
     inputs: trees,
-    script: (versions) => [gather(trees), promised(fields), list, pack, manifest(versions)].join(""),
+    script: (versions) => [gather(trees), promised(fields), list, pack(compression), manifest(versions)].join(""),
     proves: [
       exists("payload"),
       contains("manifest", /^anvil-ingot 1$/),
@@ -128,5 +134,5 @@ echo end >> /out/manifest
       ...(fields.atMost === undefined ? [] : [atMost("payload", fields.atMost)]),
     ],
   });
-  return Object.freeze({ name, body });
+  return Object.freeze({ name, trees, body });
 }

@@ -6,6 +6,7 @@ import { libelf } from "./libelf.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 import { zlib } from "./zlib.ts";
+import { zstdProgram } from "./zstd-program.ts";
 
 // Programs that the build itself runs (kconfig, objtool, …) come from the same compiler: there is no other. objtool
 // takes plain -lelf when there is no pkg-config. Who built the kernel, where and when is part of it (/proc/version), so
@@ -78,7 +79,8 @@ export const linux = recipe({
   source: [source("linux"), source("zfs")],
   files: ["system/kernel/check-config", "system/kernel/config"],
   seed: seedBase,
-  tools: [anvilCc],
+  // the image is packed with zstd: by ours, so that its bytes depend on no program of the seed
+  tools: [anvilCc, zstdProgram],
   link: [libelf, zlib],
   script: [
     environment,

@@ -3,6 +3,7 @@ import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths } from "../
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { anvilIngot } from "./anvil-ingot.ts";
 import { busybox } from "./busybox.ts";
+import { dropbear } from "./dropbear.ts";
 import { seedBase } from "./seed.ts";
 import { utilLinux } from "./util-linux.ts";
 import { zfs } from "./zfs.ts";
@@ -12,7 +13,11 @@ export interface RootOptions {
   readonly rootLogin: boolean;
   /** Ed25519 public keys whose ingots the system takes, 64 hexadecimal digits each. Without one it takes none. */
   readonly trust: readonly string[];
+  /** SSH public keys, type and key in base64, of those who may log in as root. Without one there is no SSH server. */
+  readonly logins: readonly string[];
 }
+
+const licences = "Apache-2.0 GPL-2.0-only GPL-2.0-or-later LGPL-2.1-or-later CDDL-1.0 ISC BSD-3-Clause".split(" ");
 
 // Outputs are read-only, their copies are not; a link of busybox gives way to the better program of that name.
 const copy = `\
@@ -44,6 +49,16 @@ for key in ${keys.join(" ")}; do
 done
 `;
 
+// The server takes no passwords: system/ssh/localoptions.h.
+const sshServer = (keys: readonly string[]): string => `\
+add /in/dropbear/usr/. /out/usr
+mkdir /out/etc/service/ssh /out/etc/ssh
+cp /files/system/ssh/run /out/etc/service/ssh
+cat > /out/etc/ssh/authorized_keys <<'END'
+${keys.join("\n")}
+END
+`;
+
 // What the root dataset of this tree is called. Of the contents alone, as nothing else tells two builds apart.
 const nameBuild = `\
 cd /out
@@ -59,18 +74,21 @@ export function suffix(options: RootOptions): string {
 export function rootfs(options: RootOptions): Recipe {
   if (!options.trust.every((key) => /^[0-9a-f]{64}$/.test(key)))
     throw new Error("a trusted key is 64 hexadecimal digits, lower case");
+  if (!options.logins.every((key) => /^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/.test(key)))
+    throw new Error("an SSH key is its type and itself in base64");
+  const ssh = options.logins.length > 0;
   return recipe({
     name: `rootfs${suffix(options)}`,
-    licence:
-      "Apache-2.0 AND GPL-2.0-only AND GPL-2.0-or-later AND LGPL-2.1-or-later AND CDDL-1.0 AND ISC AND BSD-3-Clause",
-    files: ["system/root", "system/install"],
+    licence: [...licences, ...(ssh ? [dropbear.licence] : [])].join(" AND "),
+    files: ["system/root", "system/install", ...(ssh ? ["system/ssh/run"] : [])],
     seed: seedBase,
-    inputs: [anvilIngot, busybox, utilLinux, zfs],
+    inputs: [anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
     script: [
       copy,
       fill,
       options.rootLogin ? "touch /out/etc/anvil/root-login\n" : "",
       trustKeys(options.trust),
+      ssh ? sshServer(options.logins) : "",
       nameBuild,
     ].join(""),
     proves: [

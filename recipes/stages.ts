@@ -7,8 +7,8 @@
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
-import { binutilsOptions, gccOptions, targetFlags, unpackGcc } from "./compiler.ts";
-import { anvilCc, linuxHeaders } from "./toolchain.ts";
+import { binutilsOptions, gccOptions, prepareGcc, targetFlags } from "./compiler.ts";
+import { anvilCxx, linuxHeaders } from "./toolchain.ts";
 
 const native = "--build=$ANVIL_TARGET --host=$ANVIL_TARGET --target=$ANVIL_TARGET";
 const names =
@@ -99,7 +99,7 @@ const gcc = (stage: Stage): Recipe =>
     script: `
 ${names}sysroot=/out/usr/$ANVIL_TARGET
 
-${unpackGcc}
+${prepareGcc}
 mkdir -p $sysroot
 # busybox' cp always takes over who may write
 for tree in /in/musl /in/linux-headers/usr; do
@@ -191,8 +191,8 @@ function stageBy(name: string, compiler: Recipe): Recipe {
   const stage = { ...first, mimalloc: mimalloc(first), musl: musl(first) };
   return recipe({
     name,
-    folder: anvilCc.name,
-    licence: anvilCc.licence,
+    folder: anvilCxx.folder,
+    licence: anvilCxx.licence,
     root: buildRoot,
     inputs: [binutils(stage), gcc(stage)],
     script: `${gather}${tidy}${tryOut}`,
@@ -206,5 +206,5 @@ function stageBy(name: string, compiler: Recipe): Recipe {
   });
 }
 
-export const stage2 = stageBy("stage2", anvilCc);
+export const stage2 = stageBy("stage2", anvilCxx);
 export const stage3 = stageBy("stage3", stage2);

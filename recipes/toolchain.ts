@@ -7,8 +7,8 @@
  */
 import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
-import { binutilsOptions, gccOptions, targetFlags, unpackGcc } from "./compiler.ts";
-import { seedCc } from "./seed.ts";
+import { binutilsOptions, gccOptions, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
+import { seedBase, seedCc } from "./seed.ts";
 
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
 const hostFlags = `CFLAGS="-O1 -g0 -pipe" CXXFLAGS="-O1 -g0 -pipe" LDFLAGS=-static`;
@@ -67,7 +67,7 @@ export const anvilCc = recipe({
   script: `
 sysroot=/out/usr/$ANVIL_TARGET
 
-${unpackGcc}
+${prepareGcc}
 # assembler, linker and headers first: GCC is configured by what they can do
 cp -a /tools/binutils/. /out
 chmod -R u+w /out
@@ -99,20 +99,71 @@ make DESTDIR=$sysroot install-libs
 ln -s . $sysroot/usr
 
 cp /files/system/toolchain/specs "$($ANVIL_TARGET-gcc -print-file-name=)specs"
-cd ../objects
-make MAKEINFO=true all-target-libstdc++-v3
-make MAKEINFO=true DESTDIR=/out install-target-libstdc++-v3
-# one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
-mv $sysroot/lib64/*.a $sysroot/lib
-rm -r $sysroot/lib64
-
 # libgcc is always compiled with -g: what it says about itself would be in every program
 find /out/usr/lib/gcc $sysroot/lib -name '*.[ao]' -size +8c -exec $ANVIL_TARGET-strip --strip-debug {} +
 rm -rf /out/usr/share /out/usr/lib/bfd-plugins /out/usr/lib/gcc/$ANVIL_TARGET/*/install-tools /out/usr/libexec/gcc/$ANVIL_TARGET/*/install-tools
 find /out -name '*.la' -delete
 find /out -name '*-gdb.py' -delete
 
-# a program in each language, as static-PIE and from another place than where it was installed
+# a program, as static-PIE and from another place than where it was installed
+cp -a /out /build/moved
+echo 'int main(void) { return 0; }' > empty.c
+/build/moved/usr/bin/$ANVIL_TARGET-gcc -O2 -o empty empty.c
+./empty
+install -D -t /out/usr/share/anvil-cc empty
+`,
+  proves: [
+    isStatic("usr/bin/*-gcc", "usr/bin/*-g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
+    exists(
+      "usr/x86_64-anvil-linux-musl/include/asm/types.h",
+      "usr/x86_64-anvil-linux-musl/lib/libc.a",
+      "usr/x86_64-anvil-linux-musl/lib/rcrt1.o",
+    ),
+    builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/lib/gcc/*/*/libgcc.a", "usr/share/anvil-cc/empty"),
+    { check: "static-pie", paths: ["usr/share/anvil-cc/empty"] },
+    runs("usr/bin/x86_64-anvil-linux-musl-gcc", "--version", /ANVIL-CC/),
+    // the driver and the compilers name their configuration, and with it this sandbox, when asked with -v
+    noBuildPaths("usr/bin/**", "usr/libexec/**"),
+  ],
+});
+
+/**
+ * ANVIL-CC with the C++ library. The system has no program in C++: only what is compiled by this one waits for it. The
+ * library is configured by itself, as the sources of GCC allow, with the compiler that is there.
+ */
+export const anvilCxx = recipe({
+  name: "anvil-cxx",
+  folder: anvilCc.name,
+  licence: anvilCc.licence,
+  source: source("gcc"),
+  seed: seedBase,
+  tools: [anvilCc],
+  script: `
+${unpackGcc}
+cp -a /tools/anvil-cc/. /out
+chmod -R u+w /out
+sysroot=/out/usr/$ANVIL_TARGET
+
+# what GCC's own build makes beside libgcc for the thread model of the target
+ln -s gthr-posix.h gcc/libgcc/gthr-default.h
+mkdir objects
+cd objects
+../gcc/libstdc++-v3/configure --prefix=/usr --build=x86_64-pc-linux-gnu --host=$ANVIL_TARGET \\
+  --with-cross-host=x86_64-pc-linux-gnu --with-gxx-include-dir=/usr/$ANVIL_TARGET/include/c++/$VERSION \\
+  --with-toolexeclibdir=/usr/$ANVIL_TARGET/lib --disable-shared --disable-multilib --disable-nls \\
+  --disable-libstdcxx-pch CC="$ANVIL_TARGET-gcc" CXX="$ANVIL_TARGET-g++" AR="$ANVIL_TARGET-ar" \\
+  RANLIB="$ANVIL_TARGET-ranlib" CFLAGS="${targetFlags}" CXXFLAGS="${targetFlags}"
+make
+make DESTDIR=/out install
+# one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
+mv $sysroot/lib64/*.a $sysroot/lib
+rm -r $sysroot/lib64
+find /out -name '*.la' -delete
+find /out -name '*-gdb.py' -delete
+rm -rf /out/usr/share
+find $sysroot/lib -name 'lib*++*.a' -exec $ANVIL_TARGET-strip --strip-debug {} +
+
+# a program with exceptions, as static-PIE and from another place than where it was installed
 cp -a /out /build/moved
 cat > hello.cc <<'END'
 #include <iostream>
@@ -124,17 +175,9 @@ END
 install -D -t /out/usr/share/anvil-cc hello
 `,
   proves: [
-    isStatic("usr/bin/*-gcc", "usr/bin/*-g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
-    exists(
-      "usr/x86_64-anvil-linux-musl/include/asm/types.h",
-      "usr/x86_64-anvil-linux-musl/lib/libc.a",
-      "usr/x86_64-anvil-linux-musl/lib/rcrt1.o",
-      "usr/x86_64-anvil-linux-musl/lib/libstdc++.a",
-    ),
-    builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/lib/gcc/*/*/libgcc.a", "usr/share/anvil-cc/hello"),
+    exists("usr/x86_64-anvil-linux-musl/lib/libstdc++.a", "usr/x86_64-anvil-linux-musl/lib/libsupc++.a"),
+    builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/share/anvil-cc/hello"),
     { check: "static-pie", paths: ["usr/share/anvil-cc/hello"] },
-    runs("usr/bin/x86_64-anvil-linux-musl-gcc", "--version", /ANVIL-CC/),
-    // the driver and the compilers name their configuration, and with it this sandbox, when asked with -v
     noBuildPaths("usr/bin/**", "usr/libexec/**"),
   ],
 });

@@ -2,7 +2,8 @@
 //   node scripts/test.mjs         unit tests and boots of the ISO
 //   node scripts/test.mjs unit    without boots: needs only the seed's shell and tools
 //   node scripts/test.mjs boot    only boots and what is built for them
-//   node scripts/test.mjs long    what takes longer than a test run should
+//   node scripts/test.mjs long    what takes longer than a test run should: two to three hours on two cores
+//   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,22 +16,20 @@ const all = globSync(root, "test", ".test.ts");
 const inFolder = (name) => all.filter((file) => file.startsWith(`test/${name}/`));
 const boots = inFolder("boot");
 const long = inFolder("long");
-const unit = all.filter((file) => !boots.includes(file) && !long.includes(file));
+const hours = inFolder("hours");
+const unit = all.filter((file) => ![...boots, ...long, ...hours].includes(file));
 
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
-  boot: {
-    forge: ["iso", "anvil-ingot-test", "gcc-torture-sample"],
-    files: boots,
-    concurrency: 1,
-  },
+  boot: { forge: ["iso", "anvil-ingot-test", "dropbear", "gcc-torture-sample"], files: boots, concurrency: 1 },
   // the comparisons are tests by themselves
   long: {
     forge: ["iso", "ingot-cc", "self-hosting", "gcc-torture"],
     files: long,
     concurrency: 1,
   },
+  hours: { forge: ["iso"], files: hours, concurrency: 1 },
 };
 
 function run(args) {
@@ -46,7 +45,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long`);
+  console.error(`there is no tier "${tier}": unit, boot, long, hours`);
   process.exit(2);
 }
 await bundleCli();

@@ -17,12 +17,13 @@ import { removeTree, Store } from "../src/store/store.ts";
 import { nobody } from "./forge/rig.ts";
 import { secondStore } from "./second-store.ts";
 
-/** The system names the keys whose ingots it accepts: the same image needs the same keys. */
+/** The system names the keys whose ingots and logins it accepts: the same image needs the same keys. */
 function copyKeys(folder: string, user: number | undefined): void {
-  const { own, trusted } = userKeys();
+  const { own, trusted, logins } = userKeys();
   const copy = keyPaths({ XDG_CONFIG_HOME: folder }, "/");
   mkdirSync(path.dirname(copy.own), { recursive: true });
   if (existsSync(trusted)) cpSync(trusted, copy.trusted, { recursive: true });
+  if (existsSync(logins)) copyFileSync(logins, copy.logins);
   copyFileSync(own, copy.own);
   chmodSync(copy.own, 0o600);
   if (user !== undefined) chownSync(copy.own, user, user);

@@ -10,7 +10,7 @@
 #define BEGIN "anvil-ingot 1\nname cc\nversion 14.2.0\narch x86_64\ndate 1752228000\n"
 
 const char sample[] = BEGIN
-    "needs make 4.4\nneeds bash\nservice postgres\nhealth 30 usr/libexec/health\n"
+    "needs make 4.4\nneeds bash\nservice postgres\nhealth 30 usr/libexec/health\ndata\n"
     "proof static-PIE ELF with RELRO: usr/bin/gcc\n"
     "dir 755 a%20b\nfile 644 0 " HASH " a%20b/%25\n"
     "dir 755 service\ndir 755 service/postgres\nfile 755 5 " HASH " service/postgres/run\n"
@@ -44,6 +44,7 @@ reads_one_of_everything(void)
 	CHECK(manifest.needs[1].version == NULL);
 	CHECK(manifest.services_count == 1 && strcmp(manifest.services[0], "postgres") == 0);
 	CHECK(manifest.health_seconds == 30 && strcmp(manifest.health, "usr/libexec/health") == 0);
+	CHECK(manifest.data);
 	CHECK(manifest.entries_count == 11 && manifest.chunks_count == 2);
 	CHECK(manifest.size == 4194305 && manifest.stored == 1244);
 	entry = manifest_find(&manifest, "a b/%", 5);
@@ -54,7 +55,7 @@ reads_one_of_everything(void)
 	CHECK(manifest_find(&manifest, "usr/bin/gccx", 11) == manifest_find(&manifest, "usr/bin/gcc", 11));
 	CHECK(manifest_find(&manifest, "usr/bin/gccx", 12) == NULL && manifest_find(&manifest, "usr/b", 5) == NULL);
 	manifest_free(&manifest);
-	CHECK(parses(BEGIN "end\n", &manifest, &fault) && manifest.entries_count == 0);
+	CHECK(parses(BEGIN "end\n", &manifest, &fault) && manifest.entries_count == 0 && !manifest.data);
 	manifest_free(&manifest);
 }
 
@@ -87,6 +88,9 @@ static const struct {
 	{ "anvil-ingot 1\nname cc\nversion 1\narch x86 64\n", "after the end of the line" },
 	{ "anvil-ingot 1\nname cc\nversion 1\narch x\ndate 01\n", "no number" },
 	{ "anvil-ingot 1\nname cc\nversion 1\narch x\ndate 18446744073709551616\n", "no number" },
+	{ BEGIN "data\ndata\nend\n", "wrong place" },
+	{ BEGIN "data /var\nend\n", "after the end of the line" },
+	{ BEGIN "proof a\ndata\nend\n", "wrong place" },
 	{ BEGIN "proof \nend\n", "proof" },
 	{ BEGIN "service a\nend\n", "no program service/a/run" },
 	{ BEGIN "service a/b\nend\n", "no name of a service" },

@@ -314,6 +314,8 @@ addition_finish(
 	}
 	if (!addition->complete && !complete(addition, report, times, fault))
 		return (false);
+	if (manifest->data && !store_create_data(&addition->store, manifest->name, fault))
+		return (false);
 	begin = nanoseconds_now();
 	if (!active_switch(manifest->name, manifest, addition->disk_key, report, fault))
 		return (false);

@@ -2,10 +2,12 @@
 #include "commands.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "active.h"
@@ -148,7 +150,7 @@ begin(const char *name, struct store *store, struct fault *fault)
 		return (-1);
 	if (name_is_valid(name) && store_find(store, fault) && active_settle(name, true, fault) &&
 	    store_list(store, &versions, fault)) {
-		if (knows(name))
+		if (knows(name) || store_has_data(name))
 			return (lock);
 		unknown(name, fault);
 	} else if (!name_is_valid(name))
@@ -244,11 +246,14 @@ remove_version(const struct store *store, const char *name, const char *prefix, 
 }
 
 static bool
-remove_all(const struct store *store, const char *name, struct fault *fault)
+remove_all(const struct store *store, const char *name, bool data, struct fault *fault)
 {
 	char key[KEY_DISK_DIGITS + 1];
 	struct fault second;
 
+	if (!data && store_has_data(name))
+		return (fail(fault, "E_INGOT_DATA", "with --data they are removed too",
+		    "the ingot %s keeps data, in " INGOTS "/%s/" DATA, name, name));
 	if (active_key(name, "active", key) && !needed_check(name, NULL, "E_INGOT_ACTIVE", fault))
 		return (false);
 	if (!active_retire(name, fault))
@@ -260,7 +265,7 @@ remove_all(const struct store *store, const char *name, struct fault *fault)
 }
 
 bool
-command_remove(const char *name, const char *key, const struct report *report, struct fault *fault)
+command_remove(const char *name, const char *key, bool data, const struct report *report, struct fault *fault)
 {
 	struct store store;
 	int lock = begin(name, &store, fault);
@@ -269,9 +274,37 @@ command_remove(const char *name, const char *key, const struct report *report, s
 	(void)report;
 	if (lock < 0)
 		return (false);
-	well = key != NULL ? remove_version(&store, name, key, fault) : remove_all(&store, name, fault);
+	well = key != NULL ? remove_version(&store, name, key, fault) : remove_all(&store, name, data, fault);
 	close(lock);
 	return (well);
+}
+
+int
+command_open_data(const char *name, char *path, uint64_t *size, struct fault *fault)
+{
+	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	char place[PLACE_BYTES];
+	struct stat status;
+	int folder, file = -1;
+
+	if (!name_is_valid(name) || !store_has_data(name) || path_decode(path) == NULL) {
+		fail(fault, "E_INGOT_UNKNOWN", NULL, "there are no such data");
+		return (-1);
+	}
+	folder = open(store_path(name, DATA, place), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder >= 0)
+		file = (int)syscall(SYS_openat2, folder, path, &how, sizeof (how));
+	if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+		fail(fault, "E_INGOT_UNKNOWN", NULL, "there is no file %s in the data of %s", path, name);
+		if (file >= 0)
+			close(file);
+		file = -1;
+	}
+	if (folder >= 0)
+		close(folder);
+	*size = file < 0 ? 0 : (uint64_t)status.st_size;
+	return (file);
 }
 
 /* Head and manifest of a file; NULL with a fault. */

@@ -20,6 +20,7 @@ enum frame_type {
 	FRAME_ACKNOWLEDGED = 'A',
 	FRAME_PROGRESS = 'P',
 	FRAME_LINE = 'L',
+	FRAME_BYTES = 'B',
 	FRAME_RESULT = 'R',
 	FRAME_ERROR = 'E',
 };

@@ -21,7 +21,7 @@ static const char usage[] =
     "       anvil-ingot add [--allow-downgrade] FILE\n"
     "       anvil-ingot verify [NAME]\n"
     "       anvil-ingot rollback NAME\n"
-    "       anvil-ingot remove NAME [KEY]\n"
+    "       anvil-ingot remove [--data] NAME | NAME KEY\n"
     "       anvil-ingot serve [--stdio]    for a host, on its virtio port or on standard input and output\n"
     "       anvil-ingot start              at boot: services and programs of the active ingots\n"
     "\n"
@@ -89,6 +89,7 @@ main(int argc, char **argv)
 	static struct fault fault;
 	const char *command = argc > 1 ? argv[1] : "";
 	const char *first = argc > 2 ? argv[2] : NULL;
+	bool data = first != NULL && strcmp(first, "--data") == 0;
 	bool downgrade = first != NULL && strcmp(first, "--allow-downgrade") == 0;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -101,8 +102,10 @@ main(int argc, char **argv)
 		return (finish(command_verify(first, &report, &fault), &fault));
 	if (strcmp(command, "rollback") == 0 && argc == 3)
 		return (finish(command_rollback(first, &report, &fault), &fault));
-	if (strcmp(command, "remove") == 0 && (argc == 3 || argc == 4))
-		return (finish(command_remove(first, argc == 4 ? argv[3] : NULL, &report, &fault), &fault));
+	if (strcmp(command, "remove") == 0 && data && argc == 4)
+		return (finish(command_remove(argv[3], NULL, true, &report, &fault), &fault));
+	if (strcmp(command, "remove") == 0 && !data && (argc == 3 || argc == 4))
+		return (finish(command_remove(first, argc == 4 ? argv[3] : NULL, false, &report, &fault), &fault));
 	if (strcmp(command, "serve") == 0 && (argc == 2 || (argc == 3 && strcmp(first, "--stdio") == 0)))
 		return (serve(argc == 3, &fault));
 	if (strcmp(command, "start") == 0 && argc == 2)

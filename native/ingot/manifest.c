@@ -36,8 +36,7 @@ bad_line(struct fault *fault, const struct line *line, const char *why)
 	    "line %u of the manifest: %s", line->number, why));
 }
 
-/* A number in decimal digits without leading zeros. */
-static bool
+bool
 read_number(const char *word, uint64_t limit, uint64_t *number)
 {
 	uint64_t value = 0;
@@ -158,13 +157,18 @@ path_is_valid(const char *path)
 	}
 }
 
-/* A word that is a percent-encoded path, decoded; NULL when it is none. */
+char *
+path_decode(char *encoded)
+{
+	return (percent_decode(encoded) && path_is_valid(encoded) ? encoded : NULL);
+}
+
 static char *
 read_path(struct line *line)
 {
 	char *path = next_word(line);
 
-	return (path != NULL && percent_decode(path) && path_is_valid(path) ? path : NULL);
+	return (path != NULL ? path_decode(path) : NULL);
 }
 
 const struct entry *
@@ -297,6 +301,15 @@ read_health(struct manifest *manifest, struct line *line, struct fault *fault)
 	return (manifest->health != NULL || bad_line(fault, line, "this is no path"));
 }
 
+static bool
+read_data(struct manifest *manifest, struct line *line, struct fault *fault)
+{
+	(void)line;
+	(void)fault;
+	manifest->data = true;
+	return (true);
+}
+
 /* For people; nothing here depends on it. */
 static bool
 read_proof(struct manifest *manifest, struct line *line, struct fault *fault)
@@ -406,17 +419,18 @@ static const struct fact {
 	{ "needs", 5, true, read_need },
 	{ "service", 6, true, read_service },
 	{ "health", 7, false, read_health },
-	{ "proof", 8, true, read_proof },
-	{ "dir", 9, true, read_dir },
-	{ "file", 9, true, read_file },
-	{ "link", 9, true, read_link },
-	{ "chunk", 10, true, read_chunk },
-	{ "end", 11, false, read_end },
+	{ "data", 8, false, read_data },
+	{ "proof", 9, true, read_proof },
+	{ "dir", 10, true, read_dir },
+	{ "file", 10, true, read_file },
+	{ "link", 10, true, read_link },
+	{ "chunk", 11, true, read_chunk },
+	{ "end", 12, false, read_end },
 };
 
 /* Of these ranks there is one line each; the others may be missing. */
 #define REQUIRED_FIRST 4u
-#define RANK_END 11u
+#define RANK_END 12u
 
 static bool
 read_fact(struct manifest *manifest, struct line *line, unsigned *rank, struct fault *fault)

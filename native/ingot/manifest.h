@@ -62,6 +62,7 @@ struct manifest {
 	size_t services_count;
 	unsigned health_seconds;
 	const char *health; /* path, or NULL */
+	bool data;	    /* keeps data of its own */
 	struct entry *entries; /* sorted by path */
 	size_t entries_count;
 	struct chunk *chunks;
@@ -80,6 +81,12 @@ const struct entry *manifest_find(const struct manifest *manifest, const char *p
 /* Percent-encodes a path or target as the manifest does. Returns `encoded`. */
 #define ENCODED_BYTES (3 * PATH_BYTES + 1)
 const char *path_encode(const char *path, char encoded[ENCODED_BYTES]);
+
+/* The reverse, in place. NULL unless it is encoded as above and a relative path without "." and "..". */
+char *path_decode(char *encoded);
+
+/* Decimal digits without leading zeros, up to `limit`. */
+bool read_number(const char *word, uint64_t limit, uint64_t *number);
 
 bool name_is_valid(const char *name);
 

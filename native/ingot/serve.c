@@ -23,6 +23,10 @@
 /* So many chunks may be under way: the next ones arrive while one is unpacked. */
 #define WINDOW 4u
 
+#define WORDS_MAX 4u
+
+#define FILE_MAX (UINT64_C(1) << 60)
+
 struct session {
 	struct frame_reader reader;
 	int out;
@@ -129,9 +133,9 @@ send_hello(struct session *session)
 	frame_send_text(session->out, FRAME_HELLO, text);
 }
 
-/* Up to three words; more than that, or an empty one, is no command. The number of words, or 0. */
+/* An empty word, or one more than the longest command has, is no command. The number of words, or 0. */
 static size_t
-split(char *text, char *words[3])
+split(char *text, char *words[WORDS_MAX])
 {
 	size_t count = 0;
 
@@ -141,17 +145,44 @@ split(char *text, char *words[3])
 		at = strchr(word, ' ');
 		if (at != NULL)
 			*at++ = '\0';
-		if (count == 3 || *word == '\0')
+		if (count == WORDS_MAX || *word == '\0')
 			return (0);
 		words[count] = word;
 	}
 	return (count);
 }
 
+/* What a file of an ingot's data has from a byte on, and how long it was then: it may be growing. */
+static bool
+send_data(struct session *session, const char *name, char *path, const char *from, struct fault *fault)
+{
+	static uint8_t piece[FRAME_SENT_MAX];
+	uint64_t at = 0, size = 0;
+	ssize_t got = 1;
+	int file;
+
+	if (!read_number(from, FILE_MAX, &at))
+		return (fail(fault, "E_INGOT_PROTOCOL", NULL, "this is no place in a file"));
+	file = command_open_data(name, path, &size, fault);
+	if (file < 0)
+		return (false);
+	while (at < size && got > 0) {
+		got = pread(file, piece, size - at < sizeof (piece) ? (size_t)(size - at) : sizeof (piece), (off_t)at);
+		if (got > 0 && !frame_send(session->out, FRAME_BYTES, piece, (size_t)got))
+			break;
+		at += got > 0 ? (uint64_t)got : 0;
+	}
+	if (got < 0)
+		fail_errno(fault, "cannot read %s", path);
+	close(file);
+	snprintf(session->result, sizeof (session->result), "size %llu\n", (unsigned long long)size);
+	return (got >= 0);
+}
+
 static void
 run_command(struct session *session, char *text)
 {
-	char *words[3] = { NULL, NULL, NULL };
+	char *words[WORDS_MAX] = { NULL };
 	size_t count = split(text, words);
 	const char *command = count > 0 ? words[0] : "";
 	struct fault fault;
@@ -174,8 +205,12 @@ run_command(struct session *session, char *text)
 		well = command_verify(words[1], &session->report, &fault);
 	else if (strcmp(command, "rollback") == 0 && count == 2)
 		well = command_rollback(words[1], &session->report, &fault);
-	else if (strcmp(command, "remove") == 0 && count >= 2)
-		well = command_remove(words[1], words[2], &session->report, &fault);
+	else if (strcmp(command, "remove") == 0 && count == 3 && strcmp(words[2], DATA) == 0)
+		well = command_remove(words[1], NULL, true, &session->report, &fault);
+	else if (strcmp(command, "remove") == 0 && (count == 2 || count == 3))
+		well = command_remove(words[1], words[2], false, &session->report, &fault);
+	else if (strcmp(command, "get") == 0 && count == 4)
+		well = send_data(session, words[1], words[2], words[3], &fault);
 	else {
 		protocol_error(session, "this is no command");
 		return;

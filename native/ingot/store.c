@@ -233,7 +233,8 @@ split_dataset(const struct store *store, const char *dataset, struct version *ve
 
 	if (strlen(dataset) <= pool + strlen("/ingots/") || (slash = strchr(name, '/')) == NULL)
 		return (false);
-	if ((size_t)(slash - name) >= sizeof (version->name) || strlen(slash + 1) != KEY_DISK_DIGITS)
+	if ((size_t)(slash - name) >= sizeof (version->name) || strlen(slash + 1) != KEY_DISK_DIGITS ||
+	    strspn(slash + 1, "0123456789abcdef") != KEY_DISK_DIGITS)
 		return (false);
 	snprintf(version->name, sizeof (version->name), "%.*s", (int)(slash - name), name);
 	strcpy(version->key, slash + 1);
@@ -298,6 +299,26 @@ store_create(const struct store *store, const char *name, const char *key, const
 }
 
 bool
+store_has_data(const char *name)
+{
+	char path[PLACE_BYTES];
+	struct stat above, data;
+
+	/* a dataset that is mounted has a device number of its own */
+	return (stat(store_path(name, NULL, path), &above) == 0 && stat(store_path(name, DATA, path), &data) == 0 &&
+	    above.st_dev != data.st_dev);
+}
+
+bool
+store_create_data(const struct store *store, const char *name, struct fault *fault)
+{
+	char dataset[PLACE_BYTES];
+	const char *const create[] = { ZFS, "create", dataset_name(store, name, DATA, dataset), NULL };
+
+	return (store_has_data(name) || run_zfs(create, NULL, 0, fault));
+}
+
+bool
 store_seal(const struct store *store, const char *name, const char *key, struct fault *fault)
 {
 	char dataset[PLACE_BYTES], snapshot[PLACE_BYTES + 16];
@@ -340,7 +361,7 @@ store_destroy(const struct store *store, const char *name, const char *key, stru
 
 	if (!run_zfs(destroy, NULL, 0, fault))
 		return (false);
-	/* the dataset of the name goes with its last version; ZFS refuses while there is another one */
+	/* ZFS refuses while there is another one, or data */
 	if (key != NULL)
 		(void)run_zfs(tidy, NULL, 0, &kept);
 	return (true);

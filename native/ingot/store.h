@@ -5,6 +5,7 @@
  *
  *	/ingots/<name>/<first 32 digits of the key>/		the tree, and .anvil/ with the manifest
  *	/ingots/<name>/active, previous, unconfirmed		symbolic links to those folders
+ *	/ingots/<name>/data/					what an ingot keeps, whichever version is active
  *	/ingots/bin/<program>					symbolic links to ../<name>/active/usr/bin/<program>
  *
  * The property anvil:state of a version's dataset is "incoming", then "complete". The links say which one is used.
@@ -23,6 +24,7 @@
 #define PROGRAMS INGOTS "/bin"
 #define STATE_FOLDER "/run/anvil" /* of this boot */
 #define TRUST_FOLDER "/etc/anvil/trust"
+#define DATA "data"
 #define VERSIONS_MAX 512u
 #define POOL_BYTES 64u
 #define PLACE_BYTES 256u /* of a dataset's name, or of a path above the tree */
@@ -69,13 +71,20 @@ const struct version *versions_find(const struct versions *versions, const char 
 /* A dataset in the state "incoming", mounted. */
 bool store_create(const struct store *store, const char *name, const char *key, const char *version, struct fault *fault);
 
+/* The dataset of an ingot's data, mounted; nothing to do when there is one. */
+bool store_create_data(const struct store *store, const char *name, struct fault *fault);
+bool store_has_data(const char *name);
+
 /* From "incoming" to "complete": a snapshot, and read-only from then on. All that was written is on the disk then. */
 bool store_seal(const struct store *store, const char *name, const char *key, struct fault *fault);
 
 /* Unmounts all versions of an ingot, or none of them: E_INGOT_ACTIVE when one is in use. */
 bool store_unmount(const struct store *store, const char *name, struct fault *fault);
 
-/* Destroys one version, the last one with the dataset of the name, or with a key of NULL all of the ingot. */
+/*
+ * Destroys one version, or with a key of NULL all of the ingot, its data too. The dataset of the name goes with the last
+ * version, unless there are data.
+ */
 bool store_destroy(const struct store *store, const char *name, const char *key, struct fault *fault);
 
 /* "/ingots/<name>[/<key>]" */

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
@@ -36,6 +37,8 @@ export interface BuildRequest {
   readonly signal: AbortSignal;
   /** Shows nothing when there is nothing to do. */
   readonly silentWhenDone?: boolean;
+  /** Where the targets are built, if not in the sandbox. */
+  readonly elsewhere?: Elsewhere;
 }
 
 export interface Built {
@@ -46,7 +49,7 @@ export interface Built {
 
 /** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
 export async function build(request: BuildRequest): Promise<Built | number> {
-  const { targets, values, jobs, store, signal } = request;
+  const { targets, values, jobs, store, signal, elsewhere: place } = request;
   const { channel, why } = await selectChannel(values.channel, store, targets);
   const evaluateNow = (): Evaluation =>
     evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
@@ -81,8 +84,11 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     const unpinned = unpinnedFetches(first, accepted);
     if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
     const evaluation = unpinned.targets.length > 0 ? evaluateNow() : first;
-    const outcome = await realise(evaluation, options);
-    if (outcome.built.length > 0) writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
+    const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
+    const outcome = await realise(evaluation, { ...options, ...elsewhere });
+    // what another machine needed says nothing about this one
+    if (outcome.built.length > 0 && place === undefined)
+      writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
     if (signal.aborted) return 130;
     return outcome.ok ? { evaluation, why } : 1;
   } finally {

@@ -1,21 +1,24 @@
 /** Ingots that recipes make: built like anything else, then signed. */
+import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { requireKey } from "../inject/key-file.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { build, type BuildRequest } from "./build.ts";
-import { findIngot } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
 
 /** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
-export async function signedIngot(name: string, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
+export async function signedIngot(ingot: IngotRecipe, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
   // said before anything is built
   const key = requireKey(userKeys());
-  const folder = await ingotBody(name, request);
+  const folder = await ingotBody(ingot, request);
   return typeof folder === "number" ? folder : Ingot.ofBody(folder, key);
 }
 
 /** The folder with `manifest` and `payload`, or the exit status of a build that failed. */
-export async function ingotBody(name: string, request: Omit<BuildRequest, "targets">): Promise<string | number> {
-  const built = await build({ ...request, targets: [findIngot(name).body], silentWhenDone: true });
+export async function ingotBody(
+  { body }: IngotRecipe,
+  request: Omit<BuildRequest, "targets">,
+): Promise<string | number> {
+  const built = await build({ ...request, targets: [body], silentWhenDone: true });
   return typeof built === "number" ? built : request.store.outputPath(built.evaluation.targets[0] as Key);
 }

@@ -11,13 +11,14 @@ import { openStore, parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
 import { ingotBody, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
+import { findIngot } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
 
 const help = `
 usage: anvil ingot list [options]
        anvil ingot verify [<name>] [options]
        anvil ingot rollback <name> [options]
-       anvil ingot remove <name> [<key>] [options]
+       anvil ingot remove <name> [<key>] [--data] [options]
        anvil ingot show <name or file> [--files] [--json]
        anvil ingot export <name> [--out <folder>]
 
@@ -26,11 +27,12 @@ The ingots of a running Monolith, and those that can be sent. \`anvil inject\` s
   list        what the Monolith holds: active, previous, half received
   verify      reads ingots there again and compares every file with its hash
   rollback    makes the one active that was before
-  remove      removes an ingot, or the one of that key
+  remove      removes an ingot, or the version of that key
   show        what is in an ingot: needs, services, proofs, sizes; builds what is missing of it
   export      writes a signed ingot file, for \`anvil inject --file\` or \`anvil-ingot add\` in the Monolith
 
 ${connectHelp}
+  --data               with remove: also the data that the ingot keeps
   --files              with show: every file
   --out <folder>       with export: where the file is put (default: out)
   --json               one document; list: [{name, version, key, state, bytes, received}]; show: the manifest
@@ -49,6 +51,7 @@ exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted
 const options = {
   ...buildOptions,
   ...connectOptions,
+  data: { type: "boolean", default: false },
   files: { type: "boolean", default: false },
   out: { type: "string", default: "out" },
 } as const;
@@ -74,8 +77,10 @@ export const command: Command = {
     const [least, most] = ACTIONS[action] ?? [1, 0];
     if (least > most) throw usage(`name what to do: ${Object.keys(ACTIONS).join(", ")}`, help);
     if (names.length < least || names.length > most) throw usage(`"${action}" wants other names`, help);
+    if (values.data && (action !== "remove" || names.length > 1))
+      throw usage("--data goes with the removal of a whole ingot", help);
     if (action === "show" || action === "export") return local(action, names[0] ?? "", values);
-    return exchange([action, ...names], values);
+    return exchange([action, ...names, ...(values.data ? ["data"] : [])], values);
   },
 };
 
@@ -132,7 +137,7 @@ async function local(action: "show" | "export", name: string, values: Values): P
 
 async function exportFile(name: string, values: Values, signal: AbortSignal): Promise<number> {
   const request = { values, jobs: jobCount(values.jobs, help), store: openStore(), signal };
-  const ingot = await signedIngot(name, request);
+  const ingot = await signedIngot(findIngot(name), request);
   if (typeof ingot === "number") return ingot;
   try {
     mkdirSync(values.out, { recursive: true });
@@ -179,14 +184,19 @@ async function readFileFacts(file: string): Promise<Shown> {
 }
 
 async function readBodyFacts(name: string, values: Values, signal: AbortSignal): Promise<Shown | number> {
-  const folder = await ingotBody(name, { values, jobs: jobCount(values.jobs, help), store: openStore(), signal });
+  const folder = await ingotBody(findIngot(name), {
+    values,
+    jobs: jobCount(values.jobs, help),
+    store: openStore(),
+    signal,
+  });
   if (typeof folder === "number") return folder;
   const bytes = await readFile(path.join(folder, "manifest"));
   return { manifest: parseManifest(bytes), key: ingotKey(bytes), signer: undefined, isFile: false };
 }
 
 function describe({ manifest, key, signer, isFile }: Shown, everyFile: boolean): string[] {
-  const { needs, services, health, proofs, entries, chunks } = manifest;
+  const { needs, services, health, data, proofs, entries, chunks } = manifest;
   const files = entries.filter((entry) => entry.kind === "file");
   const sum = (of: "size" | "stored"): string => size(chunks.reduce((total, chunk) => total + chunk[of], 0));
   return [
@@ -200,6 +210,7 @@ function describe({ manifest, key, signer, isFile }: Shown, everyFile: boolean):
     ...needs.map(({ ingot, atLeast }) => `  needs   ${ingot}${atLeast === undefined ? "" : ` ${atLeast} or later`}`),
     ...services.map((service) => `  service ${service}`),
     ...(health === undefined ? [] : [`  health  ${health.program}, within ${health.seconds} s`]),
+    ...(data ? ["  data    of its own, which its versions share"] : []),
     ...proofs.map((proof, index) => `  ${index === 0 ? "proofs  " : "        "}${proof}`),
     ...(everyFile ? entries.map(entryText) : []),
   ];

@@ -8,6 +8,8 @@ import { openStore, parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
+import { findIngot } from "./targets.ts";
+import { buildInMonolith } from "./workshop.ts";
 
 const help = `
 usage: anvil inject <name> [options]
@@ -16,6 +18,8 @@ usage: anvil inject <name> [options]
 Sends an ingot into a running Monolith, where it is proven and becomes active in one step: builds what is missing of it,
 signs it with your key (\`anvil key\`), or takes an ingot file as it is. What was interrupted goes on where it was.
 
+  --in <place>         where it is built: sandbox (default), or vm, the Monolith itself. What both build must be the same.
+                       An interrupted command is repeated: it finds the work that went on in the Monolith meanwhile
   --file <file>        an ingot file, which \`anvil ingot export\` writes
   --allow-downgrade    even when a newer version is active
 ${connectHelp}
@@ -25,7 +29,8 @@ ${connectHelp}
 What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
 
 examples:
-  anvil inject cc
+  anvil inject tools
+  anvil inject cc --in vm
   anvil inject tools --to ssh://root@10.0.2.15
   anvil inject --file tools-1.10.0-0123456789ab.ingot
 
@@ -35,6 +40,7 @@ exit status: 0 active, 1 refused or failed, 2 wrong usage, 130 interrupted
 const options = {
   ...buildOptions,
   ...connectOptions,
+  in: { type: "string", default: "sandbox" },
   file: { type: "string" },
   "allow-downgrade": { type: "boolean", default: false },
 } as const;
@@ -47,17 +53,22 @@ export const command: Command = {
     const [name] = positionals;
     if (positionals.length > 1 || (name === undefined) === (values.file === undefined))
       throw usage("name one ingot, or a file with --file", help);
+    if (values.in !== "sandbox" && (values.in !== "vm" || name === undefined))
+      throw usage(`--in is sandbox or, for an ingot that is named, vm, not "${values.in}"`, help);
     const jobs = jobCount(values.jobs, help);
     const store = openStore();
     // said before anything is built
     if (values.to === undefined) findMachine(store.paths.top, values.machine);
     const interrupt = onInterrupt();
     const { signal } = interrupt;
+    const request = { values, jobs, store, signal };
     try {
+      if (name !== undefined && values.in === "vm") {
+        const status = await buildInMonolith(findIngot(name), request);
+        if (status !== 0) return status;
+      }
       const ingot =
-        name === undefined
-          ? await Ingot.ofFile(values.file ?? "")
-          : await signedIngot(name, { values, jobs, store, signal });
+        name === undefined ? await Ingot.ofFile(values.file ?? "") : await signedIngot(findIngot(name), request);
       return typeof ingot === "number" ? ingot : await send(ingot, values, store, signal);
     } catch (error) {
       if (signal.aborted) return 130;

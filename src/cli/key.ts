@@ -34,6 +34,9 @@ the ingots of the keys that are here when it is forged, and no others.
 The private key is \`ingot-key.pem\` in $XDG_CONFIG_HOME/anvil or ~/.config/anvil; ANVIL_KEY=<file> names another.
 To accept a key of somebody else no more, delete its file, which \`show\` names.
 
+The file \`authorized_keys\` beside the key has the SSH public keys, one per line, of those who may log in as root. A system
+that is forged with such keys runs an SSH server; one that is forged without has none.
+
 examples:
   anvil key export > mine.pub
   anvil key import colleague.pub && anvil forge

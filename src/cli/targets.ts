@@ -6,15 +6,16 @@ import { isoImage } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
 import { trustedKeys } from "../inject/key-file.ts";
 import { isRecipe, type Output, type Recipe } from "../recipe/recipe.ts";
-import { userKeys } from "./user-keys.ts";
+import { userKeys, userLogins } from "./user-keys.ts";
 
 const images = new Map<string, Recipe>();
 
-/** The development build, which accepts this user's ingots: whoever reaches a console is root. */
+/** The development build, which accepts this user's ingots and SSH keys: whoever reaches a console is root. */
 export function defaultTarget(): Recipe {
-  const trust = trustedKeys(userKeys());
-  const known = images.get(trust.join()) ?? isoImage({ rootLogin: true, trust });
-  images.set(trust.join(), known);
+  const keys = { trust: trustedKeys(userKeys()), logins: userLogins() };
+  const name = JSON.stringify(keys);
+  const known = images.get(name) ?? isoImage({ rootLogin: true, ...keys });
+  images.set(name, known);
   return known;
 }
 

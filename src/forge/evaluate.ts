@@ -15,7 +15,8 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import { folderOf, type Output, type Recipe, type Seed, type Versions } from "../recipe/recipe.ts";
+import type { Output, Recipe, Seed, Versions } from "../recipe/recipe.ts";
+import { stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
 export interface Node {
@@ -37,8 +38,6 @@ export interface EvaluateOptions {
   /** Digests of sources that the channel does not pin, by component: found at the first accepted download. */
   readonly pins: ReadonlyMap<string, Digest>;
 }
-
-export const TARGET = "x86_64-anvil-linux-musl";
 
 /** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE. */
 export function evaluate(targets: readonly Output[], options: EvaluateOptions): Evaluation {
@@ -137,47 +136,28 @@ class Evaluator {
     const root = this.output(recipe.root);
     // whatever its root is, it runs in the bubblewrap of the seed that the root was built with
     const seed = this.output(seedOf(recipe));
-    const mounts = this.mounts(recipe);
+    // before their folders are asked for: one that is not defined yet has none
+    [...recipe.tools, ...recipe.link, ...recipe.inputs].forEach((output) => this.output(output));
+    const mounts: Mount[] = stepMounts(recipe).map(({ at, output }) => ({ at, key: this.output(output) }));
     const fetches = recipe.sources.map(({ component }) => this.fetch(component, recipe.name));
     const sources = recipe.sources.map(({ component }, index) => ({
       at: `/src/${component}`,
       sha256: this.sourceDigest(fetches[index] as Key),
     }));
-    const first = recipe.sources[0]?.component;
-    const version = first === undefined ? "" : this.versions.of(first);
-    const body = typeof recipe.script === "string" ? recipe.script : recipe.script(this.versions);
     const derivation: StepDerivation = {
       kind: "step",
       name: recipe.name,
-      version,
+      version: stepVersion(recipe, this.versions),
       licence: recipe.licence,
       root,
       mounts,
       sources,
       files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
-      env: {
-        SOURCE_DATE_EPOCH: String(this.options.channel.epoch),
-        ANVIL_TARGET: TARGET,
-        VERSION: version,
-        PATH: searchPath(recipe),
-        HOME: "/build",
-        LC_ALL: "C",
-        TZ: "UTC",
-        ...recipe.env,
-      },
-      script: `${unpackScript(recipe)}${body.trim()}\n`,
+      env: stepEnvironment(recipe, this.versions, String(this.options.channel.epoch)),
+      script: stepScript(recipe, this.versions),
       proves: recipe.proves,
     };
     return this.add(derivation, [seed, root, ...mounts.map((mount) => mount.key), ...fetches]);
-  }
-
-  private mounts(recipe: Recipe): Mount[] {
-    const under = (folder: string, outputs: readonly Output[]): Mount[] =>
-      outputs.map((output) => {
-        const key = this.output(output);
-        return { at: `/${folder}/${folderOf(output)}`, key };
-      });
-    return [...under("tools", recipe.tools), ...under("deps", recipe.link), ...under("in", recipe.inputs)];
   }
 
   private fetch(component: string, wantedBy: string): Key {
@@ -235,27 +215,6 @@ class Evaluator {
 
 function seedOf(recipe: Recipe): Seed {
   return recipe.root.kind === "seed" ? recipe.root : seedOf(recipe.root);
-}
-
-function searchPath(recipe: Recipe): string {
-  const tools = recipe.tools.flatMap((tool) => [
-    `/tools/${folderOf(tool)}/usr/bin`,
-    `/tools/${folderOf(tool)}/usr/sbin`,
-  ]);
-  return [...tools, "/usr/bin", "/usr/sbin"].join(":");
-}
-
-/**
- * Every source below /build/<component>, its top folder stripped. One command a line: \`set -e\` passes over a failure on
- * the left of \`&&\`.
- */
-function unpackScript(recipe: Recipe): string {
-  return recipe.sources
-    .map(
-      ({ component }) =>
-        `mkdir /build/${component}\ntar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
-    )
-    .join("");
 }
 
 /** Numeric comparison part by part; a missing part counts as 0. Negative, zero or positive. */

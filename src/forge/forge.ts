@@ -26,9 +26,10 @@ import { removeTree, writeFault, type OutputRecord, type Store } from "../store/
 import { checkSource } from "./check-source.ts";
 import { writeCpio } from "./cpio.ts";
 import { seedFor, type Evaluation, type Node } from "./evaluate.ts";
+import { differences, type Elsewhere, type Listing } from "./elsewhere.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
 import { Jobserver } from "./jobserver.ts";
-import { failedFolder, logFile, runStep, StepFailure } from "./step.ts";
+import { failedFolder, keepTail, logFile, runStep, StepFailure, StepOutput } from "./step.ts";
 
 export interface RealiseOptions {
   readonly project: string;
@@ -46,6 +47,11 @@ export interface RealiseOptions {
   readonly onPin: (component: string, sha256: Digest) => void;
   /** Expected seconds by derivation name, from the last run. */
   readonly expected: ReadonlyMap<string, number>;
+  /**
+   * Where some steps are built. They are built there also when they are in the store: then what is there must be the same,
+   * else E_OUTPUT_DIFFERS.
+   */
+  readonly elsewhere?: { readonly place: Elsewhere; readonly steps: ReadonlySet<Key> };
   readonly signal: AbortSignal;
   readonly on: Listener;
 }
@@ -57,6 +63,9 @@ export interface Outcome {
 }
 
 const DOWNLOADS = 4;
+
+/** Entries that are named when an output differs from what another place made of the same derivation. */
+const DIFFERENCES_SHOWN = 20;
 
 /** Free bytes below which a failure is taken for the full disk's: by itself, and when the step speaks of it. */
 const FULL = 1 << 20;
@@ -120,7 +129,8 @@ class Realisation {
     const { evaluation, options } = this;
     // one listener per running step and download
     setMaxListeners(0, options.signal);
-    const todo = new Set(missing(evaluation, this.store).map((node) => node.key));
+    const elsewhere = options.elsewhere?.steps ?? [];
+    const todo = new Set([...missing(evaluation, this.store).map((node) => node.key), ...elsewhere]);
     this.emit({
       type: "plan",
       channel: evaluation.channel.name,
@@ -152,7 +162,7 @@ class Realisation {
   }
 
   private async make(node: Node): Promise<boolean> {
-    if (isPresent(node, this.store)) return true;
+    if (this.isDone(node)) return true;
     const results = await Promise.all(node.needs.map((need) => this.ensure(need)));
     const broken = node.needs.find((_, index) => !results[index]);
     if (broken !== undefined) {
@@ -172,6 +182,16 @@ class Realisation {
       this.fail(node, error);
       return false;
     }
+  }
+
+  private isDone(node: Node): boolean {
+    return this.placeOf(node.key) === undefined && isPresent(node, this.store);
+  }
+
+  /** Where the step is built, if not here. */
+  private placeOf(key: Key): Elsewhere | undefined {
+    const { elsewhere } = this.options;
+    return elsewhere?.steps.has(key) === true ? elsewhere.place : undefined;
   }
 
   private stopping(): boolean {
@@ -239,7 +259,7 @@ class Realisation {
       try {
         if (this.stopping()) throw new Fault("E_INTERRUPTED", "not started");
         // another forge may have made it while this one waited
-        if (isPresent(node, this.store)) return;
+        if (this.isDone(node)) return;
         const lock = this.store.lock(node.key);
         if ("release" in lock) return await this.underLock(node, lock);
       } finally {
@@ -251,7 +271,7 @@ class Realisation {
 
   private async underLock(node: Node, lock: Lock): Promise<void> {
     try {
-      if (isPresent(node, this.store)) return;
+      if (this.isDone(node)) return;
       const { derivation } = node;
       switch (derivation.kind) {
         case "fetch":
@@ -345,8 +365,15 @@ class Realisation {
     // looked at a moment ago, which the first seed in the store was perhaps not
     this.bubblewrapTree ??= this.store.outputPath(seedFor(this.evaluation, node));
     const jobserver = this.openJobserver();
-    this.emit({ type: "start", key, log: logFile(this.store, key, step.name) });
-    if (step.sources.length > 0) {
+    const log = logFile(this.store, key, step.name);
+    this.emit({ type: "start", key, log });
+    const place = this.placeOf(key);
+    const listing = place === undefined ? undefined : await this.buildIn(place, key, step, log);
+    if (place !== undefined && listing !== undefined && this.store.has(key)) {
+      this.compare(key, step, place, listing);
+      return this.done(key, started, undefined, this.store.record(key)?.bytes ?? 0);
+    }
+    if (listing === undefined && step.sources.length > 0) {
       this.emit({ type: "phase", key, phase: "check sources" });
       for (const { at, sha256 } of step.sources)
         await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
@@ -362,12 +389,41 @@ class Realisation {
       onPhase: (phase) => this.emit({ type: "phase", key, phase }),
       onLine: (line) => this.emit({ type: "output", key, line }),
       onProof: ({ proof, ok, detail }) => this.emit({ type: "proof", key, proof: describeProof(proof), ok, detail }),
+      ...(listing === undefined ? {} : { fetch: async (to) => place?.fetch(step.name, listing, to) }),
     });
     const outcome = await run.finally(() => closeSync(fd));
     this.emit({ type: "phase", key, phase: "store" });
     const proofs = outcome.proofs.map(({ proof, detail }) => ({ proof: describeProof(proof), detail }));
     const { bytes } = await this.add(node, outcome.tree, started, proofs).finally(() => this.discard(outcome.work));
     this.done(key, started, outcome.cpu, bytes);
+  }
+
+  /** What the step made in the other place. Throws StepFailure when it failed there. */
+  private async buildIn(place: Elsewhere, key: Key, step: StepDerivation, log: string): Promise<Listing> {
+    this.emit({ type: "phase", key, phase: `build in ${place.name}` });
+    const { tail, onLine } = keepTail((line) => this.emit({ type: "output", key, line }));
+    const output = new StepOutput(log, onLine);
+    try {
+      return await place.build(step.name, (bytes) => output.take(0, bytes));
+    } catch (error) {
+      if (error instanceof Fault && error.code === "E_STEP_FAILED") throw new StepFailure(error, tail);
+      throw error;
+    } finally {
+      output.close();
+    }
+  }
+
+  /** Throws E_OUTPUT_DIFFERS. */
+  private compare(key: Key, { name, version }: StepDerivation, place: Elsewhere, listing: Listing): void {
+    this.emit({ type: "phase", key, phase: "compare" });
+    const differing = differences(this.store.outputPath(key), listing);
+    if (differing.length > 0)
+      throw new Fault("E_OUTPUT_DIFFERS", `${name} ${version} as ${place.name} built it is not what the store has`, {
+        details: differing.slice(0, DIFFERENCES_SHOWN),
+        hint: `${differing.length} entries differ; both were made by the same derivation, so one of the two builds is not reproducible`,
+      });
+    const proof = `the same as built in ${place.name}`;
+    this.emit({ type: "proof", key, proof, ok: true, detail: `${listing.size} entries` });
   }
 
   /** Gives an empty folder for an output to the work, and deletes what is left of it. */

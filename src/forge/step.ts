@@ -17,6 +17,7 @@ import { StringDecoder } from "node:string_decoder";
 import { Fault } from "../fault/fault.ts";
 import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
+import { prelude } from "../recipe/step.ts";
 import { sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
 import { walk } from "../store/tree.ts";
@@ -36,6 +37,8 @@ export interface StepContext {
   readonly onPhase: (phase: string) => void;
   readonly onLine: (line: string) => void;
   readonly onProof: (result: ProofResult) => void;
+  /** Brings the output of a step that was built elsewhere; the script is not run then. */
+  readonly fetch?: (to: string) => Promise<void>;
 }
 
 export interface StepOutcome {
@@ -74,18 +77,14 @@ const TAIL_LINES = 30;
 export async function runStep(key: Key, step: StepDerivation, context: StepContext): Promise<StepOutcome> {
   const work = context.store.workFolder(step.name);
   const log = logFile(context.store, key, step.name);
-  const tail: string[] = [];
-  const onLine = (line: string): void => {
-    tail.push(line);
-    if (tail.length > TAIL_LINES) tail.shift();
-    context.onLine(line);
-  };
+  const { tail, onLine } = keepTail(context.onLine);
   try {
     stage(step, work, context.project);
-    context.onPhase("build");
-    const failure = await runScript(step, work, log, { ...context, onLine });
-    if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
-    if (failure !== undefined) throw scriptFault(step, failure, log);
+    if (context.fetch === undefined) await build(step, work, log, { ...context, onLine });
+    else {
+      context.onPhase("fetch");
+      await context.fetch(path.join(work, "out"));
+    }
     context.onPhase("prove");
     const proofs = await proveOutput(step, work, log, context);
     return { tree: path.join(work, "out"), work, cpu: cpuSeconds(path.join(work, "times")), proofs };
@@ -97,6 +96,24 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
     context.discard(work);
     throw error;
   }
+}
+
+/** Passes lines on and keeps the last ones. */
+export function keepTail(pass: (line: string) => void): { tail: string[]; onLine: (line: string) => void } {
+  const tail: string[] = [];
+  const onLine = (line: string): void => {
+    tail.push(line);
+    if (tail.length > TAIL_LINES) tail.shift();
+    pass(line);
+  };
+  return { tail, onLine };
+}
+
+async function build(step: StepDerivation, work: string, log: string, context: StepContext): Promise<void> {
+  context.onPhase("build");
+  const failure = await runScript(step, work, log, context);
+  if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
+  if (failure !== undefined) throw scriptFault(step, failure, log);
 }
 
 function scriptFault(step: StepDerivation, failure: string, log: string): Fault {
@@ -126,18 +143,6 @@ async function proveOutput(
     log,
   });
 }
-
-/** What runs before the script, whatever the settings of the user who started the forge. */
-const prelude = `\
-umask 022
-set -euo pipefail
-trap 'times > /anvil/times' EXIT
-# whatever the forge inherited from its own parent, but the jobserver and this script
-for fd in /proc/self/fd/*; do
-  case \${fd##*/} in [0-3] | 255) ;; *) eval "exec \${fd##*/}>&-" ;; esac
-done
-unset fd
-`;
 
 /** Makes the private folders of a step and copies the project's files into them. Throws E_FILE_CHANGED. */
 export function stage(step: StepDerivation, work: string, project: string): void {
@@ -200,26 +205,43 @@ async function runScript(
   const { jobserver, signal } = context;
   const sandbox = stepSandbox(step, work, context);
   const env = { ...sandbox.env, MAKEFLAGS: jobserver.makeflags, JOBS: String(jobserver.jobs) };
-  const output = openSync(log, "w");
-  const feeds = [lineSplitter(context.onLine), lineSplitter(context.onLine)] as const;
+  const output = new StepOutput(log, context.onLine);
   try {
     const end = await runIn({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
       signal,
       descriptor: jobserver.fd,
-      onData: (stream, data) => {
-        try {
-          writeSync(output, data);
-        } catch {
-          /* a full disk ends the step by itself; the lines still reach the view */
-        }
-        feeds[stream].push(data);
-      },
+      onData: (stream, data) => output.take(stream, data),
     });
     if (end.code === 0) return undefined;
     return end.code === null ? `signal ${end.signal}` : `exit status ${end.code}`;
   } finally {
-    feeds.forEach((feed) => feed.end());
-    closeSync(output);
+    output.close();
+  }
+}
+
+/** What a step prints: into its log as it comes, and line by line to whoever looks. */
+export class StepOutput {
+  readonly #log: number;
+  readonly #feeds: readonly [LineSplitter, LineSplitter];
+
+  constructor(log: string, onLine: (line: string) => void) {
+    this.#log = openSync(log, "w");
+    this.#feeds = [lineSplitter(onLine), lineSplitter(onLine)];
+  }
+
+  /** @param stream 0 for stdout, 1 for stderr */
+  take(stream: 0 | 1, data: Buffer): void {
+    try {
+      writeSync(this.#log, data);
+    } catch {
+      /* a full disk ends the step by itself; the lines still reach the view */
+    }
+    this.#feeds[stream].push(data);
+  }
+
+  close(): void {
+    this.#feeds.forEach((feed) => feed.end());
+    closeSync(this.#log);
   }
 }
 
@@ -265,7 +287,12 @@ function runIn(spec: SandboxSpec, argv: readonly string[], options: RunOptions):
 /** Characters after which a line is broken: a program may never end it. */
 const LONGEST_LINE = 1 << 16;
 
-function lineSplitter(onLine: (line: string) => void): { push(data: Buffer): void; end(): void } {
+interface LineSplitter {
+  push(data: Buffer): void;
+  end(): void;
+}
+
+function lineSplitter(onLine: (line: string) => void): LineSplitter {
   const decoder = new StringDecoder("utf8");
   let rest = "";
   return {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
 import { frame, FrameReader, u32, type Frame } from "./frames.ts";
 import type { Ingot } from "./ingot-file.ts";
+import { encodePath } from "./manifest.ts";
 import type { Destination, Transport } from "./transport.ts";
 
 /** What the Monolith says of itself. */
@@ -86,6 +87,20 @@ export class Client {
       if (answer.type === "R") return factsOf(answer.body);
       if (answer.type !== "L" && answer.type !== "P") throw unexpected(answer);
       if (answer.type === "L") onLine(answer.body.toString());
+    }
+  }
+
+  /**
+   * What a file of an ingot's data has from byte `from` on; its pieces go to `onBytes`. Returns how long the file was then.
+   * Throws the Monolith's refusal: E_INGOT_UNKNOWN when there is no such file.
+   */
+  async get(ingot: string, file: string, from: number, onBytes: (bytes: Buffer) => void): Promise<number> {
+    this.#line.send(frame("C", `get ${ingot} ${encodePath(file)} ${from}`));
+    for (;;) {
+      const answer = await this.#answer();
+      if (answer.type === "R") return Number(factsOf(answer.body)["size"]);
+      if (answer.type !== "B") throw unexpected(answer);
+      onBytes(answer.body);
     }
   }
 

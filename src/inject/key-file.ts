@@ -15,6 +15,8 @@ export interface KeyPaths {
   readonly named: boolean;
   /** Public keys of others, `<name>.pub`, whose ingots are accepted too. */
   readonly trusted: string;
+  /** SSH public keys of those who may log in to new systems. */
+  readonly logins: string;
 }
 
 /** `ANVIL_KEY`, else below `$XDG_CONFIG_HOME/anvil` or `~/.config/anvil`. */
@@ -25,6 +27,7 @@ export function keyPaths(env: Readonly<Record<string, string | undefined>>, home
     own: named === "" ? path.join(folder, "ingot-key.pem") : path.resolve(named),
     named: named !== "",
     trusted: path.join(folder, "trust"),
+    logins: path.join(folder, "authorized_keys"),
   };
 }
 

@@ -11,6 +11,8 @@ export interface Manifest {
   readonly needs: readonly Need[];
   readonly services: readonly string[];
   readonly health: { readonly seconds: number; readonly program: string } | undefined;
+  /** It keeps data of its own, whichever version is active. */
+  readonly data: boolean;
   readonly proofs: readonly string[];
   /** In the order of their paths, bytewise. */
   readonly entries: readonly Entry[];
@@ -72,6 +74,7 @@ const LINE = {
   needs: line(`needs (${NAME})(?: (${VERSION}))?`),
   service: line("service ([a-z0-9_][a-z0-9_-]{0,31})"),
   health: line(`health (${NUMBER}) (${PATH})`),
+  data: line("(data)"),
   proof: line("proof (.+)"),
   entry: line(`(?:dir 755 (${PATH})|file (755|644) (${NUMBER}) (${HASH}) (${PATH})|link (${PATH}) (${PATH}))`),
   chunk: line(`chunk (${NUMBER}) (${NUMBER}) (${HASH})`),
@@ -88,7 +91,7 @@ export function ingotKey(manifest: Uint8Array): string {
 }
 
 export function writeManifest(manifest: Manifest): string {
-  const { needs, services, health, proofs, entries, chunks } = manifest;
+  const { needs, services, health, data, proofs, entries, chunks } = manifest;
   return [
     "anvil-ingot 1",
     `name ${manifest.name}`,
@@ -98,6 +101,7 @@ export function writeManifest(manifest: Manifest): string {
     ...needs.map(({ ingot, atLeast }) => `needs ${ingot}${atLeast === undefined ? "" : ` ${atLeast}`}`),
     ...services.map((service) => `service ${service}`),
     ...(health === undefined ? [] : [`health ${health.seconds} ${encodePath(health.program)}`]),
+    ...(data ? ["data"] : []),
     ...proofs.map((proof) => `proof ${proof}`),
     ...entries.map(entryLine),
     ...chunks.map(({ size, stored, hash }) => `chunk ${size} ${stored} ${hash}`),
@@ -119,7 +123,7 @@ function entryLine(entry: Entry): string {
 }
 
 /** Space, % and control characters as % and two hexadecimal digits in capitals. */
-function encodePath(path: string): string {
+export function encodePath(path: string): string {
   return path.replace(
     /[%\x00-\x20\x7f]/g,
     (each) => `%${each.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
@@ -154,6 +158,7 @@ class Parser {
       needs: this.#all(LINE.needs, ([ingot = "", atLeast]) => ({ ingot, atLeast })),
       services: this.#all(LINE.service, ([service = ""]) => service),
       health: this.#all(LINE.health, ([seconds, program]) => this.#healthCheck(Number(seconds), program))[0],
+      data: this.#data(),
       proofs: this.#all(LINE.proof, ([proof = ""]) => proof),
       entries: this.#entries(),
       chunks: this.#all(LINE.chunk, ([size, stored, hash = ""]) => this.#chunk(Number(size), Number(stored), hash)),
@@ -185,6 +190,12 @@ class Parser {
       values.push(read(match.slice(1)));
       this.#at++;
     }
+  }
+
+  #data(): boolean {
+    const isThere = LINE.data.test(this.#lines[this.#at] ?? "");
+    if (isThere) this.#at++;
+    return isThere;
   }
 
   #healthCheck(seconds: number, program: string | undefined): Manifest["health"] {

@@ -7,10 +7,17 @@ import type { Proof } from "./proof.ts";
 /** A component of the channel by name (`"zfs"`); the channel fixes version, place and hash. */
 export interface SourceRef {
   readonly component: string;
+  /** Only its archive is there, at `/src/<component>`. */
+  readonly packed?: true;
 }
 
 export function source(component: string): SourceRef {
   return { component };
+}
+
+/** A component whose archive is wanted as it is. */
+export function archive(component: string): SourceRef {
+  return { component, packed: true };
 }
 
 /**

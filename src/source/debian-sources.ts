@@ -48,6 +48,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   perl: trixie("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
   pkgconf: bookworm("pkgconf", "ISC"),
   mimalloc: bookworm("mimalloc", "MIT"),
+  dropbear: trixie("dropbear", "MIT AND BSD-2-Clause"),
 };
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */

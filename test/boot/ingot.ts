@@ -120,6 +120,8 @@ export interface Outcome {
   /** Texts of the frames P and L before it. */
   readonly progress: readonly string[];
   readonly lines: readonly string[];
+  /** Of the frames B. */
+  readonly bytes: Buffer;
 }
 
 const PATIENCE_MS = 180_000;
@@ -220,13 +222,14 @@ export class Host {
   async outcome(): Promise<Outcome> {
     const progress: string[] = [];
     const lines: string[] = [];
+    const pieces: Buffer[] = [];
     for (;;) {
       const { type, body } = await this.next();
       const text = body.toString();
       if (type === "P") progress.push(text);
       else if (type === "L") lines.push(text);
-      else if (type === "R" || type === "E")
-        return { code: type === "E" ? /^E_\w+/.exec(text)?.[0] : undefined, text, progress, lines };
+      else if (type === "B") pieces.push(body);
+      else if (type === "R" || type === "E") return outcomeOf(type, text, { progress, lines, pieces });
     }
   }
 
@@ -269,13 +272,21 @@ export class Host {
       else if (type === "P") progress.push(body.toString());
       else {
         assert.ok(type === "R" || type === "E", type);
-        const text = body.toString();
-        return { code: type === "E" ? /^E_\w+/.exec(text)?.[0] : undefined, text, progress, lines: [] };
+        return outcomeOf(type, body.toString(), { progress, lines: [], pieces: [] });
       }
       for (; sent < ingot.chunks.length && sent < acknowledged + window; sent++)
         this.send("D", u32(sent), ingot.chunks[sent] as Buffer);
     }
   }
+}
+
+function outcomeOf(
+  type: string,
+  text: string,
+  { pieces, ...said }: Pick<Outcome, "progress" | "lines"> & { readonly pieces: readonly Buffer[] },
+): Outcome {
+  const code = type === "E" ? /^E_\w+/.exec(text)?.[0] : undefined;
+  return { code, text, ...said, bytes: Buffer.concat(pieces) };
 }
 
 /** The value of a line `word value`. */

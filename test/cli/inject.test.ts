@@ -1,6 +1,7 @@
 /** `anvil inject` and `anvil ingot` as a user runs them. The Monolith is played here; test/boot has the real one. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { after, before, test, type TestContext } from "node:test";
@@ -8,6 +9,7 @@ import { Ingot } from "../../src/inject/ingot-file.ts";
 import { frame } from "../../src/inject/frames.ts";
 import { identify, type ProcessIdentity } from "../../src/vm/process.ts";
 import { removeState, writeState } from "../../src/vm/state.ts";
+import { projectRoot } from "../forge/rig.ts";
 import { acknowledged, GREETING, progress, refusal, success, wanted } from "../inject/peer.ts";
 import { TinyProject } from "./tiny-project.ts";
 import type { Ended } from "./command-line.ts";
@@ -180,10 +182,71 @@ test("list, verify, rollback and remove go over, and what comes back is printed"
   assert.equal(verify.stdout, "tools 4.4.1 f13d50b2c0c5 damaged\n", "what was found before is not lost");
   assert.equal((await project.anvil(["ingot", "rollback", "tools"])).stdout, "name tools\nversion 4.4.1\n");
   assert.equal((await project.anvil(["ingot", "remove", "tools", "f13d50b2"])).status, 0);
+  assert.equal((await project.anvil(["ingot", "remove", "tools", "--data"])).status, 0);
   assert.deepEqual(
     received.filter((each) => each[0] === "C".charCodeAt(0)).map((each) => each.toString("utf8", 1)),
-    ["list", "list", "verify tools", "rollback tools", "remove tools f13d50b2"],
+    ["list", "list", "verify tools", "rollback tools", "remove tools f13d50b2", "remove tools data"],
   );
+});
+
+const PORTABLE = `
+import { exists } from "../../src/recipe/proof.ts";
+import { recipe } from "../../src/recipe/recipe.ts";
+import { seedBase } from "../seed.ts";
+import { ingot } from "../ingot.ts";
+import { base } from "../iso.ts";
+
+const root = recipe({
+  name: "root",
+  licence: "0BSD",
+  seed: seedBase,
+  script: "mkdir -p /out/usr/bin; cp /usr/bin/bash /out/usr/bin",
+  proves: [exists("usr/bin/bash")],
+});
+const made = recipe({ name: "made", licence: "0BSD", root, script: "echo 6 > /out/made", proves: [exists("made")] });
+
+export const ingots = [
+  ingot({ name: "number", version: "4.2", trees: [base] }),
+  ingot({ name: "portable", version: "1", trees: [made] }),
+];
+`;
+
+test("with --in vm the Monolith builds it, is asked for what it made, and takes the ingot of that", async (t) => {
+  const index = path.join(project.folder, "recipes/ingots/index.ts");
+  const before = readFileSync(index, "utf8");
+  t.after(() => writeFileSync(index, before));
+  cpSync(path.join(projectRoot, "system/workshop"), path.join(project.folder, "system/workshop"), { recursive: true });
+  writeFileSync(index, PORTABLE);
+  const there: Readonly<Record<string, string>> = {
+    events: "start made\ndone made 1\nend\n",
+    "logs/made": "made here\n",
+    "lists/made": `d .\nf ${createHash("sha256").update("7\n").digest("hex")}  ./made\n`,
+    "made/made/made": "7\n",
+  };
+  const received = await playMachine(t, (type, body) => {
+    const [command, name, file = ""] = body.toString().split(" ");
+    if (type !== "C" || command === "add") return takes(type);
+    if (command === "remove") return [success("")];
+    assert.deepEqual([command, name], ["get", "workshop-portable"]);
+    return [frame("B", there[file.slice(33)] ?? ""), success("size 1\n")];
+  });
+  const { status, stdout, stderr } = await project.anvil(["inject", "portable", "--in", "vm", ...debian]);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^active workshop-portable 1, [^]*^done made [^]*^active portable 1, /m);
+  const commands = received.filter((each) => each[0] === "C".charCodeAt(0)).map((each) => each.toString("utf8", 1));
+  assert.deepEqual(
+    commands.filter((command) => !command.startsWith("get")),
+    ["add allow-downgrade", "remove workshop-portable data", "add"],
+  );
+  const made = project.store.records().find(({ name }) => name === "made");
+  assert.ok(made !== undefined);
+  assert.equal(readFileSync(path.join(project.store.outputPath(made.key), "made"), "utf8"), "7\n");
+});
+
+test("what needs a seed cannot be built there, which is said before anything is sent", async (t) => {
+  const received = await playMachine(t, takes);
+  refused(await project.anvil(["inject", "number", "--in", "vm", ...debian]), "E_NOT_PORTABLE");
+  assert.deepEqual(received, []);
 });
 
 test("one process at a time speaks with a machine", async (t) => {
@@ -210,10 +273,14 @@ test("wrong usage ends with 2", async () => {
     ["inject", "a", "b"],
     ["inject", "number", "--file", "x"],
     ["inject", "number", "--to", "host"],
+    ["inject", "number", "--in", "cloud"],
+    ["inject", "--file", "x", "--in", "vm"],
     ["ingot"],
     ["ingot", "frobnicate"],
     ["ingot", "rollback"],
     ["ingot", "list", "x"],
+    ["ingot", "list", "--data"],
+    ["ingot", "remove", "number", "0123456789ab", "--data"],
     ["ingot", "list", "--to", "ssh://h", "--machine", "m"],
   ]) {
     const { status, stderr } = await project.anvil(args);

@@ -8,7 +8,7 @@ import { loadChannel } from "../../src/source/channel.ts";
 import { projectRoot, temporaryFolder } from "./rig.ts";
 
 test("a line more in the kernel's configuration changes the kernel and the images, nothing else", async (t) => {
-  const iso = isoImage({ rootLogin: true, trust: [] });
+  const iso = isoImage({ rootLogin: true, trust: [], logins: [] });
   const channel = await loadChannel(projectRoot, "debian");
   const keys = (project: string): ReadonlySet<string> =>
     new Set(evaluate([iso], { project, channel, pins: new Map() }).nodes.keys());

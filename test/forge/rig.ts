@@ -28,6 +28,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { seedBase } from "../../recipes/seed.ts";
 import type { Fault } from "../../src/fault/fault.ts";
+import type { Elsewhere } from "../../src/forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../../src/forge/evaluate.ts";
 import type { ForgeEvent } from "../../src/forge/events.ts";
 import { realise, type Outcome, type RealiseOptions } from "../../src/forge/forge.ts";
@@ -90,6 +91,8 @@ export interface RunOptions {
   readonly acceptUnverified?: readonly string[];
   readonly expected?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
+  /** Builds the targets. */
+  readonly elsewhere?: Elsewhere;
   readonly on?: (event: ForgeEvent) => void;
 }
 
@@ -144,7 +147,10 @@ export class Rig {
       events.push(event);
       options.on?.(event);
     };
-    const outcome = await realise(evaluation, realiseOptions(this.store, this.project, { ...options, on }));
+    const { elsewhere: place } = options;
+    const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
+    const all = realiseOptions(this.store, this.project, { ...options, on });
+    const outcome = await realise(evaluation, { ...all, ...elsewhere });
     return new Run(evaluation, outcome, events);
   }
 

@@ -109,6 +109,18 @@ test("a command gives its lines and its facts", async () => {
   assert.equal(peer.sent.at(-1)?.body.toString(), "verify tools");
 });
 
+test("a file of an ingot's data comes in pieces", async () => {
+  const peer = new Peer(({ type }, peer) => {
+    if (type === "H") peer.say(GREETING);
+    if (type === "C") peer.say(frame("B", "half a "), frame("B", "line"), success("size 21\n"));
+  });
+  const client = await Client.open(peer, never);
+  const pieces: string[] = [];
+  assert.equal(await client.get("db", "a log%/1", 10, (bytes) => pieces.push(bytes.toString())), 21);
+  assert.deepEqual(pieces, ["half a ", "line"]);
+  assert.equal(peer.sent.at(-1)?.body.toString(), "get db a%20log%25/1 10");
+});
+
 test("what was meant for an earlier host is passed over, however it is cut", () => {
   const stale = Buffer.concat([acknowledged(7).subarray(3), progress("prove"), Buffer.from("protocol 1")]);
   const all = Buffer.concat([stale, GREETING, success("done")]);

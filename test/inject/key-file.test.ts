@@ -21,7 +21,12 @@ test("the key is where the environment says", () => {
   assert.equal(keyPaths({}, "/home/me").own, "/home/me/.config/anvil/ingot-key.pem");
   assert.equal(keyPaths({ XDG_CONFIG_HOME: "/etc/me" }, "/home/me").own, "/etc/me/anvil/ingot-key.pem");
   const named = keyPaths({ ANVIL_KEY: "/keys/a.pem", XDG_CONFIG_HOME: "/etc/me" }, "/home/me");
-  assert.deepEqual(named, { own: "/keys/a.pem", named: true, trusted: "/etc/me/anvil/trust" });
+  assert.deepEqual(named, {
+    own: "/keys/a.pem",
+    named: true,
+    trusted: "/etc/me/anvil/trust",
+    logins: "/etc/me/anvil/authorized_keys",
+  });
 });
 
 test("a key is made once, for its owner's eyes only, and is the same ever after", (t) => {

@@ -23,6 +23,7 @@ export const sampleManifest: Manifest = {
   ],
   services: ["clock"],
   health: { seconds: 30, program: "usr/bin/check" },
+  data: true,
   proofs: ["static-PIE ELF with RELRO: usr/bin/*", "runs: usr/bin/check =~ /^fine$/"],
   entries: [
     { kind: "dir", path: "service" },

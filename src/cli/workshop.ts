@@ -1,0 +1,48 @@
+/** `anvil inject --in vm`: what an ingot is made of is built in the Monolith that it is for. */
+import type { Ingot } from "../../recipes/ingot.ts";
+import { portableSteps, workshop } from "../../recipes/workshop.ts";
+import { Fault } from "../fault/fault.ts";
+import { Client } from "../inject/client.ts";
+import { inject } from "../inject/inject.ts";
+import { Workshop } from "../inject/workshop.ts";
+import { injectView } from "../ui/inject.ts";
+import { build, type BuildRequest } from "./build.ts";
+import { withDestination, type ConnectValues } from "./connect.ts";
+import { signedIngot } from "./ingot-source.ts";
+
+export type WorkshopRequest = Omit<BuildRequest, "targets" | "values"> & {
+  readonly values: BuildRequest["values"] & ConnectValues;
+};
+
+/**
+ * Has the steps built there and takes over what they made; what the store has already must be the same. Then the workshop
+ * is removed. The result is the exit status. Throws E_NOT_PORTABLE when all of it needs a seed.
+ */
+export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopRequest): Promise<number> {
+  const { values, store, signal } = request;
+  const steps = portableSteps(trees);
+  if (steps.length === 0)
+    throw new Fault("E_NOT_PORTABLE", `nothing of ${name} can be built in the Monolith`, {
+      hint: "only recipes with a root that was built here can: the others need programs of a seed",
+    });
+  const signed = await signedIngot(workshop(name, steps), request);
+  if (typeof signed === "number") return signed;
+  const view = injectView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
+  return withDestination(values, store, async (destination) => {
+    await inject(signed, destination, { allowDowngrade: true, signal, on: view }).finally(() => {
+      view.close();
+      return signed.close();
+    });
+    const client = await Client.open(destination, signal);
+    try {
+      const elsewhere = new Workshop(client, signed.manifest.name, signed.key);
+      const built = await build({ ...request, targets: steps, elsewhere });
+      if (typeof built === "number") return built;
+      // all of it is in the store now, and a live system has it in memory
+      await client.command(["remove", signed.manifest.name, "data"], () => undefined);
+      return 0;
+    } finally {
+      client.close();
+    }
+  });
+}

@@ -1,0 +1,176 @@
+/** A workshop that runs in a Monolith (recipes/workshop.ts), from the host's side. system/workshop/run is the other one. */
+import { createHash } from "node:crypto";
+import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault } from "../fault/fault.ts";
+import type { Elsewhere, ListedEntry, Listing } from "../forge/elsewhere.ts";
+import type { Digest } from "../recipe/derivation.ts";
+import type { Client } from "./client.ts";
+
+/** Milliseconds between two looks at what happens there. */
+const POLL = 500;
+/** Digits of a key in the Monolith's paths. */
+const KEY_DIGITS = 32;
+
+interface State {
+  readonly is: "running" | "done" | "failed";
+  /** How often it was begun: a machine that was restarted begins it anew. */
+  readonly begun: number;
+  /** Seconds, or the exit status. */
+  readonly number: string;
+}
+
+export class Workshop implements Elsewhere {
+  readonly name = "the Monolith";
+  readonly #client: Client;
+  readonly #ingot: string;
+  readonly #folder: string;
+  readonly #states = new Map<string, State>();
+  #events = "";
+  #eventBytes = 0;
+  /** The last thing that happened, when nothing follows it by itself. */
+  #stopped: "failed" | "end" | undefined;
+  /** The line takes one command after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param key of the ingot, which is active there */
+  constructor(client: Client, ingot: string, key: string) {
+    this.#client = client;
+    this.#ingot = ingot;
+    this.#folder = key.slice(0, KEY_DIGITS);
+  }
+
+  /** Throws E_STEP_FAILED; E_INTERRUPTED when another step has failed, and what `Client` throws. */
+  async build(step: string, onOutput: (bytes: Buffer) => void): Promise<Listing> {
+    let [printed, begun] = [0, 0];
+    for (; ; await sleep(POLL)) {
+      // first what happened, then what was printed: all of it is there when the step has ended
+      await this.#readEvents();
+      const state = this.#states.get(step);
+      if (state !== undefined) {
+        if (state.begun !== begun) [printed, begun] = [0, state.begun];
+        printed += await orAbsent(this.#read(`logs/${step}`, printed, onOutput));
+      }
+      if (state?.is === "done") return parseListing(await this.#readText(`lists/${step}`));
+      if (state?.is === "failed") throw this.#failure(step, state.number);
+      if (this.#stopped === "failed")
+        throw new Fault("E_INTERRUPTED", `${step} was not built: another step has failed`);
+      if (this.#stopped === "end") throw new Fault("E_INGOT_PROTOCOL", `${this.#ingot} does not build ${step}`);
+    }
+  }
+
+  /** Throws E_INGOT_DAMAGED for a file that is not what was listed. */
+  async fetch(step: string, listing: Listing, to: string): Promise<void> {
+    for (const [file, entry] of listing) {
+      const target = path.join(to, file);
+      if (entry.kind === "dir") mkdirSync(target);
+      else if (entry.kind === "link") symlinkSync(entry.target, target);
+      else await this.#fetchFile(`made/${step}/${file}`, entry, target);
+    }
+  }
+
+  async #fetchFile(file: string, entry: ListedEntry & { readonly kind: "file" }, target: string): Promise<void> {
+    const hash = createHash("sha256");
+    const to = openSync(target, "wx", entry.executable ? 0o755 : 0o644);
+    try {
+      await this.#read(file, 0, (bytes) => {
+        hash.update(bytes);
+        writeSync(to, bytes);
+      });
+    } finally {
+      closeSync(to);
+    }
+    if (hash.digest("hex") === entry.sha256) return;
+    throw new Fault("E_INGOT_DAMAGED", `${file} of ${this.#ingot} is not what was built there`, {
+      hint: `\`anvil ingot remove ${this.#ingot} --data\` and the same command again build it anew`,
+    });
+  }
+
+  #failure(step: string, status: string): Fault {
+    const folder = `/ingots/${this.#ingot}/data/${this.#folder}`;
+    return new Fault("E_STEP_FAILED", `${step} ended with exit status ${status} in the Monolith`, {
+      details: [`there: ${folder}/work, ${folder}/logs/${step}`],
+      hint: `in the Monolith \`sv restart ${this.#ingot}\` tries it again; then repeat the command here`,
+    });
+  }
+
+  async #readEvents(): Promise<void> {
+    const reading = this.#read("events", this.#eventBytes, (bytes) => (this.#events += bytes.toString()));
+    // there are none before the service has begun
+    this.#eventBytes += await (this.#eventBytes === 0 ? orAbsent(reading) : reading);
+    const lines = this.#events.split("\n");
+    this.#events = lines.pop() ?? "";
+    for (const line of lines) this.#apply(line.split(" "));
+  }
+
+  #apply([word = "", step = "", number = ""]: readonly string[]): void {
+    const begun = this.#states.get(step)?.begun ?? 0;
+    this.#stopped = word === "failed" || word === "end" ? word : undefined;
+    if (word === "start") this.#states.set(step, { is: "running", begun: begun + 1, number });
+    if (word === "done" || word === "failed") this.#states.set(step, { is: word, begun, number });
+  }
+
+  async #readText(file: string): Promise<string> {
+    const pieces: Buffer[] = [];
+    await this.#read(file, 0, (bytes) => pieces.push(bytes));
+    return Buffer.concat(pieces).toString();
+  }
+
+  /** What a file has from a byte on; the number of bytes. */
+  #read(file: string, from: number, onBytes: (bytes: Buffer) => void): Promise<number> {
+    const read = async (): Promise<number> => {
+      let count = 0;
+      await this.#client.get(this.#ingot, `${this.#folder}/${file}`, from, (bytes) => {
+        count += bytes.length;
+        onBytes(bytes);
+      });
+      return count;
+    };
+    const mine = this.#last.then(read);
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+}
+
+/** A file that is not there is taken for an empty one. */
+async function orAbsent(bytes: Promise<number>): Promise<number> {
+  try {
+    return await bytes;
+  } catch (error) {
+    if (error instanceof Fault && error.code === "E_INGOT_UNKNOWN") return 0;
+    throw error;
+  }
+}
+
+const LINE =
+  /^(?:d \.\/(?<dir>.+)|l \.\/(?<link>[^\t]+)\t(?<target>[^\t]+)|(?<mode>[fx]) (?<sha256>[0-9a-f]{64}) {2}\.\/(?<file>.+))$/;
+
+/** Reads what `list` of system/workshop/run writes. Throws E_INGOT_PROTOCOL for what cannot be a tree. */
+export function parseListing(text: string): Listing {
+  const listing = new Map<string, ListedEntry>();
+  for (const line of text.split("\n")) {
+    if (line === "" || line === "d .") continue;
+    const { dir, link, target, mode, sha256, file } = LINE.exec(line)?.groups ?? {};
+    const name = dir ?? link ?? file;
+    if (name === undefined || !isBelow(name, listing))
+      throw new Fault("E_INGOT_PROTOCOL", "the Monolith lists what cannot be an output", {
+        details: [line.slice(0, 200)],
+      });
+    if (dir !== undefined) listing.set(name, { kind: "dir" });
+    else if (target !== undefined) listing.set(name, { kind: "link", target });
+    else listing.set(name, { kind: "file", executable: mode === "x", sha256: sha256 as Digest });
+  }
+  return listing;
+}
+
+/** Whether it is a new path in a folder that was listed. */
+function isBelow(name: string, listing: Listing): boolean {
+  const parent = path.posix.dirname(name);
+  return (
+    path.posix.normalize(name) === name &&
+    !["", ".", ".."].includes(path.posix.basename(name)) &&
+    !listing.has(name) &&
+    (parent === "." ? !name.includes("/") : listing.get(parent)?.kind === "dir")
+  );
+}

@@ -1,0 +1,73 @@
+/**
+ * What surrounds a recipe's script wherever it runs, in the forge's sandbox or in the Monolith: the environment, and the
+ * text that runs before it. The environment and the script are in the key; the prelude belongs to the engine.
+ */
+import { folderOf, type Output, type Recipe, type Versions } from "./recipe.ts";
+
+const TARGET = "x86_64-anvil-linux-musl";
+
+/** What runs before the script, whatever the settings of the user who started it. */
+export const prelude = `\
+umask 022
+set -euo pipefail
+trap 'times > /anvil/times' EXIT
+# whatever the forge inherited from its own parent, but the jobserver and this script
+for fd in /proc/self/fd/*; do
+  case \${fd##*/} in [0-3] | 255) ;; *) eval "exec \${fd##*/}>&-" ;; esac
+done
+unset fd
+`;
+
+/** The version of the first source; empty without one. */
+export function stepVersion({ sources }: Recipe, versions: Versions): string {
+  return sources[0] === undefined ? "" : versions.of(sources[0].component);
+}
+
+/** @param epoch SOURCE_DATE_EPOCH, in digits */
+export function stepEnvironment(recipe: Recipe, versions: Versions, epoch: string): Record<string, string> {
+  return {
+    SOURCE_DATE_EPOCH: epoch,
+    ANVIL_TARGET: TARGET,
+    VERSION: stepVersion(recipe, versions),
+    PATH: searchPath(recipe),
+    HOME: "/build",
+    LC_ALL: "C",
+    TZ: "UTC",
+    ...recipe.env,
+  };
+}
+
+/** Bash, without the prelude. */
+export function stepScript(recipe: Recipe, versions: Versions): string {
+  const body = typeof recipe.script === "string" ? recipe.script : recipe.script(versions);
+  return `${unpackScript(recipe)}${body.trim()}\n`;
+}
+
+/** The outputs that a step names, each with the folder in which it finds it. */
+export function stepMounts(recipe: Recipe): { readonly at: string; readonly output: Output }[] {
+  const under = (folder: string, outputs: readonly Output[]): { at: string; output: Output }[] =>
+    outputs.map((output) => ({ at: `/${folder}/${folderOf(output)}`, output }));
+  return [...under("tools", recipe.tools), ...under("deps", recipe.link), ...under("in", recipe.inputs)];
+}
+
+function searchPath(recipe: Recipe): string {
+  const tools = recipe.tools.flatMap((tool) => [
+    `/tools/${folderOf(tool)}/usr/bin`,
+    `/tools/${folderOf(tool)}/usr/sbin`,
+  ]);
+  return [...tools, "/usr/bin", "/usr/sbin"].join(":");
+}
+
+/**
+ * Every source below /build/<component>, its top folder stripped. One command a line: `set -e` passes over a failure on
+ * the left of `&&`.
+ */
+function unpackScript(recipe: Recipe): string {
+  return recipe.sources
+    .filter(({ packed }) => packed !== true)
+    .map(
+      ({ component }) =>
+        `mkdir /build/${component}\ntar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
+    )
+    .join("");
+}

@@ -1,0 +1,79 @@
+/** What the tests of `anvil inject --in vm` share: a store that lacks what the Monolith is to build, and the machine. */
+import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, symlinkSync } from "node:fs";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import type { Ingot } from "../../recipes/ingot.ts";
+import { portableSteps } from "../../recipes/workshop.ts";
+import { build, type BuildRequest } from "../../src/cli/build.ts";
+import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
+import { buildInMonolith } from "../../src/cli/workshop.ts";
+import { evaluate } from "../../src/forge/evaluate.ts";
+import type { Key } from "../../src/recipe/derivation.ts";
+import { storePaths } from "../../src/store/paths.ts";
+import { removeTree, Store } from "../../src/store/store.ts";
+import type { Machine } from "../../src/vm/machine.ts";
+
+const values: BuildRequest["values"] = {
+  channel: "auto",
+  "debian-mirror": [],
+  "keep-going": false,
+  "accept-unverified": [],
+  json: false,
+  plain: true,
+};
+
+export class Pieces {
+  readonly #ingot: Ingot;
+  readonly #here: Store;
+  readonly #keys: readonly Key[];
+  /** Has all that the steps are made of, and none of them. */
+  readonly store: Store;
+
+  private constructor(ingot: Ingot, here: Store, store: Store, keys: readonly Key[]) {
+    this.#ingot = ingot;
+    this.#here = here;
+    this.store = store;
+    this.#keys = keys;
+  }
+
+  /** Builds the steps of the ingot in the sandbox, as far as the user's store does not have them. */
+  static async make(t: TestContext, ingot: Ingot): Promise<Pieces> {
+    const here = openStore();
+    const targets = portableSteps(ingot.trees);
+    const signal = new AbortController().signal;
+    const built = await build({ targets, values, jobs: 2, store: here, signal, silentWhenDone: true });
+    assert.ok(typeof built === "object", "the steps were built in the sandbox");
+    const { channel } = await selectChannel("auto", here, targets);
+    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(here, channel) });
+    const top = mkdtempSync(path.join(path.dirname(here.paths.top), "anvil-workshop-"));
+    t.after(() => removeTree(top));
+    const store = Store.open(storePaths({ ANVIL_CACHE: top }, "/"));
+    for (const { key, derivation } of evaluation.nodes.values()) {
+      if (derivation.kind === "fetch" && derivation.sha256 !== undefined && here.hasSource(derivation.sha256))
+        symlinkSync(here.sourcePath(derivation.sha256), store.sourcePath(derivation.sha256));
+      if (derivation.kind === "fetch" || evaluation.targets.includes(key) || !here.has(key)) continue;
+      symlinkSync(here.outputPath(key), path.join(store.paths.outputs, path.basename(here.outputPath(key))));
+      copyFileSync(path.join(here.paths.outputs, `${key}.json`), path.join(store.paths.outputs, `${key}.json`));
+    }
+    return new Pieces(ingot, here, store, evaluation.targets);
+  }
+
+  /** Has the machine build them; the exit status. */
+  build(machine: Machine, signal: AbortSignal): Promise<number> {
+    return buildInMonolith(this.#ingot, {
+      values: { ...values, machine: machine.name },
+      jobs: 2,
+      store: this.store,
+      signal,
+    });
+  }
+
+  assertSame(): void {
+    for (const key of this.#keys) {
+      const [sandbox, monolith] = [this.#here.record(key), this.store.record(key)];
+      assert.ok(sandbox !== undefined && monolith !== undefined, `${sandbox?.name} was not built in the Monolith`);
+      assert.equal(monolith.digest, sandbox.digest, `${sandbox.name} differs`);
+    }
+  }
+}

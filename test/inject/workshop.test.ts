@@ -1,0 +1,249 @@
+/** Steps that a Monolith builds: what is sent for them, how they are followed, and what comes back. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { chmodSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { portableSteps, workshop } from "../../recipes/workshop.ts";
+import { logFile } from "../../src/forge/step.ts";
+import { Client } from "../../src/inject/client.ts";
+import { frame } from "../../src/inject/frames.ts";
+import { parseManifest } from "../../src/inject/manifest.ts";
+import { parseListing, Workshop } from "../../src/inject/workshop.ts";
+import type { Digest, StepDerivation } from "../../src/recipe/derivation.ts";
+import { exists } from "../../src/recipe/proof.ts";
+import { recipe, source, type Recipe } from "../../src/recipe/recipe.ts";
+import { prelude } from "../../src/recipe/step.ts";
+import { projectRoot, Rig, step, type Cleanup } from "../forge/rig.ts";
+import { tarball } from "../forge/sources.ts";
+import { GREETING, Peer, refusal, success } from "./peer.ts";
+
+const root = step("root", "mkdir -p /out/usr/bin; cp /usr/bin/bash /out/usr/bin; ln -s usr/bin /out/bin");
+const tool = step("tool", "mkdir -p /out/usr/bin; echo tool > /out/usr/bin/tool");
+const first = recipe({
+  name: "first",
+  folder: "number",
+  licence: "0BSD",
+  source: source("thing"),
+  files: ["native/thing.c", "native/more"],
+  root,
+  tools: [tool],
+  env: { WORDS: `two words, it's "$HOME"` },
+  script: "cat > said <<'END'\nfirst\nEND\ncp said /out\n",
+  proves: [exists("said")],
+});
+const second = recipe({
+  name: "second",
+  licence: "0BSD",
+  root,
+  inputs: [first],
+  link: [tool],
+  script: (versions) => `echo ${versions.of("thing")} > /out/version`,
+  proves: [exists("version")],
+});
+
+async function rigWithSource(t: Cleanup): Promise<{ rig: Rig; archive: Buffer }> {
+  const { bytes, pin } = await tarball("thing", [{ name: "said", data: "unpacked\n" }]);
+  const rig = await Rig.make(t, { components: { thing: pin } });
+  writeFileSync(rig.store.sourcePath(pin.sha256 as Digest), bytes);
+  rig.projectFile("native/thing.c", "int thing;\n");
+  rig.projectFile("native/more/thing.h", "extern int thing;\n");
+  for (const name of ["run", "enter"]) {
+    const file = `system/workshop/${name}`;
+    rig.projectFile(file, readFileSync(path.join(projectRoot, file), "utf8"));
+    chmodSync(path.join(rig.project, file), 0o755);
+  }
+  return { rig, archive: bytes };
+}
+
+test("what sees no seed can be built there, each after what it needs", () => {
+  const [last] = [step("last", "", { inputs: [second, tool] })];
+  assert.deepEqual(portableSteps([last, second]), [first, second]);
+  assert.deepEqual(portableSteps([tool]), []);
+});
+
+test("a workshop brings what the sandbox would show: the same script, environment and places", async (t) => {
+  const { rig, archive } = await rigWithSource(t);
+  const { body, trees } = workshop("pieces", [first, second]);
+  const run = await rig.forge(body);
+  assert.equal(run.ok, true, [...run.lines("workshop-pieces"), ...run.lines("ingot-workshop-pieces")].join("\n"));
+  const read = (file: string): string => rig.read(trees[0], `workshop/${file}`);
+  assert.equal(read("steps"), "first\nsecond\n");
+  for (const each of [first, second]) {
+    const derivation = rig.evaluate(each).nodes.get(rig.key(each))?.derivation as StepDerivation;
+    assert.equal(read(`plan/${each.name}/step.sh`), `${prelude}${derivation.script}`);
+    const environment = Object.entries(derivation.env).map(([name, value]) => `${name}=${value}`);
+    assert.deepEqual(read(`plan/${each.name}/env`).trim().split("\n").sort(), environment.sort());
+  }
+  assert.equal(read("plan/first/mounts"), "/ trees/root\n/tools/tool trees/tool\n/src/thing src/thing\n");
+  assert.equal(read("plan/second/mounts"), "/ trees/root\n/deps/tool trees/tool\n/in/number made/first\n");
+  assert.equal(read("plan/first/files/native/thing.c"), "int thing;\n");
+  assert.equal(read("plan/first/files/native/more/thing.h"), "extern int thing;\n");
+  assert.equal(read("trees/tool/usr/bin/tool"), "tool\n");
+  assert.ok(lstatSync(rig.output(trees[0], "workshop/trees/root/bin")).isSymbolicLink());
+  assert.deepEqual(readFileSync(rig.output(trees[0], "workshop/src/thing")), archive);
+  const manifest = parseManifest(readFileSync(rig.output(body, "manifest")));
+  assert.deepEqual([manifest.name, manifest.services, manifest.data], ["workshop-pieces", ["workshop-pieces"], true]);
+});
+
+test("outputs that would stand at the same place are refused", () => {
+  const other = step("other", "", { folder: "tool" });
+  const third = recipe({ ...second, name: "third", source: [], inputs: [other] });
+  assert.throws(() => workshop("pieces", [second, third]), /at the same place: .*tool, .*other/);
+});
+
+const KEY = "0123456789abcdef".repeat(4);
+const never = new AbortController().signal;
+
+/** What a workshop has written, by path below its folder. */
+type Files = Record<string, string>;
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** Both steps done, with what they made. */
+function finished(said = "first\n"): Files {
+  return {
+    events: "start first\ndone first 3\nstart second\ndone second 1\nend\n",
+    "logs/first": "one\ntwo\n",
+    "logs/second": "",
+    "lists/first": `d .\nd ./a b\nl ./a b/link\t../said\nf ${sha256(said)}  ./said\nx ${sha256("#!")}  ./a b/program\n`,
+    "lists/second": `d .\nf ${sha256("1.0\n")}  ./version\n`,
+    "made/first/said": said,
+    "made/first/a b/program": "#!",
+    "made/second/version": "1.0\n",
+  };
+}
+
+/** The agent's `get` over files in memory; `look` is called before each. */
+async function monolith(
+  files: Files,
+  look: (file: string) => void = () => undefined,
+  signal = never,
+): Promise<Workshop> {
+  const peer = new Peer(({ type, body }, peer) => {
+    if (type === "H") return peer.say(GREETING);
+    const [command, ingot, encoded = "", from] = body.toString().split(" ");
+    assert.deepEqual([command, ingot], ["get", "workshop-pieces"]);
+    const file = encoded.replaceAll("%20", " ");
+    assert.ok(file.startsWith(`${KEY.slice(0, 32)}/`));
+    look(file.slice(33));
+    const content = files[file.slice(33)];
+    if (content === undefined) return peer.say(refusal("E_INGOT_UNKNOWN there is no such file\n"));
+    const rest = Buffer.from(content).subarray(Number(from));
+    peer.say(...(rest.length === 0 ? [] : [frame("B", rest)]), success(`size ${content.length}\n`));
+  });
+  return new Workshop(await Client.open(peer, signal), "workshop-pieces", KEY);
+}
+
+test("what was built there is fetched, proven and put into the store", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const run = await rig.forge([first, second], { elsewhere: await monolith(finished()) });
+  assert.equal(run.ok, true);
+  assert.equal(rig.read(first, "said"), "first\n");
+  assert.equal(rig.read(first, "a b/link"), "first\n");
+  assert.equal(lstatSync(rig.output(first, "a b/program")).mode & 0o777, 0o555);
+  assert.equal(lstatSync(rig.output(first, "said")).mode & 0o777, 0o444);
+  assert.deepEqual(rig.store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
+  assert.deepEqual(run.lines("first"), ["one", "two"]);
+  assert.equal(readFileSync(logFile(rig.store, rig.key(first), "first"), "utf8"), "one\ntwo\n");
+  assert.ok(run.made.indexOf("first") < run.made.indexOf("second"));
+});
+
+test("what the store has must be the same", async (t) => {
+  const { rig } = await rigWithSource(t);
+  await rig.forge([first, second], { elsewhere: await monolith(finished()) });
+  const before = rig.digest(first);
+  const again = await rig.forge([first, second], { elsewhere: await monolith(finished()) });
+  assert.equal(again.ok, true);
+  assert.deepEqual([...again.names("proof")].sort(), ["first", "second"]);
+  const other = { ...finished("other\n"), "lists/first": `d .\nf ${sha256("other\n")}  ./said\nd ./new\n` };
+  const differing = await rig.forge([first], { elsewhere: await monolith(other) });
+  assert.equal(differing.fault.code, "E_OUTPUT_DIFFERS");
+  assert.deepEqual(differing.fault.details, [
+    "a b/link: only here",
+    "a b/program: only here",
+    "a b: only here",
+    "new: only there",
+    "said: differs",
+  ]);
+  assert.equal(rig.digest(first), before);
+});
+
+test("what does not have its proofs, or came over damaged, does not enter the store", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const empty = { ...finished(), "lists/first": "d .\nd ./empty\n" };
+  const unproven = await rig.forge([first], { elsewhere: await monolith(empty) });
+  assert.equal(unproven.fault.code, "E_PROOF");
+  const damaged = { ...finished(), "made/first/said": "f1rst\n" };
+  const broken = await rig.forge([first], { elsewhere: await monolith(damaged) });
+  assert.equal(broken.fault.code, "E_INGOT_DAMAGED");
+  assert.equal(rig.digest(first), undefined);
+});
+
+test("a step that fails there fails here, with what it said last, and what waits for it is skipped", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const files = { events: "start first\nfailed first 2\n", "logs/first": "it broke\n" };
+  const run = await rig.forge([first, second], { elsewhere: await monolith(files) });
+  assert.equal(run.fault.code, "E_STEP_FAILED");
+  assert.match(run.fault.message, /first ended with exit status 2/);
+  assert.match(run.fault.details[0] ?? "", /\/ingots\/workshop-pieces\/data\/0123456789abcdef0123456789abcdef\/work/);
+  const failed = run.events.find((event) => event.type === "failed");
+  assert.deepEqual(failed?.type === "failed" ? failed.tail : [], ["it broke"]);
+  assert.deepEqual(run.names("skipped"), ["second"]);
+});
+
+test("a step that is begun anew there is followed from its beginning", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const files: Files = { "logs/first": "one\nha" };
+  let looks = 0;
+  const look = (file: string): void => {
+    if (file !== "events") return;
+    looks++;
+    if (looks === 2) files["events"] = "start first\n";
+    if (looks === 3) Object.assign(files, { events: "start first\nstart fir", "logs/first": "one\n" });
+    if (looks === 4) Object.assign(files, finished(), { events: "start first\nstart first\ndone first 1\n" });
+  };
+  const run = await rig.forge([first], { elsewhere: await monolith(files, look) });
+  assert.equal(run.ok, true);
+  assert.deepEqual(run.lines("first"), ["one", "haone", "two"]);
+});
+
+test("several steps wait over one line, and a signal ends that", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const twin: Recipe = recipe({ ...first, name: "twin", source: source("thing") });
+  const controller = new AbortController();
+  const looked = new Map<string, number>();
+  const look = (file: string): void => {
+    looked.set(file, (looked.get(file) ?? 0) + 1);
+    if ((looked.get("logs/first") ?? 0) > 1 && (looked.get("logs/twin") ?? 0) > 1) controller.abort();
+  };
+  const files = { events: "start first\nstart twin\n", "logs/first": "", "logs/twin": "" };
+  const place = await monolith(files, look, controller.signal);
+  const run = await rig.forge([first, twin], { elsewhere: place, signal: controller.signal });
+  assert.deepEqual([run.ok, run.outcome.failed.size], [false, 0]);
+});
+
+test("a listing that cannot be an output is refused", () => {
+  const hash = sha256("");
+  const listings = [
+    `f ${hash}  ./a/b\n`,
+    `f ${hash}  ../a\n`,
+    `f ${hash}  /a\n`,
+    `f ${hash.slice(1)}  ./a\n`,
+    "d ./..\n",
+    "d ./a/\n",
+    "d ./a\nd ./a/../b\n",
+    "d ./a\nd ./a\n",
+    `l ./a\t/etc\nf ${hash}  ./a/passwd\n`,
+    "l ./a\n",
+    "p ./pipe\n",
+  ];
+  for (const text of listings) assert.throws(() => parseListing(text), { code: "E_INGOT_PROTOCOL" }, text);
+  assert.deepEqual(
+    [...parseListing("d .\nd ./a\nl ./a/x\ty z\n")],
+    [
+      ["a", { kind: "dir" }],
+      ["a/x", { kind: "link", target: "y z" }],
+    ],
+  );
+});
