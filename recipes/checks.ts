@@ -1,8 +1,15 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
+import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { judges } from "./judges.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
 
-export const checks: readonly Recipe[] = [anvilIngotTest, dropbear, ...judges, ...selfHosting];
+export const checks: readonly Recipe[] = [
+  anvilIngotTest,
+  dropbear,
+  ...judges,
+  ...selfHosting,
+  ...diverseDoubleCompilation,
+];

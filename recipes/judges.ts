@@ -1,7 +1,8 @@
 /**
- * Tests that others wrote, compiled by ANVIL-CC to be run in the Monolith: GCC's own. An output is `tests.tar` with the
- * programs, the `list` of them and the program `judge` that runs it; beside it that list and the tests that were
- * `refused` because they could not be compiled. docs/judges.md describes them.
+ * Tests that others wrote, compiled by ANVIL-CC to be run in the Monolith: GCC's own for the compiler; the POSIX Test
+ * Suite and the libc-testsuite of musl's author for the C library. An output is `tests.tar` with the programs, the
+ * `list` of them and the program `judge` that runs it; beside it that list and the tests that were `refused` because
+ * they could not be compiled. docs/judges.md has the numbers.
  */
 import { contains, exists } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type SourceRef } from "../src/recipe/recipe.ts";
@@ -81,9 +82,45 @@ $ANVIL_TARGET-gcc "-\${1%%/*}" -w $options -o "$2" "$file" -lm
   first: "O0/20000112-1",
 };
 
-/** All of them, by the compiler that built itself. */
-export const gccTorture = judge(torture, "gcc-torture", stage3, 1);
-/** A part, by the compiler that compiles what ships. */
-export const gccTortureSample = judge(torture, "gcc-torture-sample", anvilCc, 20);
+/**
+ * Left out are tests that hold time against the clock, or set it: under emulation they judge the emulator. Those of AIO
+ * assume that a request can still be cancelled when they get round to it.
+ */
+const timed = "aio_* clock_* lio_* nanosleep sched_* timer_* *timed*";
 
-export const judges: readonly Recipe[] = [gccTorture, gccTortureSample];
+/** A test ends with 0 when it passes, 4 or 5 when it does not apply. */
+const posix: Suite = {
+  licence: "GPL-2.0-only",
+  source: source("posixtestsuite"),
+  names: `\
+cd posixtestsuite/conformance/interfaces
+rm -rf ${timed}
+grep -lE '\\<main *\\(' */*.c | sed 's/\\.c$//' > /build/all
+`,
+  compile: `\
+$ANVIL_TARGET-gcc -O2 -w -fpermissive -D_GNU_SOURCE -I/build/posixtestsuite/include -o "$2" "$1.c"
+`,
+  first: "asctime/1-1",
+};
+
+/** By the author of musl; libc-test, which came of it, is in no archive that the channels know. */
+const libc: Suite = {
+  licence: "MIT",
+  source: source("picolibc"),
+  names: `\
+cd picolibc/test/libc-testsuite
+printf '%s\\n' *.c | sed 's/\\.c$//' > /build/all
+`,
+  compile: '$ANVIL_TARGET-gcc -O2 -w -D_GNU_SOURCE -o "$2" "$1.c"\n',
+  first: "basename",
+};
+
+/** By the compiler that built itself. */
+export const gccTorture = judge(torture, "gcc-torture", stage3, 1);
+export const posixTests = judge(posix, "posix-tests", stage3, 1);
+/** By the compiler that compiles what ships, a part of each. */
+export const gccTortureSample = judge(torture, "gcc-torture-sample", anvilCc, 20);
+export const posixTestsSample = judge(posix, "posix-tests-sample", anvilCc, 8);
+export const libcTestsuite = judge(libc, "libc-testsuite", anvilCc, 1);
+
+export const judges: readonly Recipe[] = [gccTorture, posixTests, gccTortureSample, posixTestsSample, libcTestsuite];

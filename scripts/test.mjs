@@ -22,14 +22,18 @@ const unit = all.filter((file) => ![...boots, ...long, ...hours].includes(file))
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
-  boot: { forge: ["iso", "anvil-ingot-test", "dropbear", "gcc-torture-sample"], files: boots, concurrency: 1 },
+  boot: {
+    forge: ["iso", "anvil-ingot-test", "dropbear", "gcc-torture-sample", "posix-tests-sample", "libc-testsuite"],
+    files: boots,
+    concurrency: 1,
+  },
   // the comparisons are tests by themselves
   long: {
-    forge: ["iso", "ingot-cc", "self-hosting", "gcc-torture"],
+    forge: ["iso", "ingot-cc", "self-hosting", "gcc-torture", "posix-tests"],
     files: long,
     concurrency: 1,
   },
-  hours: { forge: ["iso"], files: hours, concurrency: 1 },
+  hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
 function run(args) {

@@ -10,3 +10,7 @@ function everyLevel(tests: Known): Known {
 }
 
 export const gccTorture: Known = everyLevel({});
+
+export const posixTests: Known = {};
+
+export const libcTestsuite: Known = {};
