@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -142,7 +143,8 @@ open_tree(struct addition *addition, const char *text, size_t length, struct fau
 	addition->received = openat(addition->tree, OWN_FOLDER "/received", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (addition->received < 0)
 		return (fail_errno(fault, "cannot open " OWN_FOLDER "/received"));
-	addition->first = addition->next = read_received(addition->received, addition->manifest.chunks_count);
+	addition->first = addition->next = addition->written =
+	    read_received(addition->received, addition->manifest.chunks_count);
 	return (true);
 }
 
@@ -166,7 +168,7 @@ make_place(struct addition *addition, const char *text, size_t length, struct fa
 	if (version != NULL && version->complete) {
 		addition->complete = true;
 		addition->active = strcmp(addition->was, addition->disk_key) == 0;
-		addition->first = addition->next = (uint32_t)manifest->chunks_count;
+		addition->first = addition->next = addition->written = (uint32_t)manifest->chunks_count;
 		return (true);
 	}
 	if (version == NULL &&
@@ -175,9 +177,10 @@ make_place(struct addition *addition, const char *text, size_t length, struct fa
 		return (false);
 	if (!open_tree(addition, text, length, fault))
 		return (false);
-	addition->unpacked = malloc(CHUNK_SIZE);
+	addition->unpacked = malloc(2 * CHUNK_SIZE);
 	addition->decoder = ZSTD_createDCtx();
-	if (addition->unpacked == NULL || addition->decoder == NULL)
+	addition->written_event = eventfd(0, EFD_CLOEXEC);
+	if (addition->unpacked == NULL || addition->decoder == NULL || addition->written_event < 0)
 		return (fail(fault, "E_INGOT_SYSTEM", NULL, "no memory to unpack with"));
 	return (check_space(addition, payload_offset(addition), fault) &&
 	    tree_begin(&addition->writer, manifest, addition->tree, payload_offset(addition), fault));
@@ -207,7 +210,7 @@ addition_begin(struct addition *addition, const char *text, size_t length, bool 
     const struct report *report, struct fault *fault)
 {
 	memset(addition, 0, sizeof (*addition));
-	addition->lock = addition->tree = addition->received = addition->writer.fd = -1;
+	addition->lock = addition->tree = addition->received = addition->written_event = addition->writer.fd = -1;
 	if (accept(addition, text, length, fault) && (addition->lock = store_lock(fault)) >= 0 &&
 	    store_find(&addition->store, fault) && store_open(&addition->store, fault) &&
 	    active_settle(addition->manifest.name, true, fault)) {
@@ -223,19 +226,74 @@ addition_begin(struct addition *addition, const char *text, size_t length, bool 
 	return (false);
 }
 
+static uint8_t *
+place_of(const struct addition *addition, uint32_t chunk)
+{
+	return (addition->unpacked + (size_t)(chunk % 2) * CHUNK_SIZE);
+}
+
+static void *
+write_chunk(void *of)
+{
+	struct addition *addition = of;
+	const struct chunk *chunk = &addition->manifest.chunks[addition->written];
+
+	addition->write_well = tree_write(&addition->writer, place_of(addition, addition->written), chunk->unpacked,
+				   &addition->write_fault) &&
+	    write_received(addition->received, addition->written + 1, &addition->write_fault);
+	eventfd_write(addition->written_event, 1);
+	return (NULL);
+}
+
+static bool
+start_writing(struct addition *addition, struct fault *fault)
+{
+	int error = pthread_create(&addition->thread, NULL, write_chunk, addition);
+
+	addition->writing = error == 0;
+	return (addition->writing ||
+	    fail(fault, "E_INGOT_SYSTEM", NULL, "cannot start a thread: %s", strerror(error)));
+}
+
+static bool
+end_writing(struct addition *addition, struct fault *fault)
+{
+	eventfd_t ended;
+
+	if (!addition->writing)
+		return (true);
+	pthread_join(addition->thread, NULL);
+	eventfd_read(addition->written_event, &ended);
+	addition->writing = false;
+	addition->written += addition->write_well;
+	if (!addition->write_well)
+		*fault = addition->write_fault;
+	return (addition->write_well);
+}
+
 bool
 addition_chunk(struct addition *addition, const uint8_t *bytes, size_t length, struct fault *fault)
 {
 	const struct chunk *chunk = &addition->manifest.chunks[addition->next];
 	uint64_t nanoseconds[2] = { 0, 0 };
-	bool well = chunk_unpack(addition->decoder, chunk, addition->next, bytes, length, addition->unpacked,
-			nanoseconds, fault) &&
-	    tree_write(&addition->writer, addition->unpacked, chunk->unpacked, fault) &&
-	    write_received(addition->received, addition->next + 1, fault);
+	bool well = chunk_unpack(addition->decoder, chunk, addition->next, bytes, length,
+	    place_of(addition, addition->next), nanoseconds, fault);
 
+	/* if both failed, it is the earlier one that counts */
+	well = end_writing(addition, fault) && well && start_writing(addition, fault);
 	addition->hash_nanoseconds += nanoseconds[0];
 	addition->unpack_nanoseconds += nanoseconds[1];
 	addition->next += well;
+	if (!well)
+		give_up(addition, fault);
+	return (well);
+}
+
+bool
+addition_settle(struct addition *addition, struct fault *fault)
+{
+	bool well = end_writing(addition, fault);
+
 	if (!well)
 		give_up(addition, fault);
 	return (well);
@@ -312,7 +370,7 @@ addition_finish(
 		report_value(report, "state", "already-active");
 		return (true);
 	}
-	if (!addition->complete && !complete(addition, report, times, fault))
+	if (!addition->complete && (!addition_settle(addition, fault) || !complete(addition, report, times, fault)))
 		return (false);
 	if (manifest->data && !store_create_data(&addition->store, manifest->name, fault))
 		return (false);
@@ -334,8 +392,10 @@ addition_finish(
 void
 addition_end(struct addition *addition)
 {
-	int *const descriptors[] = { &addition->tree, &addition->received, &addition->lock };
+	int *const descriptors[] = { &addition->tree, &addition->received, &addition->written_event, &addition->lock };
+	struct fault fault;
 
+	end_writing(addition, &fault);
 	tree_close(&addition->writer);
 	for (size_t i = 0; i < sizeof (descriptors) / sizeof (descriptors[0]); i++) {
 		if (*descriptors[i] >= 0)

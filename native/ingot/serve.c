@@ -34,6 +34,7 @@ struct session {
 	bool allow_downgrade;
 	bool adding; /* chunks are awaited */
 	struct addition addition;
+	uint32_t acknowledged; /* so many chunks of it */
 	struct report report;
 	bool lines_are_result;	   /* lines are kept for the frame R, else each is a frame L */
 	char result[FRAME_SENT_MAX]; /* lines of R */
@@ -248,6 +249,7 @@ take_manifest(struct session *session, const struct frame *frame)
 		return;
 	}
 	session->adding = true;
+	session->acknowledged = addition->written;
 	session->reader.nanoseconds = 0;
 	if (!addition->active) {
 		store_u32le(wanted, addition->next);
@@ -259,28 +261,55 @@ take_manifest(struct session *session, const struct frame *frame)
 }
 
 static void
+acknowledge(struct session *session)
+{
+	uint8_t index[4];
+
+	for (; session->acknowledged < session->addition.written; session->acknowledged++) {
+		store_u32le(index, session->acknowledged);
+		frame_send(session->out, FRAME_ACKNOWLEDGED, index, sizeof (index));
+	}
+}
+
+/* Waits until the host says something or what is being written is written. Whether it is. */
+static bool
+is_written_first(const struct session *session)
+{
+	struct pollfd wanted[] = { { .fd = session->addition.written_event, .events = POLLIN },
+		{ .fd = session->reader.fd, .events = POLLIN } };
+
+	while (poll(wanted, 2, -1) < 0 && errno == EINTR)
+		continue;
+	return ((wanted[0].revents & POLLIN) != 0);
+}
+
+static void
 take_chunk(struct session *session, const struct frame *frame)
 {
 	struct addition *addition = &session->addition;
-	uint8_t index[4];
+	size_t chunks = addition->manifest.chunks_count;
 	struct fault fault;
+	bool well;
 
 	/* those that were under way when the addition failed */
 	if (!session->adding)
 		return;
-	if (frame->length < sizeof (index) || load_u32le(frame->body) != addition->next) {
+	if (frame->length < 4 || load_u32le(frame->body) != addition->next) {
 		protocol_error(session, "a chunk came that is not the next one");
 		return;
 	}
-	memcpy(index, frame->body, sizeof (index));
-	if (!addition_chunk(addition, frame->body + sizeof (index), frame->length - sizeof (index), &fault)) {
+	well = addition_chunk(addition, frame->body + 4, frame->length - 4, &fault);
+	acknowledge(session);
+	if (well && (addition->next == chunks || is_written_first(session))) {
+		well = addition_settle(addition, &fault);
+		acknowledge(session);
+	}
+	if (!well) {
 		reset(session);
 		send_error(session, &fault);
-		return;
-	}
-	frame_send(session->out, FRAME_ACKNOWLEDGED, index, sizeof (index));
-	if (addition->next == addition->manifest.chunks_count)
+	} else if (addition->next == chunks) {
 		finish(session);
+	}
 }
 
 static void
