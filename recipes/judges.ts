@@ -65,10 +65,12 @@ const torture: Suite = {
   licence: "GPL-3.0-or-later",
   source: source("gcc"),
   names: `\
-execute=gcc/testsuite/gcc.c-torture/execute
-# Debian's archive wraps the release tarball in another one
+tests=gcc/testsuite
+execute=$tests/gcc.c-torture/execute
+# Debian's archive wraps the release tarball in another one; some of the tests include others
 if [ ! -d gcc/gcc ]; then
-  tar -xf gcc/gcc-[0-9]*.tar.xz -C gcc --strip-components=1 --no-same-owner --wildcards "gcc-*/$execute/*"
+  tar -xf gcc/gcc-[0-9]*.tar.xz -C gcc --strip-components=1 --no-same-owner --wildcards \
+    "gcc-*/$execute/*" "gcc-*/$tests/gcc.dg/pr*.c" "gcc-*/$tests/gcc.dg/tree-ssa/pr*.c"
 fi
 cd gcc/$execute
 for level in O0 O1 O2 O3 Os; do printf "$level/%s\\n" *.c; done | sed 's/\\.c$//' > /build/all

@@ -50,7 +50,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   mimalloc: bookworm("mimalloc", "MIT"),
   dropbear: trixie("dropbear", "MIT AND BSD-2-Clause"),
   posixtestsuite: bookworm("posixtestsuite", "GPL-2.0-only"),
-  picolibc: bookworm("picolibc", "MIT"),
+  picolibc: trixie("picolibc", "MIT"),
 };
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */
