@@ -23,7 +23,15 @@ const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
   // each boot keeps both cores of a small machine busy
   boot: {
-    forge: ["iso", "anvil-ingot-test", "dropbear", "gcc-torture-sample", "posix-tests-sample", "libc-testsuite"],
+    forge: [
+      "iso",
+      "anvil-ingot-test",
+      "dropbear",
+      "ingot-tools",
+      "gcc-torture-sample",
+      "posix-tests-sample",
+      "libc-testsuite",
+    ],
     files: boots,
     concurrency: 1,
   },

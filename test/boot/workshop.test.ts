@@ -1,7 +1,8 @@
 /** Steps that the running Monolith builds are byte for byte what the sandbox makes of them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildRoot } from "../../recipes/build-root.ts";
+import { bash } from "../../recipes/bash.ts";
+import { rootOf } from "../../recipes/build-root.ts";
 import { ingot } from "../../recipes/ingot.ts";
 import { make } from "../../recipes/make.ts";
 import { anvilCc } from "../../recipes/toolchain.ts";
@@ -13,12 +14,15 @@ import { Pieces } from "./workshop.ts";
 const events = "/ingots/workshop-pieces/data/*/events";
 const LONG = { timeoutMs: 600_000 };
 
+/** What the pieces need of `buildRoot`. */
+const root = rootOf("small-root", [bash, make]);
+
 /** A second's work, and all that tells one place from another: it must not get into an output. */
 const surroundings = recipe({
   name: "surroundings",
   licence: "Apache-2.0",
   files: ["system/toolchain/specs"],
-  root: buildRoot,
+  root,
   tools: [anvilCc],
   env: { QUOTED: `"it's" $HOME` },
   script: `
@@ -41,7 +45,7 @@ sleep 3
 const portableMake: Recipe = Object.freeze({
   ...make,
   name: "make-portable",
-  root: buildRoot,
+  root,
   tools: [surroundings, anvilCc],
 });
 
@@ -49,7 +53,7 @@ const portableMake: Recipe = Object.freeze({
 const slow = recipe({
   name: "slow",
   licence: "Apache-2.0",
-  root: buildRoot,
+  root,
   inputs: [surroundings],
   script: "sleep 10\nsort /in/surroundings/environment > /out/sorted\n",
   proves: [exists("sorted")],
