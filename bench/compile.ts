@@ -14,12 +14,11 @@ import { gawk } from "../recipes/gawk.ts";
 import { seedBase } from "../recipes/seed.ts";
 import { stage3 } from "../recipes/stages.ts";
 import { zstdProgram } from "../recipes/zstd-program.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
-import { realise } from "../src/forge/forge.ts";
+import { openStore } from "../src/cli/command.ts";
 import { exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { removeTree } from "../src/store/store.ts";
+import { make } from "./make.ts";
 
 const RUNS = 2;
 const LEVELS = ["-O0", "-O2"] as const;
@@ -59,26 +58,7 @@ done
 }
 
 const programs = [bash, gawk, zstdProgram];
-const sources = programs.map(preprocessed);
-const store = openStore();
-const targets = [stage3, busybox, ...sources];
-const { channel, why } = await selectChannel("auto", store, targets);
-const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-const { ok } = await realise(evaluation, {
-  project: projectRoot(),
-  store,
-  why,
-  jobs: os.availableParallelism(),
-  keepGoing: false,
-  acceptUnverified: new Set(),
-  mirrors: () => Promise.resolve([]),
-  onPin: () => undefined,
-  expected: new Map(),
-  signal: new AbortController().signal,
-  on: (event) => event.type === "failed" && process.stderr.write(`${event.fault.message}\n`),
-});
-if (!ok) throw new Error("the programs cannot be made");
-const [anvilCc, tools, ...trees] = evaluation.targets.map((key) => store.outputPath(key)) as [
+const [anvilCc, tools, ...trees] = (await make(openStore(), [stage3, busybox, ...programs.map(preprocessed)])) as [
   string,
   string,
   ...string[],

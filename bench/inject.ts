@@ -3,15 +3,12 @@
  * (`node dist/bench/inject.mjs cc`), else 200 MB that do not compress and 200 MB that do. Prints a markdown table; to be
  * run after `anvil forge`.
  */
-import os from "node:os";
 import { ingot, type Ingot as IngotRecipe } from "../recipes/ingot.ts";
 import { seedBase } from "../recipes/seed.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
+import { openStore } from "../src/cli/command.ts";
 import { defaultTarget, findIngot } from "../src/cli/targets.ts";
 import { userKeys } from "../src/cli/user-keys.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
-import { realise } from "../src/forge/forge.ts";
 import { Client } from "../src/inject/client.ts";
 import type { InjectEvent } from "../src/inject/events.ts";
 import { inject } from "../src/inject/inject.ts";
@@ -22,6 +19,7 @@ import { exists } from "../src/recipe/proof.ts";
 import { recipe } from "../src/recipe/recipe.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
 import { startMachine, type Machine } from "../src/vm/machine.ts";
+import { make } from "./make.ts";
 
 const RUNS = 3;
 const PARTS = ["receive", "hash", "unpack", "write", "prove", "snapshot", "activate"] as const;
@@ -51,24 +49,8 @@ const payloads = [
 const store = openStore();
 const system = defaultTarget();
 const targets = [system, ...(named.length > 0 ? named : payloads).map(({ body }) => body)];
-const { channel, why } = await selectChannel("auto", store, targets);
-const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+const [iso, ...bodies] = (await make(store, targets)) as [string, ...string[]];
 const signal = new AbortController().signal;
-const { ok } = await realise(evaluation, {
-  project: projectRoot(),
-  store,
-  why,
-  jobs: os.availableParallelism(),
-  keepGoing: false,
-  acceptUnverified: new Set(),
-  mirrors: () => Promise.resolve([]),
-  onPin: () => undefined,
-  expected: new Map(),
-  signal,
-  on: (event) => event.type === "failed" && process.stderr.write(`${event.fault.message}\n`),
-});
-if (!ok) throw new Error("the payloads cannot be made");
-const [iso, ...bodies] = evaluation.targets.map((key) => store.outputPath(key)) as [string, ...string[]];
 const launcher = await vmLauncher(store);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
 

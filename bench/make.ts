@@ -1,0 +1,28 @@
+/** What a benchmark measures with, built as far as it is not in the user's store. */
+import os from "node:os";
+import { projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
+import { evaluate } from "../src/forge/evaluate.ts";
+import { realise } from "../src/forge/forge.ts";
+import type { Output } from "../src/recipe/recipe.ts";
+import type { Store } from "../src/store/store.ts";
+
+/** The folders of the outputs, in the order of the targets. Its downloads must be in the store. */
+export async function make(store: Store, targets: readonly Output[]): Promise<string[]> {
+  const { channel, why } = await selectChannel("auto", store, targets);
+  const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const { ok } = await realise(evaluation, {
+    project: projectRoot(),
+    store,
+    why,
+    jobs: os.availableParallelism(),
+    keepGoing: false,
+    acceptUnverified: new Set(),
+    mirrors: () => Promise.resolve([]),
+    onPin: () => undefined,
+    expected: new Map(),
+    signal: new AbortController().signal,
+    on: (event) => event.type === "failed" && process.stderr.write(`${event.fault.message}\n`),
+  });
+  if (!ok) throw new Error("what is to be measured cannot be made");
+  return evaluation.targets.map((key) => store.outputPath(key));
+}
