@@ -63,7 +63,7 @@ test("make is the same bytes as from the sandbox, whoever is killed meanwhile", 
   const pieces = ingot({ name: "pieces", version: "1", trees: [portableMake] });
   const here = await Pieces.make(t, pieces);
   const { iso } = await monolith();
-  const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, stateDir: here.store.paths.top });
+  const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, cpus: 2, stateDir: here.store.paths.top });
   const happened = (line: string): Promise<string> =>
     machine.console.succeed(`until grep -q '${line}' ${events}; do sleep 1; done`, LONG);
 
