@@ -1,11 +1,17 @@
 /** What commands share that speak with a running Monolith: which one, and the line to it. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
 import { Client } from "../inject/client.ts";
 import { machineDestination, sshDestination, type Destination } from "../inject/transport.ts";
+import type { Lock } from "../store/lock.ts";
 import type { Store } from "../store/store.ts";
 import { findMachine } from "../vm/state.ts";
 import { openStore } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
+
+/** Short exchanges of others, such as looks at what the machine builds, are waited for: five seconds. */
+const BUSY_WAIT = 100;
+const BUSY_ATTEMPTS = 50;
 
 export const connectOptions = {
   to: { type: "string" },
@@ -32,16 +38,24 @@ export async function withDestination<T>(
     return act(sshDestination(to));
   }
   const state = findMachine(store.paths.top, machine);
-  const lock = store.lock(`ingot-${state.name.replaceAll(".", "_")}`);
-  if ("heldBy" in lock)
-    throw new Fault("E_INGOT_BUSY", `machine "${state.name}" is being spoken to already`, {
-      details: [`by process ${lock.heldBy.split(".")[0]}`],
-      hint: "wait until that one is done",
-    });
+  const lock = await lockLine(store, state.name);
   try {
     return await act(machineDestination(state));
   } finally {
     lock.release();
+  }
+}
+
+async function lockLine(store: Store, machine: string): Promise<Lock> {
+  for (let attempt = 0; ; attempt++) {
+    const lock = store.lock(`ingot-${machine.replaceAll(".", "_")}`);
+    if ("release" in lock) return lock;
+    if (attempt === BUSY_ATTEMPTS)
+      throw new Fault("E_INGOT_BUSY", `machine "${machine}" is being spoken to already`, {
+        details: [`by process ${lock.heldBy.split(".")[0]}`],
+        hint: "wait until that one is done",
+      });
+    await sleep(BUSY_WAIT);
   }
 }
 

@@ -4,7 +4,7 @@ import { portableSteps, workshop } from "../../recipes/workshop.ts";
 import { Fault } from "../fault/fault.ts";
 import { Client } from "../inject/client.ts";
 import { inject } from "../inject/inject.ts";
-import { Workshop } from "../inject/workshop.ts";
+import { Workshop, type Turns } from "../inject/workshop.ts";
 import { injectView } from "../ui/inject.ts";
 import { build, type BuildRequest } from "./build.ts";
 import { withDestination, type ConnectValues } from "./connect.ts";
@@ -28,21 +28,41 @@ export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopR
   const signed = await signedIngot(workshop(name, steps), request);
   if (typeof signed === "number") return signed;
   const view = injectView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
-  return withDestination(values, store, async (destination) => {
-    await inject(signed, destination, { allowDowngrade: true, signal, on: view }).finally(() => {
-      view.close();
-      return signed.close();
+  await withDestination(values, store, (destination) =>
+    inject(signed, destination, { allowDowngrade: true, signal, on: view }),
+  ).finally(() => {
+    view.close();
+    return signed.close();
+  });
+  return withTurns(request, async (turns) => {
+    const elsewhere = new Workshop(turns, signed.manifest.name, signed.key);
+    const built = await build({ ...request, targets: steps, elsewhere });
+    if (typeof built === "number") return built;
+    // all of it is in the store now, and a live system has it in memory
+    await turns((client) => client.command(["remove", signed.manifest.name, "data"], () => undefined));
+    return 0;
+  });
+}
+
+/**
+ * A line to a machine is opened for each turn, so that other commands get theirs; whoever has it is waited for. One over
+ * SSH stays open.
+ */
+async function withTurns<T>({ values, store, signal }: WorkshopRequest, act: (turns: Turns) => Promise<T>): Promise<T> {
+  const turn = <R>(work: (client: Client) => Promise<R>): Promise<R> =>
+    withDestination(values, store, async (destination) => {
+      const client = await Client.open(destination, signal);
+      return work(client).finally(() => client.close());
     });
-    const client = await Client.open(destination, signal);
-    try {
-      const elsewhere = new Workshop(client, signed.manifest.name, signed.key);
-      const built = await build({ ...request, targets: steps, elsewhere });
-      if (typeof built === "number") return built;
-      // all of it is in the store now, and a live system has it in memory
-      await client.command(["remove", signed.manifest.name, "data"], () => undefined);
-      return 0;
-    } finally {
-      client.close();
+  if (values.to !== undefined) return turn((client) => act((work) => work(client)));
+  return act(async (work) => {
+    for (;;) {
+      try {
+        return await turn(work);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.code !== "E_INGOT_BUSY") throw error;
+        if (signal.aborted) throw error;
+      }
     }
   });
 }

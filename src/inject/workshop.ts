@@ -9,9 +9,12 @@ import type { Digest } from "../recipe/derivation.ts";
 import type { Client } from "./client.ts";
 
 /** Milliseconds between two looks at what happens there. */
-const POLL = 500;
+const POLL = 1000;
 /** Digits of a key in the Monolith's paths. */
 const KEY_DIGITS = 32;
+
+/** Gives a client to some commands that belong together; what happens between two such turns is not ours. */
+export type Turns = <T>(act: (client: Client) => Promise<T>) => Promise<T>;
 
 interface State {
   readonly is: "running" | "done" | "failed";
@@ -23,7 +26,7 @@ interface State {
 
 export class Workshop implements Elsewhere {
   readonly name = "the Monolith";
-  readonly #client: Client;
+  readonly #turns: Turns;
   readonly #ingot: string;
   readonly #folder: string;
   readonly #states = new Map<string, State>();
@@ -31,12 +34,12 @@ export class Workshop implements Elsewhere {
   #eventBytes = 0;
   /** The last thing that happened, when nothing follows it by itself. */
   #stopped: "failed" | "end" | undefined;
-  /** The line takes one command after the other. */
+  /** One turn after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param key of the ingot, which is active there */
-  constructor(client: Client, ingot: string, key: string) {
-    this.#client = client;
+  constructor(turns: Turns, ingot: string, key: string) {
+    this.#turns = turns;
     this.#ingot = ingot;
     this.#folder = key.slice(0, KEY_DIGITS);
   }
@@ -45,36 +48,48 @@ export class Workshop implements Elsewhere {
   async build(step: string, onOutput: (bytes: Buffer) => void): Promise<Listing> {
     let [printed, begun] = [0, 0];
     for (; ; await sleep(POLL)) {
-      // first what happened, then what was printed: all of it is there when the step has ended
-      await this.#readEvents();
-      const state = this.#states.get(step);
-      if (state !== undefined) {
+      const listing = await this.#turn(async (client) => {
+        // first what happened, then what was printed: all of it is there when the step has ended
+        await this.#readEvents(client);
+        const state = this.#states.get(step);
+        if (state === undefined) return undefined;
         if (state.begun !== begun) [printed, begun] = [0, state.begun];
-        printed += await orAbsent(this.#read(`logs/${step}`, printed, onOutput));
-      }
-      if (state?.is === "done") return parseListing(await this.#readText(`lists/${step}`));
+        printed += await orAbsent(this.#read(client, `logs/${step}`, printed, onOutput));
+        return state.is === "done" ? parseListing(await this.#readText(client, `lists/${step}`)) : undefined;
+      });
+      if (listing !== undefined) return listing;
+      const state = this.#states.get(step);
       if (state?.is === "failed") throw this.#failure(step, state.number);
       if (this.#stopped === "failed")
         throw new Fault("E_INTERRUPTED", `${step} was not built: another step has failed`);
-      if (this.#stopped === "end") throw new Fault("E_INGOT_PROTOCOL", `${this.#ingot} does not build ${step}`);
+      // what another turn has read since may hold the end of this step
+      if (this.#stopped === "end" && state?.is !== "done")
+        throw new Fault("E_INGOT_PROTOCOL", `${this.#ingot} does not build ${step}`);
     }
   }
 
   /** Throws E_INGOT_DAMAGED for a file that is not what was listed. */
   async fetch(step: string, listing: Listing, to: string): Promise<void> {
-    for (const [file, entry] of listing) {
-      const target = path.join(to, file);
-      if (entry.kind === "dir") mkdirSync(target);
-      else if (entry.kind === "link") symlinkSync(entry.target, target);
-      else await this.#fetchFile(`made/${step}/${file}`, entry, target);
-    }
+    await this.#turn(async (client) => {
+      for (const [file, entry] of listing) {
+        const target = path.join(to, file);
+        if (entry.kind === "dir") mkdirSync(target);
+        else if (entry.kind === "link") symlinkSync(entry.target, target);
+        else await this.#fetchFile(client, `made/${step}/${file}`, entry, target);
+      }
+    });
   }
 
-  async #fetchFile(file: string, entry: ListedEntry & { readonly kind: "file" }, target: string): Promise<void> {
+  async #fetchFile(
+    client: Client,
+    file: string,
+    entry: ListedEntry & { readonly kind: "file" },
+    target: string,
+  ): Promise<void> {
     const hash = createHash("sha256");
     const to = openSync(target, "wx", entry.executable ? 0o755 : 0o644);
     try {
-      await this.#read(file, 0, (bytes) => {
+      await this.#read(client, file, 0, (bytes) => {
         hash.update(bytes);
         writeSync(to, bytes);
       });
@@ -95,8 +110,8 @@ export class Workshop implements Elsewhere {
     });
   }
 
-  async #readEvents(): Promise<void> {
-    const reading = this.#read("events", this.#eventBytes, (bytes) => (this.#events += bytes.toString()));
+  async #readEvents(client: Client): Promise<void> {
+    const reading = this.#read(client, "events", this.#eventBytes, (bytes) => (this.#events += bytes.toString()));
     // there are none before the service has begun
     this.#eventBytes += await (this.#eventBytes === 0 ? orAbsent(reading) : reading);
     const lines = this.#events.split("\n");
@@ -111,23 +126,24 @@ export class Workshop implements Elsewhere {
     if (word === "done" || word === "failed") this.#states.set(step, { is: word, begun, number });
   }
 
-  async #readText(file: string): Promise<string> {
+  async #readText(client: Client, file: string): Promise<string> {
     const pieces: Buffer[] = [];
-    await this.#read(file, 0, (bytes) => pieces.push(bytes));
+    await this.#read(client, file, 0, (bytes) => pieces.push(bytes));
     return Buffer.concat(pieces).toString();
   }
 
   /** What a file has from a byte on; the number of bytes. */
-  #read(file: string, from: number, onBytes: (bytes: Buffer) => void): Promise<number> {
-    const read = async (): Promise<number> => {
-      let count = 0;
-      await this.#client.get(this.#ingot, `${this.#folder}/${file}`, from, (bytes) => {
-        count += bytes.length;
-        onBytes(bytes);
-      });
-      return count;
-    };
-    const mine = this.#last.then(read);
+  async #read(client: Client, file: string, from: number, onBytes: (bytes: Buffer) => void): Promise<number> {
+    let count = 0;
+    await client.get(this.#ingot, `${this.#folder}/${file}`, from, (bytes) => {
+      count += bytes.length;
+      onBytes(bytes);
+    });
+    return count;
+  }
+
+  #turn<T>(act: (client: Client) => Promise<T>): Promise<T> {
+    const mine = this.#last.then(() => this.#turns(act));
     this.#last = mine.catch(() => undefined);
     return mine;
   }

@@ -80,6 +80,8 @@ test("make is the same bytes as from the sandbox, whoever is killed meanwhile", 
   await machine.console.succeed("kill -9 $(cat /run/service/workshop-pieces/supervise/pid)", LONG);
   await machine.console.succeed(`until [ $(grep -c '^start make-portable' ${events}) = 2 ]; do sleep 1; done`, LONG);
   assert.equal((await machine.console.succeed(`grep -c '^start surroundings' ${events}`)).trim(), "1");
+  // while it is followed, others have their turn
+  assert.match(await here.list(machine), /^workshop-pieces 1 [0-9a-f]{12} active /m);
   assert.equal(await again, 0);
   here.assertSame();
   assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");

@@ -7,8 +7,10 @@ import type { Ingot } from "../../recipes/ingot.ts";
 import { portableSteps } from "../../recipes/workshop.ts";
 import { build, type BuildRequest } from "../../src/cli/build.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
+import { withDestination } from "../../src/cli/connect.ts";
 import { buildInMonolith } from "../../src/cli/workshop.ts";
 import { evaluate } from "../../src/forge/evaluate.ts";
+import { Client } from "../../src/inject/client.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
@@ -67,6 +69,16 @@ export class Pieces {
       store: this.store,
       signal,
     });
+  }
+
+  /** What `anvil ingot list` is told, also while `build` follows. */
+  async list(machine: Machine): Promise<string> {
+    const lines: string[] = [];
+    await withDestination({ machine: machine.name }, this.store, async (destination) => {
+      const client = await Client.open(destination, new AbortController().signal);
+      await client.command(["list"], (line) => lines.push(line)).finally(() => client.close());
+    });
+    return lines.join("\n");
   }
 
   assertSame(): void {

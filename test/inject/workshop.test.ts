@@ -132,7 +132,8 @@ async function monolith(
     const rest = Buffer.from(content).subarray(Number(from));
     peer.say(...(rest.length === 0 ? [] : [frame("B", rest)]), success(`size ${content.length}\n`));
   });
-  return new Workshop(await Client.open(peer, signal), "workshop-pieces", KEY);
+  const client = await Client.open(peer, signal);
+  return new Workshop((act) => act(client), "workshop-pieces", KEY);
 }
 
 test("what was built there is fetched, proven and put into the store", async (t) => {
