@@ -99,7 +99,7 @@ process.exitCode = status ?? 1;
 
   assert.doesNotMatch(await succeed(["ingot", "list", "--to", to]), /tools/);
   assert.match(await succeed(["inject", "tools", "--to", to, "--plain"]), /tools/);
-  assert.match(await inside("/ingots/bin/make --version"), /^GNU Make/);
+  assert.match(await inside("/ingots/bin/lz4 --version"), /lz4 v/);
   assert.match(await succeed(["ingot", "list", "--to", to]), /tools .* active/);
 
   const refused = await anvil(["ingot", "list", "--to", to], withOther);
