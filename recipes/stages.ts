@@ -111,9 +111,10 @@ ln -s . $sysroot/usr
 
 mkdir objects
 cd objects
+# whoever names libraries here has to name all of them
 ../gcc/configure --prefix=/usr ${native} \\
   ${gccOptions} \\
-  --with-stage1-libs="-L/deps/mimalloc/usr/lib -lmimalloc" \\
+  --with-stage1-libs="-L/deps/mimalloc/usr/lib -lmimalloc -lstdc++" \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" CXXFLAGS_FOR_TARGET="${targetFlags}"
 make MAKEINFO=true all-gcc
 # the programs with which the libraries are configured are run: there is no dynamic linker for them
