@@ -85,10 +85,11 @@ $ANVIL_TARGET-gcc "-\${1%%/*}" -w $options -o "$2" "$file" -lm
 };
 
 /**
- * Left out are tests that hold time against the clock, or set it: under emulation they judge the emulator. Those of AIO
- * assume that a request can still be cancelled when they get round to it.
+ * Left out are tests that hold time against the clock, or set it, or that a thousand processes or storms of signals slow
+ * down: under emulation they judge the emulator. Those of AIO assume that a request can still be cancelled when they get
+ * round to it.
  */
-const timed = "aio_* clock_* lio_* nanosleep sched_* timer_* *timed*";
+const timed = "aio_* clock_* lio_* nanosleep sched_* timer_* *timed* shm_open/23-1.c pthread_cancel/5-2.c";
 
 /** A test ends with 0 when it passes, 4 or 5 when it does not apply; some are only there to be compiled. */
 const posix: Suite = {
@@ -97,7 +98,7 @@ const posix: Suite = {
   names: `\
 cd posixtestsuite/conformance/interfaces
 rm -rf ${timed}
-grep -lE '\\<main *\\(' */*.c | sed '/-buildonly/d; s/\\.c$//' > /build/all
+grep -lE '\\<main *\\(' */*.c | sed '/-buildonly\\|scenarii/d; s/\\.c$//' > /build/all
 `,
   compile: `\
 $ANVIL_TARGET-gcc -O2 -w -fpermissive -D_GNU_SOURCE -I/build/posixtestsuite/include -o "$2" "$1.c"

@@ -16,7 +16,7 @@ export interface Judge {
 
 /** Before `timeScale`. */
 const LIMIT = { timeoutMs: 600_000 };
-const SECONDS_PER_TEST = 120;
+const SECONDS_PER_TEST = 30;
 
 /** One machine for all of them. Prints the numbers of each. */
 export async function assertJudged(t: TestContext, judges: readonly Judge[]): Promise<void> {
