@@ -5,8 +5,9 @@ import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts"
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
-// a static program loads no extension: those that Configure and its templates use are linked in
-const extensions = ["Cwd", "Data/Dumper", "Fcntl", "File/Glob", "IO", "List/Util", "POSIX", "Storable"];
+// a static program loads no extension: those that Configure and its templates use are linked in, and re, which
+// the build itself uses
+const extensions = ["Cwd", "Data/Dumper", "Fcntl", "File/Glob", "IO", "List/Util", "POSIX", "Storable", "re"];
 
 // What Configure would ask the machine, or look for in /usr/include and /usr/lib.
 const answers = {
@@ -58,7 +59,7 @@ export const perl = recipe({
     "make DESTDIR=/out install.perl\n",
     // where the compiler stood is of no use to anybody
     "chmod -R u+w /out\n",
-    "sed -i 's|/tools/anvil-cc||g' /out/usr/lib/perl5/Config*\n",
+    "sed -i 's|/tools/anvil-cc||g' /out/usr/lib/perl5/Config*.p[lm]\n",
     "rm -rf /out/usr/lib/perl5/pod /out/usr/lib/perl5/unicore/Name.p[lm] /out/usr/lib/perl5/CORE\n",
     "find /out/usr/bin ! -type d ! -name perl -delete\n",
     tidyOutput(),

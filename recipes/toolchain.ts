@@ -146,18 +146,20 @@ sysroot=/out/usr/$ANVIL_TARGET
 
 # what GCC's own build makes beside libgcc for the thread model of the target
 ln -s gthr-posix.h gcc/libgcc/gthr-default.h
-mkdir objects
-cd objects
-../gcc/libstdc++-v3/configure --prefix=/usr --build=x86_64-pc-linux-gnu --host=$ANVIL_TARGET \\
-  --with-cross-host=x86_64-pc-linux-gnu --with-gxx-include-dir=/usr/$ANVIL_TARGET/include/c++/$VERSION \\
-  --with-toolexeclibdir=/usr/$ANVIL_TARGET/lib --disable-shared --disable-multilib --disable-nls \\
-  --disable-libstdcxx-pch CC="$ANVIL_TARGET-gcc" CXX="$ANVIL_TARGET-g++" AR="$ANVIL_TARGET-ar" \\
+# as deep as it is in GCC's own build: messages of assertions name the source as it was found
+mkdir -p objects/$ANVIL_TARGET/libstdc++-v3
+cd objects/$ANVIL_TARGET/libstdc++-v3
+# a builder that is the host makes it try what it finds: else it guesses, and is not what stages 2 and 3 make. Tries are
+# linked by the driver for C, which does not want the library that is to be built
+../../../gcc/libstdc++-v3/configure --prefix=/usr --build=$ANVIL_TARGET --host=$ANVIL_TARGET \\
+  --with-gxx-include-dir=/usr/$ANVIL_TARGET/include/c++/$VERSION --disable-shared --disable-multilib --disable-nls \\
+  --disable-libstdcxx-pch CC="$ANVIL_TARGET-gcc" CXX="$ANVIL_TARGET-gcc -nostdinc++" AR="$ANVIL_TARGET-ar" \\
   RANLIB="$ANVIL_TARGET-ranlib" CFLAGS="${targetFlags}" CXXFLAGS="${targetFlags}"
 make
 make DESTDIR=/out install
 # one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
-mv $sysroot/lib64/*.a $sysroot/lib
-rm -r $sysroot/lib64
+mv /out/usr/lib64/*.a $sysroot/lib
+rm -r /out/usr/lib64
 find /out -name '*.la' -delete
 find /out -name '*-gdb.py' -delete
 rm -rf /out/usr/share
