@@ -187,7 +187,7 @@ test("a step that fails there fails here, with what it said last, and what waits
   const run = await rig.forge([first, second], { elsewhere: await monolith(files) });
   assert.equal(run.fault.code, "E_STEP_FAILED");
   assert.match(run.fault.message, /first ended with exit status 2/);
-  assert.match(run.fault.details[0] ?? "", /\/ingots\/workshop-pieces\/data\/0123456789abcdef0123456789abcdef\/work/);
+  assert.match(run.fault.details[0] ?? "", /\/ingots\/workshop-pieces\/data\/0123456789abcdef0123456789abcdef\/work\b/);
   const failed = run.events.find((event) => event.type === "failed");
   assert.deepEqual(failed?.type === "failed" ? failed.tail : [], ["it broke"]);
   assert.deepEqual(run.names("skipped"), ["second"]);
