@@ -13,7 +13,12 @@ export const gccTorture: Known = everyLevel({});
 
 /** The same of several tests. */
 function each(names: string, why: string): Known {
-  return Object.fromEntries(names.split(" ").map((name) => [name, why]));
+  return Object.fromEntries(
+    names
+      .trim()
+      .split(/\s+/)
+      .map((name) => [name, why]),
+  );
 }
 
 export const posixTests: Known = {
@@ -59,11 +64,10 @@ export const posixTests: Known = {
   ),
   "mmap/31-1": "refuses the length, which is above PTRDIFF_MAX, with ENOMEM before the offset is looked at",
   ...each(
-    "pthread_attr_getstack/1-1 pthread_attr_setstack/1-1 pthread_attr_setstack/2-1 pthread_attr_setstack/4-1",
-    "there is no address of a stack to tell before one is set",
-  ),
-  ...each(
-    "pthread_attr_setstack/6-1 pthread_attr_setstack/7-1",
+    `
+      pthread_attr_getstack/1-1 pthread_attr_setstack/1-1 pthread_attr_setstack/2-1
+      pthread_attr_setstack/4-1 pthread_attr_setstack/6-1 pthread_attr_setstack/7-1
+    `,
     "there is no address of a stack to tell before one is set",
   ),
   "pthread_attr_setschedpolicy/4-1": "an unknown policy is refused when a thread is made, not before",
@@ -74,15 +78,13 @@ export const posixTests: Known = {
     "a thread that waits for a mutex is not cancelled, also when it may be at any time",
   ),
   ...each(
-    "pthread_mutex_getprioceiling/1-1 pthread_mutexattr_getprioceiling/1-1 pthread_mutexattr_getprioceiling/1-2",
-    "mutexes have no priority ceilings",
-  ),
-  ...each(
-    "pthread_mutexattr_getprioceiling/3-1 pthread_mutexattr_setprioceiling/1-1 pthread_mutexattr_setprioceiling/3-1",
-    "mutexes have no priority ceilings",
-  ),
-  ...each(
-    "pthread_mutexattr_setprioceiling/3-2 pthread_mutexattr_getprotocol/1-2 pthread_mutexattr_setprotocol/1-1",
+    `
+      pthread_mutex_getprioceiling/1-1 pthread_mutexattr_getprioceiling/1-1
+      pthread_mutexattr_getprioceiling/1-2 pthread_mutexattr_getprioceiling/3-1
+      pthread_mutexattr_setprioceiling/1-1 pthread_mutexattr_setprioceiling/3-1
+      pthread_mutexattr_setprioceiling/3-2 pthread_mutexattr_getprotocol/1-2
+      pthread_mutexattr_setprotocol/1-1
+    `,
     "mutexes have no priority ceilings",
   ),
   ...each("pthread_rwlock_rdlock/2-1 pthread_rwlock_rdlock/2-2", "readers do not wait for a writer that waits"),
