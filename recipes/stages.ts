@@ -116,11 +116,13 @@ cd objects
   ${gccOptions} \\
   --with-stage1-libs="-L/deps/mimalloc/usr/lib -lmimalloc -lstdc++" \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" CXXFLAGS_FOR_TARGET="${targetFlags}"
-make MAKEINFO=true all-gcc
+# of the disabled analyzer only what the rest calls: its other objects would be compiled and never do anything
+compiler() { make MAKEINFO=true ANALYZER_OBJS="analyzer/analyzer-language.o analyzer/analyzer-pass.o" "$@"; }
+compiler all-gcc
 # the programs with which the libraries are configured are run: there is no dynamic linker for them
 cp /files/system/toolchain/specs gcc/specs
-make MAKEINFO=true all-target-libgcc all-target-libstdc++-v3
-make MAKEINFO=true DESTDIR=/out install-strip-gcc install-target-libgcc install-target-libstdc++-v3
+compiler all-target-libgcc all-target-libstdc++-v3
+compiler DESTDIR=/out install-strip-gcc install-target-libgcc install-target-libstdc++-v3
 cp /files/system/toolchain/specs /out/usr/lib/gcc/$ANVIL_TARGET/[0-9]*/
 # one folder for all libraries: lib64 is where x86 systems of two word sizes keep one of them
 mv /out/usr/lib64/*.a $sysroot/lib
