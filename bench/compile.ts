@@ -22,6 +22,8 @@ import { make } from "./make.ts";
 
 const RUNS = 2;
 const LEVELS = ["-O0", "-O2"] as const;
+/** What one of the two does unasked, both are asked for. */
+const FLAGS = ["-fPIE", "-fstack-protector-strong", "-w", "-fpreprocessed"] as const;
 
 const other = process.argv.slice(2);
 if (other.length === 0) {
@@ -78,7 +80,7 @@ function compile(command: readonly string[], level: string, tree: string): Use {
   const out = mkdtempSync(path.join(os.tmpdir(), "anvil-bench-"));
   try {
     for (const file of readdirSync(tree)) {
-      const words = [...command, level, "-w", "-fpreprocessed", "-c", path.join(tree, file), "-o", path.join(out, "o")];
+      const words = [...command, level, ...FLAGS, "-c", path.join(tree, file), "-o", path.join(out, "o")];
       const { status, stderr } = spawnSync(path.join(tools, "usr/bin/time"), ["-v", ...words], { encoding: "utf8" });
       const of = (what: string): number => Number(new RegExp(`${what}.*: ([0-9.]+)`).exec(stderr)?.[1]);
       if (status !== 0) throw new Error(stderr);

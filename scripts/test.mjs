@@ -37,7 +37,16 @@ const tiers = {
   },
   // the comparisons are tests by themselves
   long: {
-    forge: ["iso", "ingot-cc", "self-hosting", "gcc-torture", "posix-tests"],
+    forge: [
+      "iso",
+      "ingot-cc",
+      "self-hosting",
+      "same-busybox",
+      "same-zfs",
+      "same-linux",
+      "gcc-torture",
+      "posix-tests",
+    ],
     files: long,
     concurrency: 1,
   },

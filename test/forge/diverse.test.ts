@@ -1,4 +1,4 @@
-/** The diverse way to ANVIL-CC is the other way but for the seed. `anvil forge diverse-double-compilation` goes it. */
+/** The diverse way to ANVIL-CC is the usual way but for the seed. `anvil forge diverse-double-compilation` goes it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diverseDoubleCompilation } from "../../recipes/diverse.ts";
@@ -14,9 +14,9 @@ const channel = await loadChannel(projectRoot, "debian");
 const names = ({ nodes }: { readonly nodes: ReadonlyMap<unknown, Node> }): string[] =>
   [...nodes.values()].map(({ derivation }) => derivation.name);
 const evaluated = (output: Output) => evaluate([output], { project: projectRoot, channel, pins: new Map() });
-const otherStage3 = diverseDoubleCompilation[0]?.inputs[0];
-assert.ok(otherStage3 !== undefined);
-const [first, other] = [evaluated(stage3), evaluated(otherStage3)];
+const fromClang = diverseDoubleCompilation[0]?.inputs[0];
+assert.ok(fromClang !== undefined);
+const [first, other] = [evaluated(stage3), evaluated(fromClang)];
 
 const steps = (from: typeof first): StepDerivation[] =>
   [...from.nodes.values()].flatMap(({ derivation }) => (derivation.kind === "step" ? [derivation] : []));
