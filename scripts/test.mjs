@@ -37,16 +37,7 @@ const tiers = {
   },
   // the comparisons are tests by themselves
   long: {
-    forge: [
-      "iso",
-      "ingot-cc",
-      "self-hosting",
-      "same-busybox",
-      "same-zfs",
-      "same-linux",
-      "gcc-torture",
-      "posix-tests",
-    ],
+    forge: ["iso", "ingot-cc", "self-hosting", "same-busybox", "same-zfs", "same-linux", "gcc-torture", "posix-tests"],
     files: long,
     concurrency: 1,
   },
