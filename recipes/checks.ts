@@ -1,5 +1,6 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
+import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { judges } from "./judges.ts";
@@ -8,6 +9,8 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
+  anvilctl,
+  anvilctlTest,
   dropbear,
   ...judges,
   ...selfHosting,
