@@ -3,6 +3,7 @@ import { anvilIngotTest } from "./anvil-ingot.ts";
 import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
+import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
@@ -12,6 +13,7 @@ export const checks: readonly Recipe[] = [
   anvilctl,
   anvilctlTest,
   dropbear,
+  guest,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,

@@ -19,7 +19,7 @@
 #define ANVIL_VMM_RESPONSE_MAX (128 * 1024)
 
 struct anvil_vmm_error {
-	const char *code; /* E_VMM_…, docs/errors.md; NULL as long as nothing failed */
+	const char *code; /* docs/errors.md lists them; NULL as long as nothing failed */
 	int status; /* of HTTP, when the monitor has refused; else 0 */
 	char message[768]; /* one line, printable */
 	char hint[256]; /* a way out; may be empty */

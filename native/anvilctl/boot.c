@@ -309,7 +309,7 @@ become_monitor(const struct boot *boot, const struct machine *machine)
 	const char *base = strrchr(boot->monitor, '/') == NULL ? boot->monitor : strrchr(boot->monitor, '/') + 1;
 	/* Firecracker's serial port is its standard output: only anvil-vmm has a socket for it, and a jail of its own */
 	bool ours = strncmp(base, "anvil-vmm", 9) == 0;
-	const char *argv[12] = { boot->monitor, "--id", machine->name, "--api-sock", machine->socket };
+	const char *argv[16] = { boot->monitor, "--id", machine->name, "--api-sock", machine->socket };
 	unsigned count = 5;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int output = open(machine->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -317,9 +317,12 @@ become_monitor(const struct boot *boot, const struct machine *machine)
 	if (ours) {
 		argv[count++] = "--console-sock";
 		argv[count++] = machine->console;
+		argv[count++] = "--no-stdio";
 	}
-	if (boot->jail)
+	if (boot->jail != NULL) {
 		argv[count++] = "--jail";
+		argv[count++] = boot->jail;
+	}
 	argv[count] = NULL;
 	if (null < 0 || output < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || chdir("/") != 0)
 		return;

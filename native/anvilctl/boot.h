@@ -18,10 +18,11 @@
 
 /*
  * The console is the serial port, a reset by the keyboard controller ends the monitor, and there is no PCI. The rest keeps
- * the kernel from waiting for what is not there: a mouse, a multiplexer, answers of the keyboard, bounce buffers.
+ * the kernel from waiting for what is not there: a mouse, a multiplexer, answers of the keyboard, bounce buffers; nor for
+ * each character of its messages, which the serial port takes one by one.
  */
 #define DEFAULT_CMDLINE \
-	"console=ttyS0 reboot=k panic=1 pci=off i8042.noaux i8042.nomux i8042.dumbkbd swiotlb=noforce"
+	"console=ttyS0 reboot=k panic=1 pci=off i8042.noaux i8042.nomux i8042.dumbkbd swiotlb=noforce quiet"
 
 struct drive {
 	char id[ID_MAX + 1];
@@ -51,7 +52,7 @@ struct boot {
 	unsigned nets_count;
 	unsigned long cid; /* 0: no vsock */
 	char uds[STATE_PATH]; /* empty: `vsock` in the machine's folder */
-	bool jail;
+	const char *jail; /* "UID:GID", or NULL */
 	int timeout_ms; /* for each request */
 };
 

@@ -25,7 +25,7 @@ struct kvm_facts {
 
 void kvm_look(struct kvm_facts *facts);
 
-/* True when guests can run. Fails with one of E_VMM_KVM_…, with a sentence for each way in which it is missing. */
+/* True when guests can run. Fails with a code and a sentence for each way in which it is missing. */
 bool kvm_judge(const struct kvm_facts *facts, struct anvil_vmm_error *error);
 
 #endif

@@ -25,7 +25,7 @@ static const char usage[] =
     "boot:  --initrd FILE · --cmdline TEXT · --cpus N · --mem MIB\n"
     "       --drive ID=PATH[,ro][,root]             the drive with the ID root is the root; repeated for more\n"
     "       --net tap=NAME[,mac=MAC][,id=ID] · --vsock cid=N[,uds=PATH]\n"
-    "       --jail                                  the monitor gives up its user and its view of the files\n"
+    "       --jail UID:GID                          the monitor becomes that user, in an empty root\n"
     "       --monitor PROGRAM                       anvil-vmm; Firecracker takes the same requests\n"
     "all:   --sock PATH                             a monitor by its socket, /tmp/anvil.sock, instead of a name\n"
     "       --timeout SECONDS                       of a request (10); of stop, until the guest has ended (30);\n"
@@ -112,7 +112,7 @@ take_option(struct options *options, const char *option, const char *value, stru
 	} texts[] = {
 		{ "--name", &boot->name }, { "--kernel", &boot->kernel }, { "--initrd", &boot->initrd },
 		{ "--cmdline", &boot->cmdline }, { "--monitor", &boot->monitor }, { "--sock", &options->socket },
-		{ "--until", &options->until },
+		{ "--until", &options->until }, { "--jail", &boot->jail },
 	};
 
 	for (size_t i = 0; i < sizeof (texts) / sizeof (texts[0]); i++) {
@@ -133,8 +133,6 @@ parse(int argc, char **argv, struct options *options, struct anvil_vmm_error *er
 			options->force = true;
 		} else if (strcmp(argv[i], "--listen") == 0) {
 			options->listen = true;
-		} else if (strcmp(argv[i], "--jail") == 0) {
-			options->boot.jail = true;
 		} else if (strncmp(argv[i], "--", 2) == 0) {
 			if (i + 1 == argc)
 				return (fail(error, "E_VMM_USAGE", "`anvilctl --help`", "%.64s wants a value, or is none of the options", argv[i]));

@@ -27,7 +27,7 @@ state_folder(void)
 bool
 name_is_valid(const char *name)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-";
 	size_t length = strlen(name);
 
 	return (length > 0 && length <= NAME_MAX_BYTES && name[0] != '-' && strspn(name, letters) == length);
@@ -47,7 +47,7 @@ machine_paths(const char *name, struct machine *machine, struct anvil_vmm_error 
 {
 	*machine = (struct machine) { 0 };
 	if (!name_is_valid(name))
-		return (fail(error, "E_VMM_NAME", "letters, digits, `_` and `-`; the first one is no `-`",
+		return (fail(error, "E_VMM_NAME", "letters, digits and `-`, which is not the first one",
 		    "\"%.64s\" is no name of a machine: it has 1 to %d characters of a few kinds", name, NAME_MAX_BYTES));
 	memcpy(machine->name, name, strlen(name));
 	if (!join(machine->folder, state_folder(), name) || !join(machine->socket, machine->folder, "sock") ||

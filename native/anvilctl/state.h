@@ -32,7 +32,7 @@ struct machine {
 	pid_t pid; /* 0 when its monitor has ended */
 };
 
-/* Up to 32 of A-Za-z0-9_-, not beginning with `-`. */
+/* Up to 32 of A-Za-z0-9-, not beginning with `-`. */
 bool name_is_valid(const char *name);
 
 /* The paths of a machine, whether it is there or not. Fails with E_VMM_NAME. */
