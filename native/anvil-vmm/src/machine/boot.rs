@@ -6,11 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
-use linux_loader::loader::elf::{Elf, Error as ElfError, PvhBootCapability};
-use linux_loader::loader::{Error as LoaderError, KernelLoader};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
-use super::{mptable, write};
+use super::{elf, mptable, write};
 use crate::devices::queue::Memory;
 
 const GDT: u64 = 0x500;
@@ -63,18 +61,10 @@ pub enum Entry {
 pub fn load(memory: &Memory, files: &mut Files, cmdline: &str) -> Result<Entry, String> {
     let kernel = &mut files.kernel;
     refuse_other_formats(kernel)?;
-    let loaded = Elf::load(memory, None, kernel, Some(GuestAddress(HIGH_MEMORY))).map_err(|error| match error {
-        LoaderError::Elf(ElfError::InvalidElfMagicNumber | ElfError::ReadElfHeader) => {
-            "The kernel is not an ELF file: an uncompressed vmlinux is needed.".to_string()
-        }
-        LoaderError::Elf(ElfError::ReadKernelImage | ElfError::SeekKernelStart) => {
-            "The kernel is cut off, or larger than the memory of the guest.".to_string()
-        }
-        error => format!("The kernel cannot be loaded: {error}."),
-    })?;
+    let loaded = elf::load(memory, kernel, HIGH_MEMORY)?;
     let initrd = match &mut files.initrd {
         None => None,
-        Some(file) => Some(load_initrd(memory, file, loaded.kernel_end)?),
+        Some(file) => Some(load_initrd(memory, file, loaded.end)?),
     };
     if cmdline.len() >= MAX_CMDLINE {
         return Err(format!("The command line of the kernel is longer than {} bytes.", MAX_CMDLINE - 1));
@@ -83,14 +73,14 @@ pub fn load(memory: &Memory, files: &mut Files, cmdline: &str) -> Result<Entry, 
         return Err("The command line of the kernel holds a zero byte.".to_string());
     }
     write(memory, CMDLINE, &[cmdline.as_bytes(), &[0]].concat())?;
-    match loaded.pvh_boot_cap {
-        PvhBootCapability::PvhEntryPresent(entry) => {
+    match loaded.pvh {
+        Some(entry) => {
             describe_pvh(memory, initrd)?;
-            Ok(Entry::Pvh(entry.0))
+            Ok(Entry::Pvh(entry))
         }
-        _ => {
+        None => {
             describe_linux(memory, initrd, cmdline.len())?;
-            Ok(Entry::Linux64(loaded.kernel_load.0))
+            Ok(Entry::Linux64(loaded.entry))
         }
     }
 }
