@@ -7,8 +7,8 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
   const host = await hostOfGuests(t);
   assert.match(await host.succeed("anvilctl check"), /^guests can run here/);
   await host.succeed("echo 'from the host' > /tmp/web.img; truncate -s 8M /tmp/web.img");
-  await host.succeed("zfs create -V 16M memory/web; udevadm settle 2>/dev/null; ls -l /dev/zd0 /dev/zvol/memory/web");
-  const drives = "--drive root=/tmp/web.img --drive volume=/dev/zvol/memory/web --drive fixed=/tmp/fixed.img,ro";
+  await host.succeed("zfs create -V 16M memory/web; until [ -b /dev/zd0 ]; do usleep 100000; done");
+  const drives = "--drive root=/tmp/web.img --drive volume=/dev/zd0 --drive fixed=/tmp/fixed.img,ro";
   await host.succeed("echo fixed > /tmp/fixed.img; truncate -s 1M /tmp/fixed.img");
   const more = `${drives} --net tap=tap0 --vsock cid=3 --mem 192`;
   let guest: Guest;
@@ -28,7 +28,7 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
       "from-the-guest",
     );
     await guest.succeed("echo to-the-volume | dd of=/dev/vdb bs=4096 conv=fsync 2>/dev/null");
-    assert.equal(await host.succeed("head -n 1 /dev/zvol/memory/web"), "to-the-volume");
+    assert.equal(await host.succeed("head -n 1 /dev/zd0"), "to-the-volume");
     assert.match(
       await guest.succeed("cat /sys/block/vdc/ro; echo x 2>/dev/null > /dev/vdc || echo re'fused'"),
       /refused/,

@@ -9,7 +9,6 @@ import { Ingot } from "../../src/inject/ingot-file.ts";
 import { requireKey } from "../../src/inject/key-file.ts";
 import { machineDestination } from "../../src/inject/transport.ts";
 import type { Disk } from "../../src/vm/options.ts";
-import type { CommandResult } from "../../src/vm/console.ts";
 import type { Machine } from "../../src/vm/machine.ts";
 import { boot, monolith, output } from "../boot/monolith.ts";
 
@@ -31,7 +30,7 @@ export class Host {
   }
 
   /** Status and output of a command in the Monolith. */
-  run(command: string): Promise<CommandResult> {
+  run(command: string): ReturnType<Machine["console"]["run"]> {
     return this.machine.console.run(command, LIMIT);
   }
 
