@@ -16,6 +16,7 @@ use crate::devices::bus::lock;
 use crate::devices::console::Console;
 use crate::devices::net::{open_tap, Net};
 use crate::devices::rng::Rng;
+use crate::devices::vsock::Vsock;
 use crate::devices::VirtioDevice;
 use crate::http::{Request, Response};
 use crate::json::object;
@@ -88,6 +89,7 @@ pub struct Monitor {
     boot: Option<boot::Files>,
     drives: Vec<DriveFile>,
     taps: Vec<File>,
+    vsock: Option<Vsock>,
     machine: Option<Machine>,
     paused: bool,
 }
@@ -118,6 +120,7 @@ impl Monitor {
             boot: None,
             drives: Vec::new(),
             taps: Vec::new(),
+            vsock: None,
             machine: None,
             paused: false,
             options,
@@ -305,9 +308,24 @@ impl Monitor {
                 self.config.networks.push(network);
                 self.taps.push(tap);
             }
-            Action::SetVsock(vsock) => self.config.vsock = Some(vsock),
+            Action::SetVsock(vsock) => {
+                // a socket of the same path would be in use by ourselves
+                self.vsock = None;
+                self.config.vsock = None;
+                self.vsock = Some(
+                    Vsock::new(vsock.cid, &vsock.path)
+                        .map_err(|error| format!("Cannot create the socket of the vsock device: {}: {error}.", vsock.path))?,
+                );
+                self.config.vsock = Some(vsock);
+            }
             Action::SetEntropy => self.config.entropy = true,
-            Action::Start => self.start()?,
+            Action::Start => {
+                let started = self.start();
+                if started.is_err() {
+                    self.recover();
+                }
+                started?;
+            }
         }
         Ok(Response::no_content())
     }
@@ -383,7 +401,10 @@ impl Monitor {
         }
         for (network, tap) in self.config.networks.iter().zip(&self.taps) {
             let tap = tap.try_clone().map_err(|error| format!("{}: {error}.", network.tap))?;
-            devices.push(Box::new(Net::new(tap, network.mac)));
+            devices.push(Box::new(Net::new(tap, network.mac).map_err(|error| format!("{}: {error}.", network.tap))?));
+        }
+        if let Some(vsock) = self.vsock.take() {
+            devices.push(Box::new(vsock));
         }
         if self.config.entropy {
             devices.push(Box::new(Rng));
@@ -425,6 +446,16 @@ impl Monitor {
             machine.resume();
         }
         Ok(())
+    }
+
+    /// After a start that failed: what was handed over is made again.
+    fn recover(&mut self) {
+        if let (None, Some(config)) = (&self.vsock, &self.config.vsock) {
+            self.vsock = Vsock::new(config.cid, &config.path).ok();
+            if self.vsock.is_none() {
+                self.config.vsock = None;
+            }
+        }
     }
 
     fn pause(&mut self) {
