@@ -58,6 +58,7 @@ enum Source {
     Output,
     Ended,
     Signals,
+    Activated,
     Queue(usize),
     Device(usize),
 }
@@ -191,6 +192,12 @@ impl Monitor {
                         return Ok(self.ended.status());
                     }
                     Source::Signals => return Ok(0),
+                    Source::Activated => {
+                        if let Some(machine) = &self.machine {
+                            let _ = machine.bus.activated.read();
+                        }
+                        self.wake();
+                    }
                     Source::Queue(index) => self.queue_event(index),
                     Source::Device(index) => {
                         if let (Some(machine), false) = (&self.machine, self.paused) {
@@ -392,6 +399,17 @@ impl Monitor {
             return Err("Cannot start microvm without kernel configuration.".to_string());
         };
         let kvm = machine::open_kvm()?;
+        // all that is needed is open; the processors' threads, which come next, are born in it
+        if let Some(jail) = &self.options.confine.jail {
+            let sockets = jail.enter(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))?;
+            if let (Some(vsock), Some(path)) = (&mut self.vsock, sockets) {
+                vsock.moved(path);
+            }
+            self.options.confine.jail = None;
+        }
+        if self.options.confine.seccomp {
+            seccomp::prepare()?;
+        }
         // the files are handed over: what fails from here on fails before anything of the guest ran, and they come back
         let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
         let mut again = Vec::new();
@@ -420,7 +438,9 @@ impl Monitor {
             devices,
             console: self.console.clone(),
             ended: self.ended.clone(),
+            seccomp: self.options.confine.seccomp,
         })?;
+        again.push((machine.bus.activated.as_raw_fd(), Source::Activated, EventSet::IN));
         for (index, notification) in machine.notifications.iter().enumerate() {
             again.push((notification.event.as_raw_fd(), Source::Queue(index), EventSet::IN));
         }
@@ -436,11 +456,8 @@ impl Monitor {
         self.drives.clear();
         self.taps.clear();
         self.boot = None;
-        if let Some(jail) = self.options.confine.jail.take() {
-            jail.enter()?;
-        }
         if self.options.confine.seccomp {
-            seccomp::enter(seccomp::Role::Vmm);
+            seccomp::enter(seccomp::Role::Vmm)?;
         }
         if let Some(machine) = &mut self.machine {
             machine.resume();
@@ -469,6 +486,12 @@ impl Monitor {
         if let (Some(machine), true) = (&mut self.machine, self.paused) {
             self.paused = false;
             machine.resume();
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let (Some(machine), false) = (&self.machine, self.paused) {
             for device in &machine.bus.devices {
                 lock(device).wake();
             }

@@ -206,6 +206,12 @@ impl Vsock {
         })
     }
 
+    /// The folder of the socket has another name now.
+    pub fn moved(&mut self, path: String) {
+        self.socket.moved(&path);
+        self.path = path;
+    }
+
     fn watch(&mut self, fd: RawFd) -> io::Result<u64> {
         let key = self.next_key;
         let events = EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP | EventSet::EDGE_TRIGGERED;
