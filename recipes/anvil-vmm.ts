@@ -15,6 +15,8 @@ export const anvilVmm = recipe({
   files: [
     "native/anvil-vmm/Cargo.lock",
     "native/anvil-vmm/Cargo.toml",
+    "native/anvil-vmm/build.rs",
+    "native/anvil-vmm/seccomp.policy",
     "native/anvil-vmm/src",
     "native/anvil-vmm/unwind.c",
   ],

@@ -3,6 +3,7 @@
 use std::process::exit;
 
 use anvil_vmm::config::check_machine_id;
+use anvil_vmm::jail::Jail;
 use anvil_vmm::monitor::{flush, read_config, Confine, Monitor, Options};
 
 const HELP: &str = "\
@@ -71,10 +72,10 @@ fn main() {
     if let Err(message) = check_machine_id(&id) {
         fail(USAGE, &message);
     }
-    let _ = jail;
+    let jail = jail.map(|text: String| Jail::parse(&text).unwrap_or_else(|message| fail(USAGE, &message)));
     let text = config.map(|path: String| read_config(&path).unwrap_or_else(|message| fail(CONFIGURATION, &message)));
     let console_socket = Some(console_socket.unwrap_or_else(|| format!("{api_socket}.console")));
-    let confine = Confine { seccomp, jail: None };
+    let confine = Confine { seccomp, jail };
     let options = Options { id, api_socket, console_socket, stdio, confine };
     let mut monitor = Monitor::new(options).unwrap_or_else(|message| fail(USAGE, &message));
     let status = match text.map_or(Ok(()), |text| monitor.configure(&text)) {

@@ -16,6 +16,7 @@ use crate::devices::bus::lock;
 use crate::devices::console::Console;
 use crate::devices::net::{open_tap, Net};
 use crate::devices::rng::Rng;
+use crate::devices::vsock::Vsock;
 use crate::devices::VirtioDevice;
 use crate::http::{Request, Response};
 use crate::json::object;
@@ -57,6 +58,7 @@ enum Source {
     Output,
     Ended,
     Signals,
+    Activated,
     Queue(usize),
     Device(usize),
 }
@@ -88,6 +90,7 @@ pub struct Monitor {
     boot: Option<boot::Files>,
     drives: Vec<DriveFile>,
     taps: Vec<File>,
+    vsock: Option<Vsock>,
     machine: Option<Machine>,
     paused: bool,
 }
@@ -118,6 +121,7 @@ impl Monitor {
             boot: None,
             drives: Vec::new(),
             taps: Vec::new(),
+            vsock: None,
             machine: None,
             paused: false,
             options,
@@ -188,6 +192,12 @@ impl Monitor {
                         return Ok(self.ended.status());
                     }
                     Source::Signals => return Ok(0),
+                    Source::Activated => {
+                        if let Some(machine) = &self.machine {
+                            let _ = machine.bus.activated.read();
+                        }
+                        self.wake();
+                    }
                     Source::Queue(index) => self.queue_event(index),
                     Source::Device(index) => {
                         if let (Some(machine), false) = (&self.machine, self.paused) {
@@ -305,9 +315,24 @@ impl Monitor {
                 self.config.networks.push(network);
                 self.taps.push(tap);
             }
-            Action::SetVsock(vsock) => self.config.vsock = Some(vsock),
+            Action::SetVsock(vsock) => {
+                // a socket of the same path would be in use by ourselves
+                self.vsock = None;
+                self.config.vsock = None;
+                self.vsock = Some(
+                    Vsock::new(vsock.cid, &vsock.path)
+                        .map_err(|error| format!("Cannot create the socket of the vsock device: {}: {error}.", vsock.path))?,
+                );
+                self.config.vsock = Some(vsock);
+            }
             Action::SetEntropy => self.config.entropy = true,
-            Action::Start => self.start()?,
+            Action::Start => {
+                let started = self.start();
+                if started.is_err() {
+                    self.recover();
+                }
+                started?;
+            }
         }
         Ok(Response::no_content())
     }
@@ -374,6 +399,17 @@ impl Monitor {
             return Err("Cannot start microvm without kernel configuration.".to_string());
         };
         let kvm = machine::open_kvm()?;
+        // all that is needed is open; the processors' threads, which come next, are born in it
+        if let Some(jail) = &self.options.confine.jail {
+            let sockets = jail.enter(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))?;
+            if let (Some(vsock), Some(path)) = (&mut self.vsock, sockets) {
+                vsock.moved(path);
+            }
+            self.options.confine.jail = None;
+        }
+        if self.options.confine.seccomp {
+            seccomp::prepare()?;
+        }
         // the files are handed over: what fails from here on fails before anything of the guest ran, and they come back
         let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
         let mut again = Vec::new();
@@ -383,7 +419,10 @@ impl Monitor {
         }
         for (network, tap) in self.config.networks.iter().zip(&self.taps) {
             let tap = tap.try_clone().map_err(|error| format!("{}: {error}.", network.tap))?;
-            devices.push(Box::new(Net::new(tap, network.mac)));
+            devices.push(Box::new(Net::new(tap, network.mac).map_err(|error| format!("{}: {error}.", network.tap))?));
+        }
+        if let Some(vsock) = self.vsock.take() {
+            devices.push(Box::new(vsock));
         }
         if self.config.entropy {
             devices.push(Box::new(Rng));
@@ -399,7 +438,9 @@ impl Monitor {
             devices,
             console: self.console.clone(),
             ended: self.ended.clone(),
+            seccomp: self.options.confine.seccomp,
         })?;
+        again.push((machine.bus.activated.as_raw_fd(), Source::Activated, EventSet::IN));
         for (index, notification) in machine.notifications.iter().enumerate() {
             again.push((notification.event.as_raw_fd(), Source::Queue(index), EventSet::IN));
         }
@@ -415,16 +456,23 @@ impl Monitor {
         self.drives.clear();
         self.taps.clear();
         self.boot = None;
-        if let Some(jail) = self.options.confine.jail.take() {
-            jail.enter()?;
-        }
         if self.options.confine.seccomp {
-            seccomp::enter(seccomp::Role::Vmm);
+            seccomp::enter(seccomp::Role::Vmm)?;
         }
         if let Some(machine) = &mut self.machine {
             machine.resume();
         }
         Ok(())
+    }
+
+    /// After a start that failed: what was handed over is made again.
+    fn recover(&mut self) {
+        if let (None, Some(config)) = (&self.vsock, &self.config.vsock) {
+            self.vsock = Vsock::new(config.cid, &config.path).ok();
+            if self.vsock.is_none() {
+                self.config.vsock = None;
+            }
+        }
     }
 
     fn pause(&mut self) {
@@ -438,6 +486,12 @@ impl Monitor {
         if let (Some(machine), true) = (&mut self.machine, self.paused) {
             self.paused = false;
             machine.resume();
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let (Some(machine), false) = (&self.machine, self.paused) {
             for device in &machine.bus.devices {
                 lock(device).wake();
             }

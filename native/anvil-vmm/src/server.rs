@@ -51,6 +51,12 @@ impl Socket {
     }
 }
 
+impl Socket {
+    pub fn moved(&mut self, path: &str) {
+        self.path = path.to_string();
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);

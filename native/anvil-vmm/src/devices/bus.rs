@@ -7,7 +7,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::console::{Console, ConsoleEvents, ConsoleWriter};
 use super::i8042::{Wish, I8042};
-use super::mmio::{Mmio, WINDOW};
+use super::mmio::{Mmio, Written, WINDOW};
 
 /// Below the APICs and above the memory under 4 GiB.
 pub const MMIO_BASE: u64 = 0xd000_0000;
@@ -36,6 +36,8 @@ pub struct Bus {
     pub serial: Mutex<SerialPort>,
     pub keyboard: Mutex<I8042>,
     pub devices: Vec<Mutex<Mmio>>,
+    /// Readable when a device has just come to life.
+    pub activated: EventFd,
 }
 
 /// A panic ends the process, so no lock is ever poisoned but in tests.
@@ -44,11 +46,18 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bus {
-    pub fn new(serial: Line, keyboard: EventFd, console: Arc<Console>, devices: Vec<Mutex<Mmio>>) -> Self {
+    pub fn new(
+        serial: Line,
+        keyboard: EventFd,
+        activated: EventFd,
+        console: Arc<Console>,
+        devices: Vec<Mutex<Mmio>>,
+    ) -> Self {
         Bus {
             serial: Mutex::new(Serial::with_events(serial, ConsoleEvents(console.clone()), ConsoleWriter(console))),
             keyboard: Mutex::new(I8042::new(keyboard)),
             devices,
+            activated,
         }
     }
 
@@ -91,10 +100,8 @@ impl Bus {
 
     pub fn mmio_write(&self, address: u64, data: &[u8]) {
         if let Some((device, offset)) = self.device(address) {
-            let mut device = lock(device);
-            // usually the kernel takes these (ioeventfd); another width than four bytes comes here
-            if let Some(queue) = device.write(offset, data) {
-                device.notified(queue as usize);
+            if lock(device).write(offset, data) == Written::Activated {
+                let _ = self.activated.write(1);
             }
         }
     }

@@ -38,6 +38,16 @@ pub struct Mmio {
     selected: usize,
     generation: u32,
     active: bool,
+    /// The driver is ready and the device has not been told yet.
+    fresh: bool,
+}
+
+/// What a write to a register means for the rest of the monitor.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    Nothing,
+    /// The driver is ready: [`Mmio::wake`] is due.
+    Activated,
 }
 
 impl Mmio {
@@ -53,6 +63,7 @@ impl Mmio {
             selected: 0,
             generation: 0,
             active: false,
+            fresh: false,
         })
     }
 
@@ -94,9 +105,11 @@ impl Mmio {
         data.copy_from_slice(&value.to_le_bytes());
     }
 
-    /// Returns true when the guest wrote to the notification register: what `notified` is for.
-    pub fn write(&mut self, offset: u64, data: &[u8]) -> Option<u32> {
-        let value = u32::from_le_bytes(data.try_into().ok()?);
+    /// Called by the guest's processors, so it does nothing but with the registers: what a device does is done by the
+    /// monitor's own thread, which alone may reach the host.
+    pub fn write(&mut self, offset: u64, data: &[u8]) -> Written {
+        let Ok(bytes) = data.try_into() else { return Written::Nothing };
+        let value = u32::from_le_bytes(bytes);
         match offset {
             0x14 => self.feature_page = value,
             0x20 if self.negotiating() && self.driver_page < 2 => {
@@ -106,15 +119,16 @@ impl Mmio {
             }
             0x24 => self.driver_page = value,
             0x30 => self.selected = value as usize,
-            NOTIFY => return Some(value),
+            // KVM takes those of queues that there are (ioeventfd)
+            NOTIFY => {}
             0x64 => {
                 self.queues.interrupt.status.fetch_and(!value, Ordering::SeqCst);
             }
-            0x70 => self.set_status(value),
+            0x70 => return self.set_status(value),
             0x38 | 0x44 | 0x80..=0xa4 if self.configuring() => self.configure(offset, value),
             _ => {}
         }
-        None
+        Written::Nothing
     }
 
     fn negotiating(&self) -> bool {
@@ -147,9 +161,10 @@ impl Mmio {
         }
     }
 
-    fn set_status(&mut self, value: u32) {
+    fn set_status(&mut self, value: u32) -> Written {
         if value == 0 {
-            return self.reset();
+            self.reset();
+            return Written::Nothing;
         }
         let added = value & !self.status;
         match added {
@@ -164,22 +179,30 @@ impl Mmio {
             }
             DRIVER_OK if self.status == ACKNOWLEDGE | DRIVER | FEATURES_OK => {
                 self.status |= DRIVER_OK;
-                self.activate();
+                self.begin();
+                return Written::Activated;
             }
             added if added & FAILED != 0 => self.status |= FAILED,
             _ => {}
         }
+        Written::Nothing
     }
 
-    fn activate(&mut self) {
+    fn begin(&mut self) {
         let event_idx = self.driver_features & RING_EVENT_IDX != 0;
         for queue in &mut self.queues.queues {
             queue.set_event_idx(event_idx);
         }
         self.active = true;
-        self.device.activate(self.driver_features);
-        // the host may have something already
-        self.host_event();
+        self.fresh = true;
+    }
+
+    fn ready(&mut self) -> bool {
+        if self.active && self.fresh {
+            self.fresh = false;
+            self.device.activate(self.driver_features);
+        }
+        self.active
     }
 
     fn reset(&mut self) {
@@ -194,23 +217,24 @@ impl Mmio {
         self.driver_page = 0;
         self.selected = 0;
         self.active = false;
+        self.fresh = false;
     }
 
     /// The guest has put something into a queue.
     pub fn notified(&mut self, index: usize) {
-        if self.active && index < self.queues.queues.len() && self.device.notified(&mut self.queues, index).is_err() {
+        if self.ready() && index < self.queues.queues.len() && self.device.notified(&mut self.queues, index).is_err() {
             self.stop();
         }
     }
 
     /// The host has something for the guest.
     pub fn host_event(&mut self) {
-        if self.active && self.device.host_event(&mut self.queues).is_err() {
+        if self.ready() && self.device.host_event(&mut self.queues).is_err() {
             self.stop();
         }
     }
 
-    /// Every queue, as if the guest had just notified the device: after a pause.
+    /// Every queue, as if the guest had just notified the device: when the driver is ready, and after a pause.
     pub fn wake(&mut self) {
         for index in 0..self.queues.queues.len() {
             self.notified(index);

@@ -81,6 +81,18 @@ impl Queues {
         }
     }
 
+    /// As `pop`; when there is none, the guest is asked to say so once there is.
+    pub fn pop_or_wait(&mut self, index: usize) -> Result<Option<Buffers>, Broken> {
+        if let Some(buffers) = self.pop(index)? {
+            return Ok(Some(buffers));
+        }
+        let queue = self.queues.get_mut(index).ok_or(Broken)?;
+        if queue.ready() && queue.enable_notification(&self.memory)? {
+            return self.pop(index);
+        }
+        Ok(None)
+    }
+
     /// Gives a chain back as it was: the next `pop` finds it again.
     pub fn unpop(&mut self, index: usize) {
         if let Some(queue) = self.queues.get_mut(index) {

@@ -20,7 +20,7 @@ use crate::devices::console::Console;
 use crate::devices::mmio::{Mmio, NOTIFY, WINDOW};
 use crate::devices::queue::{Interrupt, Memory};
 use crate::devices::VirtioDevice;
-use vcpu::{Crew, Ended};
+use vcpu::{Crew, Ended, Setting};
 
 /// Memory below 4 GiB ends here; what is more begins at 4 GiB.
 const LOW_END: u64 = MMIO_BASE;
@@ -100,12 +100,13 @@ pub struct Parts<'a> {
     pub devices: Vec<Box<dyn VirtioDevice>>,
     pub console: Arc<Console>,
     pub ended: Arc<Ended>,
+    pub seccomp: bool,
 }
 
 impl Machine {
     /// Makes a machine whose processors wait for [`Machine::resume`]. The error is the message of the fault.
     pub fn new(parts: Parts<'_>) -> Result<Self, String> {
-        let Parts { kvm, config, boot, args, devices, console, ended } = parts;
+        let Parts { kvm, config, boot, args, devices, console, ended, seccomp } = parts;
         let step = |what: &'static str| move |error: kvm_ioctls::Error| format!("{what}: {error}");
         let io = |error: io::Error| format!("Cannot create an event: {error}");
         if devices.len() > MAX_DEVICES {
@@ -152,11 +153,11 @@ impl Machine {
         let (serial, keyboard) = (event()?, event()?);
         vm.register_irqfd(&serial, SERIAL_LINE).map_err(step("Cannot connect the serial port"))?;
         vm.register_irqfd(&keyboard, KEYBOARD_LINE).map_err(step("Cannot connect the keyboard"))?;
-        let bus = Arc::new(Bus::new(Line(serial), keyboard, console, mmio));
+        let bus = Arc::new(Bus::new(Line(serial), keyboard, event()?, console, mmio));
 
         let entry = boot::load(&memory, boot, &cmdline)?;
         mptable::write(&memory, config.vcpus)?;
-        let crew = Crew::new(kvm, &vm, config, &memory, &entry, &bus, ended)?;
+        let crew = Crew::new(Setting { kvm, vm: &vm, config, memory: &memory, entry: &entry, bus: &bus, ended, seccomp })?;
         Ok(Machine { crew, bus, notifications, vm, clock: None, _memory: memory })
     }
 

@@ -64,12 +64,13 @@ struct Control {
 }
 
 struct Member {
-    thread: JoinHandle<()>,
+    /// Gives the processor back, so that its kvm_run is there until the thread was joined.
+    thread: JoinHandle<VcpuFd>,
     /// `immediate_exit` of this processor's kvm_run.
     leave: Flag,
 }
 
-/// A byte in memory that is shared with the kernel; valid as long as the thread with the processor lives.
+/// A byte in memory that is shared with the kernel; valid until the thread with the processor was joined.
 #[derive(Clone, Copy)]
 struct Flag(*mut u8);
 
@@ -82,6 +83,18 @@ impl Flag {
         // SAFETY: see the type; the kernel reads it as one byte
         unsafe { AtomicU8::from_ptr(self.0) }.store(value, Ordering::SeqCst);
     }
+}
+
+/// What the processors are made for.
+pub struct Setting<'a> {
+    pub kvm: &'a Kvm,
+    pub vm: &'a VmFd,
+    pub config: &'a MachineConfig,
+    pub memory: &'a Memory,
+    pub entry: &'a boot::Entry,
+    pub bus: &'a Arc<Bus>,
+    pub ended: Arc<Ended>,
+    pub seccomp: bool,
 }
 
 pub struct Crew {
@@ -103,15 +116,8 @@ fn cycles() -> u64 {
 
 impl Crew {
     /// Makes the processors and their threads, which wait.
-    pub fn new(
-        kvm: &Kvm,
-        vm: &VmFd,
-        config: &MachineConfig,
-        memory: &Memory,
-        entry: &boot::Entry,
-        bus: &Arc<Bus>,
-        ended: Arc<Ended>,
-    ) -> Result<Self, String> {
+    pub fn new(setting: Setting<'_>) -> Result<Self, String> {
+        let Setting { kvm, vm, config, memory, entry, bus, ended, seccomp } = setting;
         let step = |what: &'static str| move |error: kvm_ioctls::Error| format!("{what}: {error}");
         boot::write_tables(memory, entry)?;
         // SAFETY: the handler does nothing; the signal only ends KVM_RUN
@@ -144,12 +150,17 @@ impl Crew {
             let leave = Flag(&raw mut vcpu.get_kvm_run().immediate_exit);
             let (control, bus, ended) = (crew.control.clone(), bus.clone(), ended.clone());
             let work = move || {
-                seccomp::enter(seccomp::Role::Vcpu);
-                run(vcpu, leave, &control, &bus, &ended);
+                if seccomp && seccomp::enter(seccomp::Role::Vcpu).is_err() {
+                    ended.set(BROKEN);
+                } else {
+                    run(&mut vcpu, leave, &control, &bus, &ended);
+                }
                 control.alive.fetch_sub(1, Ordering::SeqCst);
                 let mut waiting = lock(&control.waiting);
                 *waiting += 1;
                 control.stopped.notify_all();
+                drop(waiting);
+                vcpu
             };
             let thread = thread::Builder::new()
                 .name(format!("vcpu{id}"))
@@ -244,8 +255,8 @@ fn set_up(vcpu: &VcpuFd, entry: Option<&boot::Entry>) -> Result<(), kvm_ioctls::
     Ok(())
 }
 
-fn run(mut vcpu: VcpuFd, leave: Flag, control: &Control, bus: &Bus, ended: &Ended) {
-    if !wait(&vcpu, control) {
+fn run(vcpu: &mut VcpuFd, leave: Flag, control: &Control, bus: &Bus, ended: &Ended) {
+    if !wait(vcpu, control) {
         return;
     }
     loop {
@@ -283,7 +294,7 @@ fn run(mut vcpu: VcpuFd, leave: Flag, control: &Control, bus: &Bus, ended: &Ende
             leave.set(1);
             let _ = vcpu.run();
             leave.set(0);
-            if !wait(&vcpu, control) {
+            if !wait(vcpu, control) {
                 return;
             }
         }
