@@ -16,7 +16,7 @@ import { boot, monolith, output } from "../boot/monolith.ts";
 export const GUEST = "/ingots/vmm/active/usr/share/anvil-vmm/guest";
 
 /** Before `timeScale`: guests in an emulated machine are slow, and four of them share one processor. */
-const LIMIT = { timeoutMs: 120_000 };
+const LIMIT = { timeoutMs: 30_000 };
 
 /** A text as one word of the shell. */
 export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
