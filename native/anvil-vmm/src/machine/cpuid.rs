@@ -1,7 +1,7 @@
 //! What the guest's processors say of themselves: what KVM supports, with the number of each processor in it.
 
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
-use kvm_ioctls::{Cap, Kvm};
+use kvm_ioctls::Kvm;
 
 use crate::config::MachineConfig;
 
@@ -13,7 +13,8 @@ pub fn supported(kvm: &Kvm) -> Result<CpuId, String> {
     kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|error| format!("Cannot read what the processor supports: {error}"))
 }
 
-pub fn of_vcpu(kvm: &Kvm, supported: &CpuId, config: &MachineConfig, id: u8) -> CpuId {
+/// `deadline`: whether the timer of the local APIC can count cycles
+pub fn of_vcpu(supported: &CpuId, config: &MachineConfig, id: u8, deadline: bool) -> CpuId {
     let mut cpuid = supported.clone();
     let (count, id) = (u32::from(config.vcpus), u32::from(id));
     let threads: u32 = if config.smt && count > 1 { 2 } else { 1 };
@@ -23,9 +24,7 @@ pub fn of_vcpu(kvm: &Kvm, supported: &CpuId, config: &MachineConfig, id: u8) -> 
             1 => {
                 entry.ebx = (entry.ebx & 0xffff) | (count << 16) | (id << 24);
                 entry.ecx |= HYPERVISOR;
-                if kvm.check_extension(Cap::TscDeadlineTimer) {
-                    entry.ecx |= TSC_DEADLINE;
-                }
+                entry.ecx = (entry.ecx & !TSC_DEADLINE) | if deadline { TSC_DEADLINE } else { 0 };
                 if count > 1 {
                     entry.edx |= HYPER_THREADING;
                 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 use kvm_bindings::{kvm_device_attr, kvm_fpu, kvm_msr_entry, Msrs, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET};
-use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use kvm_ioctls::{Cap, Kvm, VcpuExit, VcpuFd, VmFd};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{boot, cpuid};
@@ -132,7 +132,8 @@ impl Crew {
         let mut ready = Vec::new();
         for id in 0..config.vcpus {
             let vcpu = vm.create_vcpu(u64::from(id)).map_err(step("Cannot create a processor"))?;
-            vcpu.set_cpuid2(&cpuid::of_vcpu(kvm, &supported, config, id)).map_err(step("Cannot describe a processor"))?;
+            let deadline = has_frequency(&vcpu, vm) && kvm.check_extension(Cap::TscDeadlineTimer);
+            vcpu.set_cpuid2(&cpuid::of_vcpu(&supported, config, id, deadline)).map_err(step("Cannot describe a processor"))?;
             set_up(&vcpu, (id == 0).then_some(entry)).map_err(step("Cannot set up a processor"))?;
             ready.push(vcpu);
         }
@@ -224,6 +225,29 @@ impl Drop for Crew {
         }
     }
 }
+
+/// Makes sure that KVM knows how fast the guest's counter is; true when it does.
+///
+/// A host may find another frequency for its counter after KVM was loaded, as emulated ones do. If that is a higher one, KVM
+/// refuses its own default for new processors, and leaves them with a clock that stands still and a deadline timer that never
+/// rings. Then the host's frequency is above the default, and KVM takes what is within 250 parts in a million of it.
+fn has_frequency(vcpu: &VcpuFd, vm: &VmFd) -> bool {
+    if vcpu.get_tsc_khz().is_ok_and(|khz| khz > 0) {
+        return true;
+    }
+    // SAFETY: a call without pointers
+    let default = unsafe { libc::ioctl(vm.as_raw_fd(), KVM_GET_TSC_KHZ as _, 0) };
+    let Ok(default) = u32::try_from(default) else { return false };
+    (0..MOST_STEPS)
+        .map(|step| default + (u64::from(default) * step * STEP_PPM / 1_000_000) as u32)
+        .any(|khz| khz > 0 && vcpu.set_tsc_khz(khz).is_ok())
+}
+
+/// _IO(KVMIO, 0xa3)
+const KVM_GET_TSC_KHZ: u64 = 0xaea3;
+/// Less than the width of what KVM takes, and up to a twentieth above the default.
+const STEP_PPM: u64 = 400;
+const MOST_STEPS: u64 = 125;
 
 fn set_up(vcpu: &VcpuFd, entry: Option<&boot::Entry>) -> Result<(), kvm_ioctls::Error> {
     // fast string operations; write-back unless a range says otherwise
