@@ -358,25 +358,20 @@ impl Monitor {
             return Err("A root block device already exists!".to_string());
         }
         let place = self.config.drives.iter().position(|other| other.id == drive.id);
-        // the same file again would be locked by ourselves
-        let before = place.map(|place| (self.config.drives.remove(place), self.drives.remove(place)));
-        match DriveFile::open(&drive.path, drive.read_only) {
-            Ok(file) => {
-                drop(before);
-                // the root device is the first one: the guest calls it /dev/vda
-                let at = if drive.root { 0 } else { place.unwrap_or(self.drives.len()).min(self.drives.len()) };
-                self.config.drives.insert(at, drive);
-                self.drives.insert(at, file);
-                Ok(())
-            }
-            Err(error) => {
-                if let (Some((config, file)), Some(place)) = (before, place) {
-                    self.config.drives.insert(place, config);
-                    self.drives.insert(place, file);
-                }
-                Err(format!("Unable to create the block device {}: {}: {error}.", drive.id, drive.path))
-            }
+        let opened = match place {
+            Some(place) => self.drives[place].replaced_by(&drive.path, drive.read_only),
+            None => DriveFile::open(&drive.path, drive.read_only),
+        };
+        let file = opened.map_err(|error| format!("Unable to create the block device {}: {}: {error}.", drive.id, drive.path))?;
+        if let Some(place) = place {
+            self.config.drives.remove(place);
+            self.drives.remove(place);
         }
+        // the root device is the first one: the guest calls it /dev/vda
+        let at = if drive.root { 0 } else { place.unwrap_or(self.drives.len()).min(self.drives.len()) };
+        self.config.drives.insert(at, drive);
+        self.drives.insert(at, file);
+        Ok(())
     }
 
     fn patch_drive(&mut self, id: &str, path: Option<String>) -> Result<(), String> {
@@ -385,10 +380,14 @@ impl Monitor {
         };
         let drive = &mut self.config.drives[place];
         let path = path.unwrap_or_else(|| drive.path.clone());
-        let file = DriveFile::open(&path, drive.read_only).map_err(|error| format!("Unable to patch the block device {id}: {path}: {error}."))?;
+        let file = self.drives[place]
+            .replaced_by(&path, drive.read_only)
+            .and_then(|file| Ok((file.try_clone()?, file)))
+            .map_err(|error| format!("Unable to patch the block device {id}: {path}: {error}."))?;
         let mut device = lock(&machine.bus.devices[place]);
-        if device.device().replace_file(file) {
+        if device.device().replace_file(file.0) {
             device.config_changed();
+            self.drives[place] = file.1;
             drive.path = path;
         }
         Ok(())
@@ -453,7 +452,6 @@ impl Monitor {
             self.watch(fd, source, events).map_err(|error| format!("Cannot watch a device: {error}."))?;
         }
         self.machine = Some(machine);
-        self.drives.clear();
         self.taps.clear();
         self.boot = None;
         if self.options.confine.seccomp {

@@ -32,6 +32,7 @@ const UNSUPPORTED: u8 = 2;
 /// An open image, locked against others for as long as it is open.
 pub struct DriveFile {
     file: File,
+    read_only: bool,
     sectors: u64,
 }
 
@@ -44,22 +45,39 @@ impl DriveFile {
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::other("neither a file nor a block device"));
         }
-        let lock = if read_only { libc::LOCK_SH } else { libc::LOCK_EX };
-        // SAFETY: a call without pointers
-        if unsafe { libc::flock(file.as_raw_fd(), lock | libc::LOCK_NB) } != 0 {
-            let error = io::Error::last_os_error();
-            return Err(match error.raw_os_error() {
-                Some(libc::EWOULDBLOCK) => io::Error::other("in use by another machine"),
-                _ => error,
-            });
-        }
         let sectors = file.seek(SeekFrom::End(0))? / SECTOR;
-        Ok(DriveFile { file, sectors })
+        let drive = DriveFile { file, read_only, sectors };
+        drive.lock()?;
+        Ok(drive)
+    }
+
+    /// Opens what takes the place of `self`, which may be the same file; when it cannot be had, `self` stays as it is.
+    pub fn replaced_by(&self, path: &str, read_only: bool) -> io::Result<Self> {
+        self.flock(libc::LOCK_UN)?;
+        Self::open(path, read_only).inspect_err(|_| {
+            // nobody can have come between but by a chance that is not worth more than this
+            let _ = self.lock();
+        })
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        self.flock(if self.read_only { libc::LOCK_SH } else { libc::LOCK_EX }).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => io::Error::other("in use by another machine"),
+            _ => error,
+        })
+    }
+
+    fn flock(&self, how: libc::c_int) -> io::Result<()> {
+        // SAFETY: a call without pointers
+        match unsafe { libc::flock(self.file.as_raw_fd(), how | libc::LOCK_NB) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// The same open file, and its lock, once more.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(DriveFile { file: self.file.try_clone()?, sectors: self.sectors })
+        Ok(DriveFile { file: self.file.try_clone()?, read_only: self.read_only, sectors: self.sectors })
     }
 }
 

@@ -132,7 +132,7 @@ impl Crew {
         let mut ready = Vec::new();
         for id in 0..config.vcpus {
             let vcpu = vm.create_vcpu(u64::from(id)).map_err(step("Cannot create a processor"))?;
-            let deadline = has_frequency(&vcpu, vm) && kvm.check_extension(Cap::TscDeadlineTimer);
+            let deadline = has_frequency(&vcpu) && kvm.check_extension(Cap::TscDeadlineTimer);
             vcpu.set_cpuid2(&cpuid::of_vcpu(&supported, config, id, deadline)).map_err(step("Cannot describe a processor"))?;
             set_up(&vcpu, (id == 0).then_some(entry)).map_err(step("Cannot set up a processor"))?;
             ready.push(vcpu);
@@ -226,25 +226,19 @@ impl Drop for Crew {
     }
 }
 
-/// Makes sure that KVM knows how fast the guest's counter is; true when it does.
+/// Makes sure that KVM counts the guest's cycles; true when it does.
 ///
 /// A host may find another frequency for its counter after KVM was loaded, as emulated ones do. If that is a higher one, KVM
-/// refuses its own default for new processors, and leaves them with a clock that stands still and a deadline timer that never
-/// rings. Then the host's frequency is above the default, and KVM takes what is within 250 parts in a million of it.
-fn has_frequency(vcpu: &VcpuFd, vm: &VmFd) -> bool {
-    if vcpu.get_tsc_khz().is_ok_and(|khz| khz > 0) {
-        return true;
-    }
-    // SAFETY: a call without pointers
-    let default = unsafe { libc::ioctl(vm.as_raw_fd(), KVM_GET_TSC_KHZ as _, 0) };
-    let Ok(default) = u32::try_from(default) else { return false };
+/// refuses its own default for new processors without a word to us, and leaves them with a clock that leaps or stands still.
+/// So it is told the default once more; if it refuses, the host's frequency is above it, and KVM takes what is within 250
+/// parts in a million of that.
+fn has_frequency(vcpu: &VcpuFd) -> bool {
+    let Ok(default) = vcpu.get_tsc_khz() else { return false };
     (0..MOST_STEPS)
         .map(|step| default + (u64::from(default) * step * STEP_PPM / 1_000_000) as u32)
         .any(|khz| khz > 0 && vcpu.set_tsc_khz(khz).is_ok())
 }
 
-/// _IO(KVMIO, 0xa3)
-const KVM_GET_TSC_KHZ: u64 = 0xaea3;
 /// Less than the width of what KVM takes, and up to a twentieth above the default.
 const STEP_PPM: u64 = 400;
 const MOST_STEPS: u64 = 125;
