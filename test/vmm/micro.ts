@@ -106,7 +106,10 @@ export class Guest {
 }
 
 /** The ingot as it is signed and sent, into a Monolith that was just booted. */
-export async function hostOfGuests(t: TestContext, options: { readonly disks?: readonly Disk[] } = {}): Promise<Host> {
+export async function hostOfGuests(
+  t: TestContext,
+  options: { readonly disks?: readonly Disk[]; readonly memory?: number } = {},
+): Promise<Host> {
   const { iso } = await monolith();
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 3072, ...options });
   await machine.console.ready();
