@@ -77,7 +77,7 @@ test("bad input is refused by the control and by the monitor, and nothing is lef
       "mkdir -p /tmp/raw/api; ln -s /tmp/anvil.sock /tmp/raw/api/console; echo 1 $(cut -d' ' -f22 /proc/1/stat) > /tmp/raw/api/process",
     );
     const raw = (text: string, wait: string): string =>
-      `(printf ${quote(text)}; ${wait}) | ANVIL_VMM_RUN=/tmp/raw anvilctl console api`;
+      `{ printf ${quote(text)}; ${wait}; } | ANVIL_VMM_RUN=/tmp/raw anvilctl console api`;
     const half = "PUT /machine-config HTTP/1.1\\r\\nContent-Length: 100\\r\\n\\r\\n{";
     await host.succeed(`(${raw(half, "sleep 100")} > /tmp/hanging 2>&1 &) ; sleep 1; anvilctl request GET /`);
     await host.succeed(`${raw(half, "true")} > /tmp/died 2>&1 || true; anvilctl request GET /`);

@@ -42,12 +42,27 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
     assert.match(await guest.succeed("ping -c 3 -W 20 172.16.7.1"), /3 packets received/);
   });
 
+  await t.test("host and guest open streams to each other over the vsock", async () => {
+    assert.equal(await host.succeed("echo 'over there' | anvilctl vsock web 52"), "over there");
+    assert.equal(
+      await host.succeed(
+        "head -c 1000000 /dev/urandom > /tmp/sent; anvilctl vsock web 52 < /tmp/sent | cmp - /tmp/sent && echo same",
+      ),
+      "same",
+    );
+    await host.refused("anvilctl vsock web 53 < /dev/null", 1, /^E_VMM_CLOSED/);
+    await host.succeed("(anvilctl vsock web 1234 --listen < /dev/null > /tmp/heard 2>&1 &)");
+    await host.succeed("until [ -S /run/anvil-vmm/web/vsock_1234 ]; do usleep 100000; done");
+    await guest.succeed("echo called | guest-vsock connect 1234");
+    await host.succeed("until grep -q called /tmp/heard; do usleep 100000; done");
+  });
+
   await t.test("the guest's clock stands still while it is paused", async () => {
     const before = await guest.uptime();
     await host.succeed("anvilctl pause web");
     assert.match(await host.succeed("anvilctl status web"), /^state +Paused$/m);
     await host.refused("anvilctl stop web", 1, /^E_VMM_PAUSED/);
-    await host.refused("echo 'echo de''af' | anvilctl console web --until deaf --timeout 60", 4, /^E_VMM_TIMEOUT/m);
+    await host.refused("echo 'echo de''af' | anvilctl console web --until deaf --timeout 60", 4, /E_VMM_TIMEOUT {2}/);
     await host.succeed("anvilctl resume web");
     assert.match(await host.succeed("anvilctl status web"), /^state +Running$/m);
     const passed = (await guest.uptime()) - before;
