@@ -79,7 +79,9 @@ test("bad input is refused by the control and by the monitor, and nothing is lef
     const raw = (text: string, wait: string): string =>
       `{ printf ${quote(text)}; ${wait}; } | ANVIL_VMM_RUN=/tmp/raw anvilctl console api`;
     const half = "PUT /machine-config HTTP/1.1\\r\\nContent-Length: 100\\r\\n\\r\\n{";
-    await host.succeed(`(${raw(half, "sleep 100")} > /tmp/hanging 2>&1 &) ; sleep 1; anvilctl request GET /`);
+    await host.succeed(
+      `(${raw(half, "sleep 100")} > /tmp/hanging 2>&1 &); until [ $(grep -c anvil.sock /proc/net/unix) -gt 1 ]; do usleep 100000; done; anvilctl request GET /`,
+    );
     await host.succeed(`${raw(half, "true")} > /tmp/died 2>&1 || true; anvilctl request GET /`);
     const large = "PUT /machine-config HTTP/1.1\\r\\nContent-Length: 51201\\r\\n\\r\\n";
     const answer = await host.succeed(`${raw(large, "true")} 2>&1 || true`);
