@@ -1,6 +1,6 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
-import { anvilVmm } from "./anvil-vmm.ts";
+import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { judges } from "./judges.ts";
@@ -10,6 +10,7 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
   anvilVmm,
+  anvilVmmTest,
   dropbear,
   ...judges,
   ...selfHosting,
