@@ -1,6 +1,6 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
-import { anvilVmm } from "./anvil-vmm.ts";
+import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
 import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
@@ -12,6 +12,7 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
   anvilVmm,
+  anvilVmmTest,
   anvilctl,
   anvilctlTest,
   dropbear,

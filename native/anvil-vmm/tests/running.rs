@@ -1,5 +1,7 @@
 //! Every row of the API's table that needs a machine: `cargo test --features kvm`, where /dev/kvm can be opened.
 
+#![cfg(feature = "kvm")]
+
 mod common;
 
 use common::{files, follow, monitor, Folder};
