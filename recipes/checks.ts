@@ -1,14 +1,22 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
+import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
+import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
+import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
 
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
+  anvilVmm,
+  anvilVmmTest,
+  anvilctl,
+  anvilctlTest,
   dropbear,
+  guest,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,

@@ -64,6 +64,8 @@ function carryOut(proof: Proof, tree: Tree, tools: ProofTools): Promise<Verdict>
       return proveElf(proof.paths, tree, notStaticPie);
     case "built-by-anvil-cc":
       return proveCompiler(proof.paths, tree);
+    case "rust-by-anvil-cc":
+      return proveCompiler(proof.paths, tree, rust);
     case "no-build-paths":
       return proveNoBuildPaths(proof.except, tree, tools.storePath);
     case "runs":
@@ -286,6 +288,7 @@ function notStaticPie(elf: Elf): string[] {
 }
 
 const anvilCc = /^GCC: \(ANVIL-CC/;
+const rust = /^rustc version \d/;
 /** What linkers and assemblers write: no compiler. */
 const neutral = /^(Linker: |GNU ld |GNU gold |GNU AS )/;
 
@@ -298,7 +301,7 @@ interface Testimony {
 }
 
 /** Objects that were assembled by hand say nothing, so every pattern must also find something that does. */
-function proveCompiler(patterns: readonly string[], tree: Tree): Verdict {
+function proveCompiler(patterns: readonly string[], tree: Tree, beside?: RegExp): Verdict {
   const complaints: string[] = patterns.length === 0 ? ["no path is given"] : [];
   let total = 0;
   for (const pattern of patterns) {
@@ -307,7 +310,7 @@ function proveCompiler(patterns: readonly string[], tree: Tree): Verdict {
     const before = complaints.length;
     for (const file of matchingFiles(pattern, tree)) {
       const wrong = examine(tree, file, (source) => {
-        const testimony = isElf(source) ? hearObject(source) : isAr(source) ? hearArchive(source) : undefined;
+        const testimony = isElf(source) ? hearObject(source, beside) : isAr(source) ? hearArchive(source) : undefined;
         objects += testimony?.objects ?? 0;
         anvil += testimony?.anvil ?? 0;
         return testimony?.complaints ?? [];
@@ -339,14 +342,19 @@ function hearArchive(archive: ByteSource): Testimony {
   return { objects, anvil, complaints };
 }
 
-function hearObject(source: ByteSource): Testimony {
+/** @param beside another compiler that there must be, too */
+function hearObject(source: ByteSource, beside?: RegExp): Testimony {
   const elf = readElf(source);
   const compilers = elf.comments.filter((comment) => !neutral.test(comment));
-  const foreign = compilers.filter((comment) => !anvilCc.test(comment));
+  const foreign = compilers.filter((comment) => !anvilCc.test(comment) && beside?.test(comment) !== true);
   // an object that was assembled by hand has neither a comment nor the name of a source file
   const assembled = elf.type === "relocatable" && !elf.namesSourceFile;
   const complaints: string[] = [];
   if (foreign.length > 0) complaints.push(` was compiled by ${foreign.join(" and ")}`);
+  else if (beside !== undefined && !compilers.some((comment) => beside.test(comment)))
+    complaints.push(` does not name ${beside.source}`);
+  else if (beside !== undefined && !compilers.some((comment) => anvilCc.test(comment)))
+    complaints.push(" does not name ANVIL-CC");
   else if (compilers.length === 0 && !assembled) complaints.push(" does not say who compiled it");
   return { objects: 1, anvil: compilers.length > foreign.length ? 1 : 0, complaints };
 }

@@ -11,6 +11,8 @@ export type Proof =
   | { readonly check: "static-pie"; readonly paths: readonly string[] }
   /** Every ELF file in the output carries a `.comment` of ANVIL-CC and of no other compiler. */
   | { readonly check: "built-by-anvil-cc"; readonly paths: readonly string[] }
+  /** The `.comment` of each names the Rust compiler and ANVIL-CC, and no other compiler. */
+  | { readonly check: "rust-by-anvil-cc"; readonly paths: readonly string[] }
   /** No file contains a path of the sandbox (/build/, /deps/, /tools/, /in/, /out/) or of the store. */
   | { readonly check: "no-build-paths"; readonly except: readonly string[] }
   /** The program runs in the sandbox, exits with 0 and its output (stdout and stderr) matches. */
@@ -27,6 +29,7 @@ export const builtByAnvilCc = (...paths: string[]): Proof => ({
   check: "built-by-anvil-cc",
   paths: paths.length === 0 ? ["**"] : paths,
 });
+export const rustByAnvilCc = (...paths: string[]): Proof => ({ check: "rust-by-anvil-cc", paths });
 export const noBuildPaths = (...except: string[]): Proof => ({ check: "no-build-paths", except });
 export const runs = (path: string, args: string | readonly string[], matches: RegExp): Proof => ({
   check: "runs",
@@ -52,6 +55,8 @@ export function describeProof(proof: Proof): string {
       return `static-PIE ELF with RELRO: ${proof.paths.join(", ")}`;
     case "built-by-anvil-cc":
       return `compiled by ANVIL-CC: ${proof.paths.join(", ")}`;
+    case "rust-by-anvil-cc":
+      return `compiled by Rust's compiler, linked by ANVIL-CC with its C library: ${proof.paths.join(", ")}`;
     case "no-build-paths":
       return "holds no build or store path";
     case "runs":
