@@ -2,6 +2,7 @@
 import { anvilIngotTest } from "./anvil-ingot.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
+import { firecrackerSource } from "./firecracker.ts";
 import { judges } from "./judges.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
@@ -9,6 +10,7 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
   dropbear,
+  firecrackerSource,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,

@@ -1,7 +1,7 @@
 /**
  * What is taken out of Firecracker 1.14.1 before it is built: docs/purge.md says what that is, what stays, and what each
- * part costs. The anchors were read in the development versions right before and after 1.14 and not compared with the
- * release's own archive: `anvil purge --check` says which hold in a source that is at hand.
+ * part costs. The anchors were read in development versions of the time, 1.15.0-dev for the most part, and not compared with the
+ * archive of the release: `anvil purge --check` says which hold in a source that is at hand.
  */
 import type { Change, Purge, PurgeCheck } from "../../src/recipe/purge.ts";
 
