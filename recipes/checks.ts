@@ -4,6 +4,7 @@ import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
 import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
+import { firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
 import { selfHosting } from "./self-hosting.ts";
@@ -16,6 +17,7 @@ export const checks: readonly Recipe[] = [
   anvilctl,
   anvilctlTest,
   dropbear,
+  firecrackerSource,
   guest,
   ...judges,
   ...selfHosting,

@@ -72,6 +72,8 @@ function carryOut(proof: Proof, tree: Tree, tools: ProofTools): Promise<Verdict>
       return proveRuns(proof, tree, tools);
     case "contains":
       return proveContains(proof.path, proof.matches, tree);
+    case "lacks":
+      return proveLacks(proof.path, proof.matches, tree);
     case "at-most":
       return proveAtMost(proof.path, proof.bytes, tree);
   }
@@ -139,7 +141,7 @@ function matchingFiles(pattern: string, tree: Tree): TreeEntry[] {
   return [...files.values()];
 }
 
-// exists, contains, at-most, runs
+// exists, contains, lacks, at-most, runs
 
 function proveExists(patterns: readonly string[], tree: Tree): Verdict {
   let found = 0;
@@ -172,7 +174,7 @@ async function proveContains(pattern: string, matches: string, tree: Tree): Prom
       complaints.push(`${file.path} has ${file.size} bytes, too many to search for a line`);
       continue;
     }
-    const text = await readText(tree, file);
+    const text = await readText(tree, file, "utf8");
     if (text === undefined) {
       complaints.push(`${file.path} is not readable`);
       continue;
@@ -184,9 +186,23 @@ async function proveContains(pattern: string, matches: string, tree: Tree): Prom
   return verdict(complaints, found.trim());
 }
 
-async function readText(tree: Tree, file: TreeEntry): Promise<string | undefined> {
+/** Every file as bytes, one character each: what is compressed inside it is not seen. */
+async function proveLacks(pattern: string, matches: string, tree: Tree): Promise<Verdict> {
+  const files = matchingFiles(pattern, tree);
+  const expression = new RegExp(matches);
+  const complaints: string[] = files.length === 0 ? [`no file is at ${pattern}`] : [];
+  for (const file of files) {
+    const text = await readText(tree, file, "latin1");
+    const hit = text === undefined ? undefined : expression.exec(text)?.[0];
+    if (text === undefined) complaints.push(`${file.path} is not readable`);
+    else if (hit !== undefined) complaints.push(`${file.path} holds “${hit}”`);
+  }
+  return verdict(complaints, `${files.length} file${files.length === 1 ? "" : "s"} searched`);
+}
+
+async function readText(tree: Tree, file: TreeEntry, encoding: "utf8" | "latin1"): Promise<string | undefined> {
   try {
-    return await readFile(path.join(tree.dir, file.path), "utf8");
+    return await readFile(path.join(tree.dir, file.path), encoding);
   } catch (error) {
     if (errno(error) === "EACCES") return undefined;
     throw error;

@@ -19,6 +19,8 @@ export type Proof =
   | { readonly check: "runs"; readonly path: string; readonly args: readonly string[]; readonly matches: string }
   /** A file holds a line that matches. */
   | { readonly check: "contains"; readonly path: string; readonly matches: string }
+  /** No file at the path holds bytes that match, in text or in a program; at least one file is there. */
+  | { readonly check: "lacks"; readonly path: string; readonly matches: string }
   /** A file is at most this many bytes. */
   | { readonly check: "at-most"; readonly path: string; readonly bytes: number };
 
@@ -42,6 +44,7 @@ export const contains = (path: string, matches: RegExp): Proof => ({
   path,
   matches: matches.source,
 });
+export const lacks = (path: string, matches: RegExp): Proof => ({ check: "lacks", path, matches: matches.source });
 export const atMost = (path: string, bytes: number): Proof => ({ check: "at-most", path, bytes });
 
 /** One line for the manifest and for messages. */
@@ -63,6 +66,8 @@ export function describeProof(proof: Proof): string {
       return `runs: ${[proof.path, ...proof.args].join(" ")} =~ /${proof.matches}/`;
     case "contains":
       return `${proof.path} =~ /${proof.matches}/`;
+    case "lacks":
+      return `${proof.path} holds no /${proof.matches}/`;
     case "at-most":
       return `${proof.path} is at most ${proof.bytes} bytes`;
   }
