@@ -3,7 +3,7 @@
 //   node scripts/test.mjs unit    without boots: needs only the seed's shell and tools
 //   node scripts/test.mjs boot    only boots and what is built for them
 //   node scripts/test.mjs long    what takes longer than a test run should: two to three hours on two cores
-//   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go
+//   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go and cargo
 //   node scripts/test.mjs vmm:long  the same things very often
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";

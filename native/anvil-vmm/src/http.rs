@@ -54,10 +54,11 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed, String> {
     }
     let head = std::str::from_utf8(&buffer[..end]).map_err(|_| "the header of a request is not UTF-8.".to_string())?;
     let mut lines = head.split("\r\n");
-    let (method, path, old) = request_line(lines.next().unwrap_or_default())?;
+    let (method, path) = request_line(lines.next().unwrap_or_default())?;
     let mut length: Option<usize> = None;
     let mut expects = false;
-    let mut close = old;
+    // as Firecracker does: clients that write HTTP/1.0 send their next request on the same connection
+    let mut close = false;
     for line in lines {
         let (name, value) = line.split_once(':').ok_or_else(|| "a header field without a colon.".to_string())?;
         let value = value.trim();
@@ -75,7 +76,7 @@ pub fn parse(buffer: &[u8]) -> Result<Parsed, String> {
             }
             expects = true;
         } else if name.eq_ignore_ascii_case("connection") {
-            close = value.eq_ignore_ascii_case("close") || (close && !value.eq_ignore_ascii_case("keep-alive"));
+            close = value.eq_ignore_ascii_case("close");
         }
     }
     let start = end + 4;
@@ -88,7 +89,7 @@ fn find(buffer: &[u8], what: &[u8]) -> Option<usize> {
     buffer.windows(what.len()).position(|window| window == what)
 }
 
-fn request_line(line: &str) -> Result<(Method, String, bool), String> {
+fn request_line(line: &str) -> Result<(Method, String), String> {
     let mut parts = line.split(' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err("the first line is not a method, a path and a version.".to_string());
@@ -99,11 +100,9 @@ fn request_line(line: &str) -> Result<(Method, String, bool), String> {
         "PATCH" => Method::Patch,
         _ => return Err(format!("Invalid request method and/or path: {} {}.", printable(method), printable(target))),
     };
-    let old = match version {
-        "HTTP/1.1" => false,
-        "HTTP/1.0" => true,
-        _ => return Err("an unsupported version of HTTP.".to_string()),
-    };
+    if !matches!(version, "HTTP/1.0" | "HTTP/1.1") {
+        return Err("an unsupported version of HTTP.".to_string());
+    }
     // the absolute form, which clients use that were made for proxies
     let path = match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
@@ -112,7 +111,7 @@ fn request_line(line: &str) -> Result<(Method, String, bool), String> {
     if !path.starts_with('/') {
         return Err("the path does not begin with a slash.".to_string());
     }
-    Ok((method, path.to_string(), old))
+    Ok((method, path.to_string()))
 }
 
 fn printable(text: &str) -> String {
@@ -211,8 +210,8 @@ mod tests {
     #[test]
     fn connections_end_when_the_client_says_so() {
         assert!(request("GET / HTTP/1.1\r\nConnection: close\r\n\r\n").0.close);
-        assert!(request("GET / HTTP/1.0\r\n\r\n").0.close);
-        assert!(!request("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").0.close);
+        assert!(request("GET / HTTP/1.0\r\nConnection: close\r\n\r\n").0.close);
+        assert!(!request("GET / HTTP/1.0\r\n\r\n").0.close);
     }
 
     #[test]
