@@ -5,6 +5,8 @@ import { dbService } from "./db-service.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { judges } from "./judges.ts";
+import { postgres } from "./postgres/postgres.ts";
+import { postgresTests } from "./postgres/tests.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
 
@@ -13,6 +15,8 @@ export const checks: readonly Recipe[] = [
   dbCertificate,
   dbService,
   dropbear,
+  postgres,
+  ...postgresTests,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,
