@@ -1,7 +1,5 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
-import { dbCertificate } from "./db-certificate.ts";
-import { dbService } from "./db-service.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { judges } from "./judges.ts";
@@ -12,8 +10,6 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
-  dbCertificate,
-  dbService,
   dropbear,
   postgres,
   ...postgresTests,

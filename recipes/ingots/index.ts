@@ -1,6 +1,7 @@
 /** What `anvil inject` knows. A new ingot is a file beside this one and a line in this list. */
 import type { Ingot } from "../ingot.ts";
 import { cc } from "./cc.ts";
+import { db } from "./db.ts";
 import { tools } from "./tools.ts";
 
-export const ingots: readonly Ingot[] = [cc, tools];
+export const ingots: readonly Ingot[] = [cc, db, tools];
