@@ -4,6 +4,7 @@
 //   node scripts/test.mjs boot    only boots and what is built for them
 //   node scripts/test.mjs long    what takes longer than a test run should: two to three hours on two cores
 //   node scripts/test.mjs db      databases in the Monolith
+//   node scripts/test.mjs db:long fifty power cuts under load
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -19,7 +20,8 @@ const boots = inFolder("boot");
 const long = inFolder("long");
 const hours = inFolder("hours");
 const db = inFolder("db");
-const unit = all.filter((file) => ![...boots, ...long, ...hours, ...db].includes(file));
+const dbLong = inFolder("db-long");
+const unit = all.filter((file) => ![...boots, ...long, ...hours, ...db, ...dbLong].includes(file));
 
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
@@ -44,6 +46,7 @@ const tiers = {
     concurrency: 1,
   },
   db: { forge: ["iso", "ingot-db"], files: db, concurrency: 1 },
+  "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
@@ -60,7 +63,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, hours`);
   process.exit(2);
 }
 await bundleCli();
