@@ -2,7 +2,7 @@ import { evaluate } from "../forge/evaluate.ts";
 import { realise } from "../forge/forge.ts";
 import { chooseView } from "../ui/open.ts";
 import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
-import { mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
+import { crates, mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { namedTargets } from "./targets.ts";
 
 const help = `
@@ -53,6 +53,7 @@ export const command: Command = {
         keepGoing: values["keep-going"],
         acceptUnverified: new Set(values["accept-unverified"]),
         mirrors: () => mirrors(values),
+        crates: () => crates(values),
         onPin: (component, sha256) => writePin(store, channel, component, sha256),
         expected: new Map(),
         signal: interrupt.signal,

@@ -11,6 +11,7 @@ import {
   exists,
   isStatic,
   isStaticPie,
+  lacks,
   noBuildPaths,
   runs,
   type Proof,
@@ -274,6 +275,14 @@ test("contains: one line of every file must match", async (t) => {
   fails(await proof(t, what, { "etc/os-release": "ID=anvilos\n" }), /no line of etc\/os-release matches/);
   fails(await proof(t, what, {}), /no file is at etc\/os-release/);
   fails(await proof(t, contains("*", /x/), { a: "x", b: "y" }), /no line of b/);
+});
+
+test("lacks: nothing that matches is in any file, text or program", async (t) => {
+  const what = lacks("usr/bin/*", /exit_io_in|Running v/);
+  passes(await proof(t, what, { "usr/bin/a": "quiet", "usr/share/b": "Running v1" }));
+  const program = Buffer.concat([Buffer.from([0x7f, 0xff, 0]), Buffer.from("exit_io_in"), Buffer.from([0])]);
+  fails(await proof(t, what, { "usr/bin/a": "quiet", "usr/bin/b": program }), /^usr\/bin\/b holds “exit_io_in”$/);
+  fails(await proof(t, what, { "usr/share/b": "" }), /no file is at usr\/bin\/\*/);
 });
 
 test("at-most: a file that is too large says by how much", async (t) => {

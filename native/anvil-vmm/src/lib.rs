@@ -1,0 +1,12 @@
+//! ANVIL-VMM: runs one Linux guest on KVM, driven by requests over a unix socket that are those of Firecracker's API.
+
+pub mod api;
+pub mod config;
+pub mod devices;
+pub mod http;
+pub mod jail;
+pub mod json;
+pub mod machine;
+pub mod monitor;
+pub mod seccomp;
+pub mod server;
