@@ -16,6 +16,8 @@ forge needs no network. Without a target: all for the ISO.
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
   --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
                               else this machine's APT configuration)
+  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
+                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal
 

@@ -1,10 +1,10 @@
 import path from "node:path";
 import { statSync } from "node:fs";
-import { guest } from "../../recipes/guest.ts";
 import { copyOut } from "../forge/forge.ts";
 import { build, buildOptions, jobCount } from "./build.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
+import { findTarget } from "./targets.ts";
 
 const help = `
 usage: anvil guest [options]
@@ -44,7 +44,7 @@ export const command: Command = {
     const interrupt = onInterrupt();
     try {
       const { signal } = interrupt;
-      const built = await build({ targets: [guest], values, jobs, store, signal, silentWhenDone: true });
+      const built = await build({ targets: [findTarget("guest")], values, jobs, store, signal, silentWhenDone: true });
       if (typeof built === "number") return built;
       const [key] = built.evaluation.targets;
       if (key === undefined) throw new Error("there is no target");

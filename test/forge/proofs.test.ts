@@ -7,6 +7,7 @@ import { globToRegExp, prove, type ProofResult, type ProofTools } from "../../sr
 import {
   atMost,
   builtByAnvilCc,
+  rustByAnvilCc,
   contains,
   exists,
   isStatic,
@@ -155,6 +156,19 @@ test("built-by-anvil-cc: a linker's or assembler's comment is neutral, but alone
   const nobody = buildElf({ ...goodProgram, comments: ["Linker: LLD 18"] });
   fails(await proof(t, builtByAnvilCc(), { a: nobody }), /a does not say who compiled it/);
   fails(await proof(t, builtByAnvilCc(), { a: buildElf({ type: 2 }) }), /a does not say who compiled it/);
+});
+
+test("rust-by-anvil-cc: both compilers must be there, and no third", async (t) => {
+  const program = (...comments: string[]): Record<string, Uint8Array> => ({
+    a: buildElf({ ...goodProgram, comments }),
+  });
+  passes(await proof(t, rustByAnvilCc("a"), program(anvil, "rustc version 1.85.0 (abc)")));
+  fails(await proof(t, rustByAnvilCc("a"), program(anvil)), /a does not name .*rustc/);
+  fails(await proof(t, rustByAnvilCc("a"), program("rustc version 1.85.0")), /a does not name ANVIL-CC/);
+  fails(
+    await proof(t, rustByAnvilCc("a"), program(anvil, debian, "rustc version 1.85.0")),
+    /a was compiled by GCC: \(Debian/,
+  );
 });
 
 test("built-by-anvil-cc: an object that was assembled by hand may be silent beside others that are not", async (t) => {

@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod config;
+#[cfg(feature = "coverage")]
+pub mod coverage;
 pub mod devices;
 pub mod http;
 pub mod jail;

@@ -1,7 +1,17 @@
 //! The way of a request from bytes to an answer, with requests that were changed at random: it never panics, never waits,
 //! answers in one of three forms, and does not depend on the pieces in which the bytes come.
 //!
-//! `ANVIL_FUZZ_CASES` has it try more than the usual number. What once failed stands in `tests/data/corpus`.
+//! `ANVIL_FUZZ_CASES` has it try more than the usual number. `tests/data/corpus` has what once failed, and what the search
+//! below found of all that the code can do:
+//!
+//! ```sh
+//! RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
+//!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Ccodegen-units=1 -Clink-dead-code" \
+//!   cargo test --release --target x86_64-unknown-linux-gnu --features coverage --test fuzz
+//! ```
+//!
+//! It goes on for `ANVIL_FUZZ_SECONDS`, ten minutes when absent, and puts what leads to new places into
+//! `ANVIL_FUZZ_CORPUS`, a folder, when that is set.
 
 mod common;
 
@@ -129,6 +139,67 @@ fn no_request_breaks_the_monitor() {
         };
         if let Err(why) = holds(&bytes, &mut answer) {
             panic!("case {case}: {why}: {:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+}
+
+#[cfg(feature = "coverage")]
+#[test]
+fn coverage_leads_to_no_request_that_breaks_the_monitor() {
+    use std::collections::HashSet;
+    use std::time::{Duration, Instant};
+
+    use anvil_vmm::coverage;
+
+    let folder = Folder::new();
+    files(&folder);
+    let mut monitor = monitor(&folder);
+    let mut corpus = seeds();
+    let known = corpus.len();
+    let seconds = std::env::var("ANVIL_FUZZ_SECONDS").map_or(600, |text| text.parse().unwrap());
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut random = Random(Instant::now().elapsed().as_nanos() as u64 ^ std::process::id() as u64 | 1);
+    let mut seen: HashSet<(usize, u8)> = HashSet::new();
+    let (mut cases, mut next) = (0u64, 0);
+    assert!(coverage::counters().len() > 1000, "built without counters: see the top of this file");
+    while Instant::now() < end {
+        // all that is known once, then changes of it, the newest ones more often
+        let mut bytes = match next < corpus.len() {
+            true => corpus[next].clone(),
+            false => {
+                let back = random.below(corpus.len() as u64) * random.below(corpus.len() as u64) / corpus.len() as u64;
+                let mut bytes = corpus[corpus.len() - 1 - back as usize].clone();
+                change(&mut random, &mut bytes, &corpus);
+                bytes
+            }
+        };
+        bytes.truncate(4096);
+        coverage::counters().fill(0);
+        let mut answer = |request: &anvil_vmm::http::Request| match api::route(request) {
+            Err(message) => Response::fault(&message),
+            Ok(api::Action::Start | api::Action::SetNetwork(_) | api::Action::SetVsock(_)) => Response::no_content(),
+            Ok(_) => monitor.answer(request),
+        };
+        if let Err(why) = holds(&bytes, &mut answer) {
+            panic!("{why}: {:?}", String::from_utf8_lossy(&bytes));
+        }
+        // how often, in powers of two
+        let mut new = false;
+        for (place, count) in coverage::counters().iter().enumerate().filter(|(_, count)| **count > 0) {
+            new |= seen.insert((place, 8 - count.leading_zeros() as u8));
+        }
+        if next < corpus.len() {
+            next += 1;
+        } else if new {
+            corpus.push(bytes);
+            next = corpus.len();
+        }
+        cases += 1;
+    }
+    println!("{cases} requests, {} that led to new places, {} places and counts", corpus.len() - known, seen.len());
+    if let Ok(kept) = std::env::var("ANVIL_FUZZ_CORPUS") {
+        for (index, bytes) in corpus[known..].iter().enumerate() {
+            fs::write(std::path::Path::new(&kept).join(format!("found-{index:04}")), bytes).unwrap();
         }
     }
 }
