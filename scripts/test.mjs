@@ -5,6 +5,8 @@
 //   node scripts/test.mjs long    what takes longer than a test run should: two to three hours on two cores
 //   node scripts/test.mjs db      databases in the Monolith
 //   node scripts/test.mjs db:long fifty power cuts under load
+//   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go
+//   node scripts/test.mjs vmm:long  the same things very often
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -21,7 +23,10 @@ const long = inFolder("long");
 const hours = inFolder("hours");
 const db = inFolder("db");
 const dbLong = inFolder("db-long");
-const unit = all.filter((file) => ![...boots, ...long, ...hours, ...db, ...dbLong].includes(file));
+const vmm = inFolder("vmm");
+const vmmLong = inFolder("vmm-long");
+const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong];
+const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
@@ -47,6 +52,8 @@ const tiers = {
   },
   db: { forge: ["iso", "ingot-db"], files: db, concurrency: 1 },
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
+  vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test"], files: vmm, concurrency: 1 },
+  "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
@@ -63,7 +70,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, hours`);
   process.exit(2);
 }
 await bundleCli();

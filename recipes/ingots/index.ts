@@ -3,5 +3,6 @@ import type { Ingot } from "../ingot.ts";
 import { cc } from "./cc.ts";
 import { db } from "./db.ts";
 import { tools } from "./tools.ts";
+import { vmm } from "./vmm.ts";
 
-export const ingots: readonly Ingot[] = [cc, db, tools];
+export const ingots: readonly Ingot[] = [cc, db, tools, vmm];

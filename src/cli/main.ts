@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   inject: () => import("./inject.ts"),
   ingot: () => import("./ingot.ts"),
   db: () => import("./db.ts"),
+  guest: () => import("./guest.ts"),
   key: () => import("./key.ts"),
   log: () => import("./log.ts"),
   status: () => import("./status.ts"),
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
   lock: () => import("./lock.ts"),
+  purge: () => import("./purge.ts"),
   doctor: () => import("./doctor.ts"),
 };
 
