@@ -7,6 +7,8 @@ import { dropbear } from "./dropbear.ts";
 import { firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
+import { postgres } from "./postgres/postgres.ts";
+import { postgresTests } from "./postgres/tests.ts";
 import { selfHosting } from "./self-hosting.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
 
@@ -17,6 +19,8 @@ export const checks: readonly Recipe[] = [
   anvilctl,
   anvilctlTest,
   dropbear,
+  postgres,
+  ...postgresTests,
   firecrackerSource,
   guest,
   ...judges,

@@ -80,6 +80,7 @@ export const command: Command = {
       disks,
       bootOrder: [...disks.map((_, index) => `disk${index}`), "cdrom"],
       console: true,
+      session: true,
       ingot: true,
       stateDir: store.paths.top,
       ...(values["no-network"] ? {} : { network: { forwards: [] } }),

@@ -38,7 +38,7 @@ export async function withDestination<T>(
     return act(sshDestination(to));
   }
   const state = findMachine(store.paths.top, machine);
-  const lock = await lockLine(store, state.name);
+  const lock = await lockLine(store, `ingot-${state.name}`);
   try {
     return await act(machineDestination(state));
   } finally {
@@ -46,12 +46,13 @@ export async function withDestination<T>(
   }
 }
 
-async function lockLine(store: Store, machine: string): Promise<Lock> {
+/** One of the lines to a machine, which one process at a time uses: else E_INGOT_BUSY. */
+export async function lockLine(store: Store, line: string): Promise<Lock> {
   for (let attempt = 0; ; attempt++) {
-    const lock = store.lock(`ingot-${machine.replaceAll(".", "_")}`);
+    const lock = store.lock(line.replaceAll(".", "_"));
     if ("release" in lock) return lock;
     if (attempt === BUSY_ATTEMPTS)
-      throw new Fault("E_INGOT_BUSY", `machine "${machine}" is being spoken to already`, {
+      throw new Fault("E_INGOT_BUSY", `the line ${line} is in use already`, {
         details: [`by process ${lock.heldBy.split(".")[0]}`],
         hint: "wait until that one is done",
       });

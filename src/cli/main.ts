@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   boot: () => import("./boot.ts"),
   inject: () => import("./inject.ts"),
   ingot: () => import("./ingot.ts"),
+  db: () => import("./db.ts"),
   guest: () => import("./guest.ts"),
   key: () => import("./key.ts"),
   log: () => import("./log.ts"),

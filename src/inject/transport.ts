@@ -95,6 +95,12 @@ function startSsh(to: string, port: readonly string[]): Transport {
   return { input: child.stdout, output: child.stdin, whyEnded, close };
 }
 
+/** Arguments of ssh that run a command there, on a terminal or not. Throws E_USAGE. */
+export function sshCommand(address: string, command: string, terminal: boolean): string[] {
+  const { to, port } = parseAddress(address);
+  return [terminal ? "-t" : "-T", ...port, "--", to, command];
+}
+
 function parseAddress(address: string): { to: string; port: string[] } {
   const parts = /^ssh:\/\/(?:([^@:/\s]+)@)?(\[[0-9A-Fa-f:.%]+\]|[^@:/\s]+)(?::([0-9]{1,5}))?\/?$/.exec(address);
   const [, user, host = "", port] = parts ?? [];

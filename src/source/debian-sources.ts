@@ -38,6 +38,8 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   busybox: bookworm("busybox", "GPL-2.0-only"),
   "util-linux": bookworm("util-linux", "GPL-2.0-or-later AND LGPL-2.1-or-later AND BSD-3-Clause"),
   openssl: bookworm("openssl", "Apache-2.0"),
+  postgresql: bookworm("postgresql-15", "PostgreSQL"),
+  pgvector: trixie("pgvector", "PostgreSQL"),
   xz: bookworm("xz-utils", "0BSD AND LGPL-2.1-or-later"),
   make: trixie("make-dfsg", "GPL-3.0-or-later"),
   m4: trixie("m4", "GPL-3.0-or-later"),

@@ -17,6 +17,7 @@ export interface MachinePaths {
   /** Sockets that QEMU serves, for other processes. */
   readonly control: string;
   readonly console: string;
+  readonly session: string;
   readonly ingot: string;
   /** UEFI variables; only with OVMF. */
   readonly variables: string;
@@ -29,6 +30,7 @@ export function machinePaths(folder: string, options: MachineOptions): MachinePa
     serial: path.join(folder, "serial.sock"),
     control: path.join(folder, "control.sock"),
     console: path.join(folder, "console.sock"),
+    session: path.join(folder, "session.sock"),
     ingot: path.join(folder, "ingot.sock"),
     variables: options.variables ?? path.join(folder, "OVMF_VARS.fd"),
   };
@@ -94,14 +96,17 @@ function serial(options: MachineOptions, paths: MachinePaths): string[] {
 /** The name by which the guest finds the port of ingots, in /sys/class/virtio-ports. */
 export const INGOT_PORT = "org.anvilos.ingot";
 
-function virtioSerial({ console = false, ingot = false }: MachineOptions, paths: MachinePaths): string[] {
+function virtioSerial(options: MachineOptions, paths: MachinePaths): string[] {
+  const { console = false, session = false, ingot = false } = options;
   const served = (id: string, socket: string): string[] => [
     "-chardev",
     `socket,id=${id},path=${escape(socket)},server=on,wait=off`,
   ];
   return [
-    ...(console || ingot ? ["-device", "virtio-serial-pci"] : []),
+    ...(console || session || ingot ? ["-device", "virtio-serial-pci"] : []),
+    // Linux numbers consoles in this order
     ...(console ? [...served("console", paths.console), "-device", "virtconsole,chardev=console"] : []),
+    ...(session ? [...served("session", paths.session), "-device", "virtconsole,chardev=session"] : []),
     ...(ingot ? [...served("ingot", paths.ingot), "-device", `virtserialport,chardev=ingot,name=${INGOT_PORT}`] : []),
   ];
 }

@@ -226,6 +226,7 @@ function publish(
     process: identity,
     qmp: paths.control,
     console: options.console === true ? paths.console : undefined,
+    session: options.session === true ? paths.session : undefined,
     ingot: machine.ingot,
     serialLog: options.serialLog,
     timeScale: machine.timeScale,

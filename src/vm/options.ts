@@ -47,6 +47,8 @@ export interface MachineOptions {
   readonly vsockCid?: number;
   /** A virtio console (/dev/hvc0 in Linux) for `Machine.console`. Default false. */
   readonly console?: boolean;
+  /** A second virtio console (/dev/hvc1) for `runSession`. Default false. */
+  readonly session?: boolean;
   /** A virtio port named `org.anvilos.ingot`, for the agent that takes ingots. Default false. */
   readonly ingot?: boolean;
   /** The machine ends when the guest resets (`-no-reboot`). Default false. */

@@ -12,6 +12,7 @@ export interface MachineState {
   /** Sockets of QEMU; each serves one client at a time. */
   readonly qmp: string;
   readonly console: string | undefined;
+  readonly session?: string | undefined;
   readonly ingot: string | undefined;
   readonly serialLog: string | undefined;
   /** Factor on time limits of whoever talks to the guest. */

@@ -1,0 +1,166 @@
+/**
+ * PostgreSQL compiled, but not yet linked: server, modules and the programs beside them, each one relocatable object.
+ * `postgres.ts` links them, with extensions that are compiled against this (`extension.ts`). Also what an extension is
+ * compiled with (headers, pgxs, pg_config), and upstream's tests.
+ */
+import { builtByAnvilCc, exists, runs } from "../../src/recipe/proof.ts";
+import { recipe, source } from "../../src/recipe/recipe.ts";
+import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
+import { openssl } from "../openssl.ts";
+import { seedBase } from "../seed.ts";
+import { anvilCc } from "../toolchain.ts";
+
+/** Programs beside the server, and their folders below src/bin. */
+const programs = {
+  initdb: ["initdb"],
+  pg_amcheck: ["pg_amcheck"],
+  pg_basebackup: ["pg_basebackup", "pg_receivewal"],
+  pg_checksums: ["pg_checksums"],
+  pg_controldata: ["pg_controldata"],
+  pg_ctl: ["pg_ctl"],
+  pg_dump: ["pg_dump", "pg_dumpall", "pg_restore"],
+  pg_resetwal: ["pg_resetwal"],
+  pg_rewind: ["pg_rewind"],
+  pg_waldump: ["pg_waldump"],
+  pgbench: ["pgbench"],
+  psql: ["psql"],
+  scripts: ["createdb", "createuser", "dropdb", "dropuser", "pg_isready", "reindexdb", "vacuumdb"],
+};
+export const tools = Object.values(programs).flat();
+
+/** Extensions of upstream that are in every server. */
+export const contrib = [
+  ...[
+    "amcheck",
+    "auto_explain",
+    "bloom",
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "earthdistance",
+    "fuzzystrmatch",
+  ],
+  ...["hstore", "intarray", "ltree", "pageinspect", "pg_buffercache", "pg_prewarm", "pg_stat_statements", "pg_trgm"],
+  ...["pg_visibility", "pgcrypto", "pgrowlocks", "pgstattuple", "postgres_fdw", "tablefunc", "tsm_system_rows"],
+  ...["tsm_system_time", "unaccent"],
+];
+
+const without = [
+  "gssapi",
+  "icu",
+  "ldap",
+  "llvm",
+  "lz4",
+  "pam",
+  "perl",
+  "python",
+  "readline",
+  "systemd",
+  "tcl",
+  "zlib",
+  "zstd",
+];
+
+/**
+ * Puts system/postgres/cc in the place of the compiler. libcrypto is found without flags: PostgreSQL keeps those that it
+ * was configured with in the server.
+ */
+export const postgresCompiler = `\
+mkdir -p /build/bin
+cp /files/system/postgres/cc "/build/bin/$CC"
+export ANVIL_CC="/tools/anvil-cc/usr/bin/$CC" ANVIL_LINK=-L/in/openssl/usr/lib
+export CPATH=/in/openssl/usr/include PATH=/build/bin:$PATH
+`;
+
+/** `-fvisibility`: see system/postgres/cc. */
+export const postgresFlags = { cflags: ["-fvisibility=hidden"] };
+
+const parts = [
+  ...["backend", "backend/utils/mb/conversion_procs", "backend/snowball", "backend/replication/libpqwalreceiver"],
+  ...["backend/replication/pgoutput", "pl/plpgsql/src", "include", "makefiles", "timezone"],
+].map((folder) => `src/${folder}`);
+
+export const postgresBuild = recipe({
+  name: "postgres-build",
+  licence: "PostgreSQL",
+  source: source("postgresql"),
+  files: ["native/postgres/absent-ciphers.h", "system/postgres/cc"],
+  seed: seedBase,
+  tools: [anvilCc],
+  inputs: [openssl],
+  script: [
+    anvilCcEnvironment(postgresFlags),
+    postgresCompiler,
+    "cd /build/postgresql\n",
+    command("./configure", [
+      "--build=$ANVIL_TARGET",
+      "--host=$ANVIL_TARGET",
+      "--prefix=/usr",
+      "--sysconfdir=/etc",
+      "--disable-rpath",
+      "--with-ssl=openssl",
+      ...without.map((name) => `--without-${name}`),
+    ]),
+    // -E: a dynamic loader would need the server's symbols
+    'quiet() { make -s export_dynamic= "$@"; }\n',
+    "quiet -C src/backend generated-headers\n",
+    "for folder in common port timezone; do quiet -C src/$folder; done\n",
+    "quiet -C src/interfaces/libpq all-static-lib\n",
+    "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE= quiet -C src/$folder; done\n",
+    "export ANVIL_MERGE=yes\n",
+    `for folder in ${[...parts, ...Object.keys(programs).map((name) => `src/bin/${name}`)].join(" ")}; do\n`,
+    "  quiet -C $folder all\n",
+    "done\n",
+    `for folder in ${[...contrib, "spi"].map((name) => `contrib/${name}`).join(" ")}; do\n`,
+    '  quiet -C $folder COPT="-include /files/native/postgres/absent-ciphers.h" all\n',
+    "done\n",
+    `for folder in ${parts.join(" ")} src/bin/initdb src/bin/psql src/bin/pg_config \\\n`,
+    `  ${contrib.map((name) => `contrib/${name}`).join(" ")}; do\n`,
+    "  quiet -C $folder DESTDIR=/out install\n",
+    "done\n",
+    "quiet -C src DESTDIR=/out install-local\n",
+    "quiet -C config DESTDIR=/out install\n",
+    // libpq for modules, which must not meet the server's own copies of what it is made of
+    `
+mkdir -p /out/objects/tools /out/objects/lib
+"$LD" -r -o /out/objects/libpq.o --whole-archive src/interfaces/libpq/libpq.a --no-whole-archive \\
+  --start-group src/common/libpgcommon_shlib.a src/port/libpgport_shlib.a --end-group
+"$OBJCOPY" --wildcard --keep-global-symbol='PQ*' --keep-global-symbol='*PQExpBuffer*' /out/objects/libpq.o
+mv /out/usr/bin/postgres /out/objects/postgres.o
+`,
+    ...Object.entries(programs).flatMap(([folder, names]) =>
+      names.map((name) => `cp src/bin/${folder}/${name} /out/objects/tools/${name}.o\n`),
+    ),
+    `
+for tool in /out/objects/tools/*.o; do
+  name=\${tool##*/}
+  name=\${name%.o}_main
+  "$OBJCOPY" --redefine-sym main=$name --keep-global-symbol=$name $tool
+done
+cp src/fe_utils/libpgfeutils.a src/interfaces/libpq/libpq.a src/common/libpgcommon.a src/port/libpgport.a /out/objects/lib
+find /out/usr/bin ! -type d ! -name pg_config -delete
+
+mkdir -p /out/tests/lib /out/tests/contrib
+cp src/test/regress/pg_regress src/test/isolation/isolationtester src/test/isolation/pg_isolation_regress /out/tests
+cp src/test/regress/regress.so contrib/spi/autoinc.so contrib/spi/refint.so /out/tests/lib
+for suite in regress isolation; do
+  mkdir /out/tests/$suite
+  (cd src/test/$suite && find . -maxdepth 1 -name '*_schedule' -o -maxdepth 1 -type d ! -name . ) |
+    (cd src/test/$suite && xargs cp -r -t /out/tests/$suite)
+done
+for folder in ${contrib.join(" ")}; do
+  [ -d contrib/$folder/sql ] || continue
+  mkdir /out/tests/contrib/$folder
+  (cd contrib/$folder && cp -r $(ls -d sql expected data specs *.conf 2> /dev/null) /out/tests/contrib/$folder)
+  cp contrib/$folder/Makefile /out/tests/contrib/$folder
+done
+`,
+  ].join(""),
+  proves: [
+    exists("objects/postgres.o", "usr/lib/postgresql/plpgsql.so", "usr/lib/postgresql/pgxs/src/makefiles/pgxs.mk"),
+    exists("usr/share/postgresql/postgres.bki", "usr/share/postgresql/timezone/UTC", "tests/lib/regress.so"),
+    builtByAnvilCc("objects/*.o", "objects/lib/*.a", "usr/lib/postgresql/*.so"),
+    runs("usr/bin/pg_config", "--version", /^PostgreSQL /),
+  ],
+});

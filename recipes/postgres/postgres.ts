@@ -1,0 +1,91 @@
+/**
+ * ANVIL-DB: PostgreSQL as one static program, with everything that others load at run time linked in, and a second
+ * program for all that stands beside it.
+ */
+import {
+  atMost,
+  builtByAnvilCc,
+  contains,
+  exists,
+  isStaticPie,
+  lacks,
+  noBuildPaths,
+  runs,
+} from "../../src/recipe/proof.ts";
+import { folderOf, recipe, type Recipe } from "../../src/recipe/recipe.ts";
+import { anvilCcEnvironment, tidyOutput } from "../../src/recipe/style.ts";
+import { openssl } from "../openssl.ts";
+import { seedBase } from "../seed.ts";
+import { anvilCc } from "../toolchain.ts";
+import { postgresBuild, tools } from "./build.ts";
+import type { Extension } from "./extension.ts";
+import { pgvector } from "./pgvector.ts";
+
+/** What would be in a program that was linked with readline, zlib, lz4, zstd, ICU, LDAP, GSSAPI, PAM, LLVM, Perl, Python or Tcl. */
+const ABSENT =
+  /rl_(completion_matches|attempted_completion)|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
+
+export interface ServerFields {
+  readonly name: string;
+  readonly extensions: readonly Extension[];
+  /** More modules: folders of `postgres-build` that hold them. */
+  readonly folders?: readonly string[];
+}
+
+/** A server with upstream's modules and these. */
+export function server({ name, extensions, folders = [] }: ServerFields): Recipe {
+  const built = extensions.map((each) => each.recipe);
+  const trees = ["/in/postgres-build", ...built.map((each) => `/in/${folderOf(each)}`)];
+  const modules = [
+    ...trees.map((tree) => `${tree}/usr/lib/postgresql`),
+    ...folders.map((each) => `/in/postgres-build/${each}`),
+  ];
+  return recipe({
+    name,
+    folder: "postgres",
+    licence: [...new Set(["PostgreSQL", "Apache-2.0", ...built.map(({ licence }) => licence)])].join(" AND "),
+    files: ["native/postgres", "system/postgres/modules"],
+    seed: seedBase,
+    tools: [anvilCc],
+    link: [openssl, ...new Set(extensions.flatMap(({ link }) => link))],
+    inputs: [postgresBuild, ...built],
+    script: `\
+${anvilCcEnvironment()}
+objects=/in/postgres-build/objects
+mkdir -p modules /out/usr/bin /out/usr/lib/postgresql /out/usr/share
+cd modules
+/files/system/postgres/modules ${modules.join(" ")}
+$CC $CFLAGS -I/files/native/postgres -c modules.c /files/native/postgres/loader.c
+cd ..
+$CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o -lssl -lcrypto -lm
+
+$CC $CFLAGS '-DTOOLS=${tools.map((tool) => `TOOL(${tool})`).join(" ")}' -c /files/native/postgres/tools.c
+$CC $CFLAGS $LDFLAGS -o /out/usr/bin/pg-tools tools.o $objects/tools/*.o \\
+  $objects/lib/libpgfeutils.a $objects/lib/libpq.a $objects/lib/libpgcommon.a $objects/lib/libpgport.a -lssl -lcrypto -lm
+for tool in ${tools.join(" ")}; do ln -s pg-tools /out/usr/bin/$tool; done
+
+for tree in ${trees.join(" ")}; do
+  cp -r --no-preserve=mode $tree/usr/share/postgresql /out/usr/share
+done
+# the server looks for a module's file before it loads it
+for module in modules/*.o; do
+  name=\${module##*/}
+  case $name in loader.o | modules.o) continue ;; esac
+  echo "This module is linked into the server." > /out/usr/lib/postgresql/\${name%.o}.so
+done
+${tidyOutput()}`,
+    proves: [
+      isStaticPie("usr/bin/postgres", "usr/bin/pg-tools"),
+      builtByAnvilCc(),
+      noBuildPaths(),
+      exists("usr/share/postgresql/postgres.bki", "usr/share/postgresql/extension/plpgsql.control"),
+      runs("usr/bin/postgres", "--version", /^postgres \(PostgreSQL\) /),
+      runs("usr/bin/psql", "--version", /^psql \(PostgreSQL\) /),
+      contains("usr/share/postgresql/extension/vector.control", /^module_pathname = /),
+      lacks("usr/bin/p*", ABSENT),
+      atMost("usr/bin/postgres", 14_000_000),
+    ],
+  });
+}
+
+export const postgres = server({ name: "postgres", extensions: [pgvector] });

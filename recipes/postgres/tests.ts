@@ -1,0 +1,101 @@
+/**
+ * PostgreSQL's own tests against the static server: regression, isolation, and those of the extensions that are linked
+ * in. Tests that are known to fail are named here with the reason; any other that fails, fails the recipe.
+ */
+import { contains } from "../../src/recipe/proof.ts";
+import { recipe, source, type Recipe } from "../../src/recipe/recipe.ts";
+import { seedBase } from "../seed.ts";
+import { contrib, postgresBuild } from "./build.ts";
+import { pgvector } from "./pgvector.ts";
+import { server } from "./postgres.ts";
+
+/** The server with the modules that upstream's tests load. */
+const tested = server({ name: "postgres-tested", extensions: [pgvector], folders: ["tests/lib"] });
+
+// what the tests of pgcrypto find with a libcrypto that has none of the old ciphers is in upstream's second answers;
+// these have none
+const known: Readonly<Record<string, string>> = {};
+
+const prepare = `\
+cp -r /in/postgres-build/tests/. .
+chmod -R u+w .
+bin=/in/postgres/usr/bin
+options="--bindir=$bin --dlpath=/in/postgres/usr/lib/postgresql --encoding=UTF8 --no-locale"
+# suite NAME COMMAND…: runs it; what it says goes into the output, what differs into the log
+suite() {
+  local name=$1
+  shift
+  "$@" > said || true
+  sed 's/  *[0-9]* ms$//' said | tee -a /out/$name.txt
+  sed -n 's/^\\(test\\|  *\\) *\\([a-z0-9_-]*\\) *\\.\\.\\. FAILED.*/\\2/p' said >> /build/failed
+  find . -name regression.diffs -exec cat {} + -delete
+  grep -q '^ *All [0-9]* tests passed\\|^ *[0-9]* of [0-9]* tests failed' said
+}
+: > failed
+`;
+const judge = `\
+sort -u failed | comm -23 - <(printf '%s\\n' ${Object.keys(known).join(" ")} | sort) > unknown
+if [ -s unknown ]; then
+  echo "these failed and are not known to fail: $(tr '\\n' ' ' < unknown)" >&2
+  exit 1
+fi
+`;
+
+function tests(name: string, script: string, components: readonly string[] = []): Recipe {
+  return recipe({
+    name: `postgres-${name}`,
+    licence: "PostgreSQL",
+    source: components.map(source),
+    seed: seedBase,
+    inputs: [postgresBuild, tested],
+    script: `${prepare}${script}${judge}`,
+    proves: [contains(`${name}.txt`, /^ *All [0-9]+ tests passed/)],
+  });
+}
+
+export const regress = tests(
+  "regress",
+  `\
+cd regress
+suite regress ../pg_regress $options --temp-instance=/build/instance --schedule=parallel_schedule --max-concurrent-tests=20
+cd ..
+`,
+);
+
+export const isolation = tests(
+  "isolation",
+  `\
+cd isolation
+suite isolation ../pg_isolation_regress $options --temp-instance=/build/instance --schedule=isolation_schedule
+cd ..
+`,
+);
+
+/** The lists of tests are in the makefiles; upstream runs each folder against a server of its own. */
+const extensionTests = tests(
+  "extensions",
+  `\
+list() { sed -e ':a' -e '/\\\\$/{N;s/\\\\\\n//;ba' -e '}' $1/Makefile | sed -n 's/^REGRESS *= *//p' | sed 's/\\$([A-Z_]*)//g'; }
+$bin/initdb -D instance --encoding=UTF8 --no-locale -U "$(id -un 2> /dev/null || echo anvil)" -A trust > /dev/null
+echo "shared_preload_libraries = 'pg_stat_statements'" >> instance/postgresql.conf
+echo "max_prepared_transactions = 4" >> instance/postgresql.conf
+$bin/pg_ctl -D instance -o "-k /tmp -c listen_addresses=''" -l server.log -w start > /dev/null
+for folder in ${contrib.map((name) => `contrib/${name}`).join(" ")} vector; do
+  if [ $folder = vector ]; then
+    mkdir vector
+    cp -r /build/pgvector/test/sql /build/pgvector/test/expected vector
+    names=$(cd vector/sql && ls | sed 's/\\.sql$//')
+  else
+    names=$(list $folder)
+  fi
+  [ -n "$names" ] || continue
+  echo "# $folder"
+  (cd $folder && PGHOST=/tmp suite extensions ../../pg_regress --bindir=$bin --dlpath=/in/postgres/usr/lib/postgresql \\
+    --use-existing --dbname=contrib_regression --host=/tmp $names)
+done
+$bin/pg_ctl -D instance -m fast stop > /dev/null
+`,
+  ["pgvector"],
+);
+
+export const postgresTests: readonly Recipe[] = [regress, isolation, extensionTests];

@@ -1,0 +1,235 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { buffer } from "node:stream/consumers";
+import { Fault } from "../fault/fault.ts";
+import { sshCommand } from "../inject/transport.ts";
+import { Console } from "../vm/console.ts";
+import { runSession } from "../vm/session.ts";
+import { findMachine, type MachineState } from "../vm/state.ts";
+import { size } from "../ui/units.ts";
+import { openStore, parse, usage, type Command } from "./command.ts";
+import { connectHelp, connectOptions, lockLine } from "./connect.ts";
+
+const help = `
+usage: anvil db psql [<cluster>] [options] [-- <arguments of psql>…]
+       anvil db list
+       anvil db snapshot <cluster>@<name>
+       anvil db branch <cluster>[@<snapshot>] <new>
+       anvil db rollback <cluster>@<snapshot> [--discard-later]
+       anvil db destroy <cluster> | <cluster>@<snapshot>
+       anvil db set <cluster> listen <address>[,<address>…] | off
+       anvil db restart|log <cluster>
+
+The databases of a running Monolith: \`anvil inject db\` sends them there. It calls \`anvil-db\` inside; the first cluster is
+called main.
+
+  psql        a session as the superuser postgres; without a terminal what comes in is carried out
+  list        clusters: name, state, port, size, where it comes from; and snapshots
+  snapshot    keeps the state of this moment
+  branch      a second, writable cluster that shares with the first what neither has changed
+  rollback    back to a snapshot, which ends all sessions
+  destroy     removes a branch or a snapshot
+  set listen  opens TCP, for TLS and passwords only; off closes it
+
+${connectHelp}
+  --discard-later      with rollback: give up the snapshots that were taken after this one
+  --json               list: [{cluster, state, port, bytes, origin, snapshots: [{name, bytes}]}]
+
+examples:
+  anvil db psql
+  anvil db psql main -- -c "select version()"
+  anvil db branch main try-1 && anvil db psql try-1
+  anvil db set main listen "*"
+
+exit status: 0 done, 1 refused or failed, 2 wrong usage; psql: its own
+`;
+
+const options = {
+  ...connectOptions,
+  "discard-later": { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+} as const;
+
+/** How many words follow each action: least and most. */
+const ACTIONS: Readonly<Record<string, readonly [number, number]>> = {
+  psql: [0, 1],
+  list: [0, 0],
+  snapshot: [1, 1],
+  branch: [2, 2],
+  rollback: [1, 1],
+  destroy: [1, 1],
+  set: [3, 3],
+  restart: [1, 1],
+  log: [1, 1],
+};
+
+/** Branches of a large cluster replay their log when they start. */
+const LIMIT = { timeoutMs: 300_000 };
+/** A shell answers at once, or there is none. */
+const SHELL_LIMIT = { timeoutMs: 6_000 };
+
+interface Values {
+  readonly to?: string | undefined;
+  readonly machine?: string | undefined;
+  readonly json: boolean;
+}
+
+export const command: Command = {
+  summary: "databases of a running Monolith: psql, branches, snapshots",
+  help,
+  async run(args) {
+    const end = args.indexOf("--");
+    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, options);
+    const more = end === -1 ? [] : args.slice(end + 1);
+    const [action = "", ...words] = positionals;
+    const [least, most] = ACTIONS[action] ?? [1, 0];
+    if (least > most) throw usage(`name what to do: ${Object.keys(ACTIONS).join(", ")}`, help);
+    if (words.length < least || words.length > most) throw usage(`"${action}" wants other names`, help);
+    if (more.length > 0 && action !== "psql") throw usage("only psql takes arguments after --", help);
+    if (values["discard-later"] && action !== "rollback") throw usage("--discard-later goes with rollback", help);
+    if (values.to !== undefined && values.machine !== undefined)
+      throw new Fault("E_USAGE", "--to and --machine exclude each other");
+    if (action === "psql" && words.length === 0) words.push("main");
+    const line = [action, ...words, ...more, ...(values["discard-later"] ? ["--discard-later"] : [])];
+    const shell = ["anvil-db", ...line].map(quoted).join(" ");
+    return action === "psql" ? psql(shell, values) : act(action, shell, values);
+  },
+};
+
+/** A word of shell. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+async function psql(command: string, values: Values): Promise<number> {
+  const terminal = process.stdin.isTTY && process.stdout.isTTY;
+  if (values.to !== undefined) return ssh(values.to, command, terminal);
+  if (terminal) return withMachine(values, (machine, console) => session(machine, console, command));
+  const said = await buffer(process.stdin);
+  const { status, output } = await withMachine(values, (_, console) =>
+    run(console, `printf %s ${said.toString("base64")} | base64 -d | ${command}`),
+  );
+  process.stdout.write(output);
+  return status;
+}
+
+async function session(machine: MachineState, console: Console, command: string): Promise<number> {
+  if (machine.session === undefined)
+    throw new Fault("E_NO_MACHINE", `machine "${machine.name}" was started without a console for sessions`, {
+      hint: "`anvil boot` in another terminal starts one that has it",
+    });
+  const line = await lockLine(openStore(), `session-${machine.name}`);
+  try {
+    await available(console);
+    const { stdin: input, stdout: output } = process;
+    return await runSession({ console, socket: machine.session, command, input, output });
+  } finally {
+    line.release();
+  }
+}
+
+async function act(action: string, command: string, values: Values): Promise<number> {
+  if (values.to !== undefined) return ssh(values.to, command, false);
+  const { status, output } = await withMachine(values, (_, console) => run(console, command));
+  if (status !== 0) throw refusal(output, status);
+  if (action !== "list") process.stdout.write(output);
+  else process.stdout.write(values.json ? `${JSON.stringify(listed(output), null, 1)}\n` : rows(output));
+  return 0;
+}
+
+/** Finds the machine and its console, which serves one process at a time: others wait their turn. */
+async function withMachine<T>(
+  { machine }: Values,
+  act: (machine: MachineState, console: Console) => Promise<T>,
+): Promise<T> {
+  const state = findMachine(openStore().paths.top, machine);
+  if (state.console === undefined)
+    throw new Fault("E_NO_MACHINE", `machine "${state.name}" was started without a console for programs`, {
+      hint: "`anvil boot` in another terminal starts one that has it",
+    });
+  const { console: socket, timeScale, serialLog } = state;
+  const label = `the console of ${state.name}`;
+  const console = new Console({ label, timeScale, evidence: () => [], log: serialLog, socket });
+  const line = await lockLine(openStore(), `console-${state.name}`);
+  try {
+    return await act(state, console);
+  } finally {
+    console.close();
+    line.release();
+  }
+}
+
+/** Throws E_NO_SHELL when nobody answers on the console, or there is no `anvil-db`. */
+async function available(console: Console): Promise<void> {
+  await console.ready(SHELL_LIMIT).catch((error: unknown) => {
+    throw error instanceof Fault && error.code === "E_VM_TIMEOUT"
+      ? new Fault("E_NO_SHELL", "no shell answers in the Monolith", {
+          hint: "it may still be starting; one that was forged without root login is reached with --to ssh://…",
+        })
+      : error;
+  });
+  const { status } = await console.run(". /etc/profile; command -v anvil-db");
+  if (status !== 0)
+    throw new Fault("E_DB_ABSENT", "the Monolith has no database", { hint: "`anvil inject db` sends it there" });
+}
+
+async function run(console: Console, command: string): Promise<{ status: number; output: string }> {
+  await available(console);
+  return console.run(`. /etc/profile; ${command}`, LIMIT);
+}
+
+/** The user's own ssh. */
+function ssh(to: string, command: string, terminal: boolean): Promise<number> {
+  const args = sshCommand(to, `. /etc/profile; ${command}`, terminal);
+  const child = spawn("ssh", args, { stdio: "inherit" });
+  return new Promise((resolve, reject) => {
+    child.on("error", (cause) => reject(new Fault("E_SSH", `ssh cannot be started: ${cause.message}`, { cause })));
+    child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+/** What `anvil-db` printed when it refused: code, sentence, lines of detail, a hint. */
+function refusal(output: string, status: number): Fault {
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  const at = lines.findIndex((line) => /^E_[A-Z_]+ {2}/.test(line));
+  const [, code, message] = /^(E_[A-Z_]+) {2}(.*)$/.exec(lines[at] ?? "") ?? [];
+  if (code === undefined)
+    return new Fault("E_COMMAND", `anvil-db ended with status ${status}`, { details: lines.slice(-20) });
+  const rest = lines.slice(at + 1).map((line) => line.trim());
+  const hint = rest.find((line) => line.startsWith("hint: "))?.slice("hint: ".length);
+  return new Fault(code as `E_${string}`, message ?? "", {
+    details: rest.filter((line) => !line.startsWith("hint: ")),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+interface Listed {
+  readonly cluster: string;
+  readonly state: string;
+  readonly port: number;
+  readonly bytes: number;
+  readonly origin: string | null;
+  readonly snapshots: { readonly name: string; readonly bytes: number }[];
+}
+
+function listed(output: string): Listed[] {
+  const clusters: Listed[] = [];
+  for (const line of output.split("\n")) {
+    const [kind, name = "", ...words] = line.split(" ");
+    if (kind === "cluster") {
+      const [state = "", port, bytes, origin = "-"] = words;
+      const from = origin === "-" ? null : origin;
+      clusters.push({ cluster: name, state, port: Number(port), bytes: Number(bytes), origin: from, snapshots: [] });
+    }
+    if (kind === "snapshot") clusters.at(-1)?.snapshots.push({ name, bytes: Number(words[0]) });
+  }
+  return clusters;
+}
+
+function rows(output: string): string {
+  const lines = listed(output).flatMap(({ cluster, state, port, bytes, origin, snapshots }) => [
+    `${cluster.padEnd(24)}  ${state.padEnd(10)}  port ${port}  ${size(bytes)}${origin === null ? "" : `  from ${origin}`}`,
+    ...snapshots.map(({ name, bytes: own }) => `  ${name.padEnd(22)}  snapshot    ${size(own)}`),
+  ]);
+  return lines.map((line) => `${line}\n`).join("");
+}

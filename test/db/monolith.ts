@@ -1,0 +1,99 @@
+/** What the tests of ANVIL-DB share: a machine that `anvil boot` started in another process, and `anvil` beside it. */
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+import type { TestContext } from "node:test";
+import { openStore, projectRoot } from "../../src/cli/command.ts";
+import { Console } from "../../src/vm/console.ts";
+import { findMachine } from "../../src/vm/state.ts";
+import { monolith } from "../boot/monolith.ts";
+
+const anvil = path.join(projectRoot(), "bin/anvil");
+const LONG = { timeoutMs: 600_000 };
+
+export interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Monolith {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+
+  private constructor(name: string, child: ChildProcess, ended: Promise<number | null>) {
+    this.name = name;
+    this.#child = child;
+    this.#ended = ended;
+  }
+
+  /** Boots the ISO, or the disk when a system is installed on it. The machine has ended when the test has. */
+  static async boot(t: TestContext, name: string, args: readonly string[] = []): Promise<Monolith> {
+    const { iso } = await monolith();
+    const child = spawn(process.execPath, [anvil, "boot", "--iso", iso, "--name", name, "--memory", "2048", ...args]);
+    t.after(() => child.kill("SIGKILL"));
+    const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on("data", (bytes: Buffer) => bytes.includes("[serial port of") && resolve());
+      void ended.then((status) => reject(new Error(`anvil boot ended with ${status}`)));
+    });
+    return new Monolith(name, child, ended);
+  }
+
+  /** A root shell's output. The line is free for others afterwards. */
+  async inside(command: string): Promise<string> {
+    const { console: socket = "", timeScale } = findMachine(openStore().paths.top, this.name);
+    const console = new Console({ label: "the console", timeScale, evidence: () => [], log: undefined, socket });
+    try {
+      return (await console.succeed(`. /etc/profile; ${command}`, LONG)).trim();
+    } finally {
+      console.close();
+    }
+  }
+
+  async run(args: readonly string[], input = ""): Promise<Ended> {
+    const end = args.indexOf("--");
+    const own = end === -1 ? args : args.slice(0, end);
+    const others = end === -1 ? [] : args.slice(end);
+    const child = spawn(process.execPath, [anvil, ...own, "--machine", this.name, ...others]);
+    const status = new Promise<number | null>((resolve) => child.on("close", resolve));
+    child.stdin.end(input);
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    return { status: await status, stdout, stderr };
+  }
+
+  async succeed(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.run(args);
+    assert.equal(status, 0, `${args.join(" ")}\n${stdout}\n${stderr}`);
+    return stdout.trim();
+  }
+
+  async refused(code: string, ...args: readonly string[]): Promise<void> {
+    const { status, stderr } = await this.run(args);
+    assert.match(stderr, new RegExp(`^${code} {2}`), args.join(" "));
+    assert.equal(status, code === "E_USAGE" ? 2 : 1);
+  }
+
+  /** Bare values. */
+  async sql(cluster: string, command: string): Promise<string> {
+    const { status, stdout, stderr } = await this.run(
+      ["db", "psql", cluster, "--", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"],
+      command,
+    );
+    assert.equal(status, 0, `${command}\n${stdout}\n${stderr}`);
+    return stdout.trim();
+  }
+
+  /** As a power cut does. */
+  async kill(): Promise<void> {
+    process.kill(findMachine(openStore().paths.top, this.name).process.pid, "SIGKILL");
+    await this.#ended;
+  }
+
+  async powerOff(): Promise<void> {
+    this.#child.stdin?.write("\x1d");
+    assert.equal(await this.#ended, 0);
+  }
+}
