@@ -1,7 +1,11 @@
 /** Recipes of which nothing ships by default: tests, which run here or in the Monolith, comparisons, options. */
 import { anvilIngotTest } from "./anvil-ingot.ts";
+import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
+import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
+import { firecrackerSource } from "./firecracker.ts";
+import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
 import { postgres } from "./postgres/postgres.ts";
 import { postgresTests } from "./postgres/tests.ts";
@@ -10,9 +14,15 @@ import type { Recipe } from "../src/recipe/recipe.ts";
 
 export const checks: readonly Recipe[] = [
   anvilIngotTest,
+  anvilVmm,
+  anvilVmmTest,
+  anvilctl,
+  anvilctlTest,
   dropbear,
   postgres,
   ...postgresTests,
+  firecrackerSource,
+  guest,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,

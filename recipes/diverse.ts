@@ -11,7 +11,8 @@ import { equal } from "./self-hosting.ts";
 import { stage2, stage3 } from "./stages.ts";
 
 const clang = {
-  CC: "clang -fuse-ld=lld",
+  // without its warnings about what it does not use: old configure scripts take any for a failure
+  CC: "clang -fuse-ld=lld -Qunused-arguments",
   // its driver leaves out the half of a static libc++ that is an archive of its own, which is of no use without -l
   CXX: "clang++ -fuse-ld=lld -stdlib=libc++ -lc++abi -Qunused-arguments",
   AR: "llvm-ar",

@@ -7,7 +7,10 @@ import { anvilCc } from "./toolchain.ts";
 
 // a static program loads no extension: those that Configure and its templates use are linked in, and re, which
 // the build itself uses
-const extensions = ["Cwd", "Data/Dumper", "Fcntl", "File/Glob", "IO", "List/Util", "POSIX", "Storable", "re"];
+const extensions = [
+  ...["Cwd", "Data/Dumper", "Encode", "Fcntl", "File/Glob", "I18N/Langinfo", "IO", "List/Util", "POSIX", "Socket"],
+  ...["Storable", "Time/HiRes", "Time/Piece", "re"],
+];
 
 // What Configure would ask the machine, or look for in /usr/include and /usr/lib.
 const answers = {
@@ -69,5 +72,6 @@ export const perl = recipe({
     builtByAnvilCc(),
     noBuildPaths(),
     runs("usr/bin/perl", ["-e", "print 6 * 7"], /^42$/),
+    runs("usr/bin/perl", ["-I/out/usr/lib/perl5", "-MEncode", "-MTime::Piece", "-e", "print 6 * 7"], /^42$/),
   ],
 });

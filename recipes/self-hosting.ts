@@ -50,7 +50,9 @@ function byStage3(original: Recipe): Recipe {
   if (known !== undefined) return known;
   const link = original.link.map((library) => (isRecipe(library) ? byStage3(library) : library));
   const tools = [stage3, perl, pkgconf, zstdProgram];
-  const made = Object.freeze({ ...original, name: `${original.name}-stage3`, root: buildRoot, tools, link });
+  // the place of perl's modules is compiled into it, and is not where a tool is mounted
+  const env = { ...original.env, PERL5LIB: "/tools/perl/usr/lib/perl5" };
+  const made = Object.freeze({ ...original, name: `${original.name}-stage3`, root: buildRoot, env, tools, link });
   rebuilt.set(original, made);
   return made;
 }

@@ -3,6 +3,8 @@
 //   node scripts/test.mjs unit    without boots: needs only the seed's shell and tools
 //   node scripts/test.mjs boot    only boots and what is built for them
 //   node scripts/test.mjs long    what takes longer than a test run should: two to three hours on two cores
+//   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go
+//   node scripts/test.mjs vmm:long  the same things very often
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -17,7 +19,9 @@ const inFolder = (name) => all.filter((file) => file.startsWith(`test/${name}/`)
 const boots = inFolder("boot");
 const long = inFolder("long");
 const hours = inFolder("hours");
-const unit = all.filter((file) => ![...boots, ...long, ...hours].includes(file));
+const vmm = inFolder("vmm");
+const vmmLong = inFolder("vmm-long");
+const unit = all.filter((file) => ![...boots, ...long, ...hours, ...vmm, ...vmmLong].includes(file));
 
 const tiers = {
   unit: { forge: ["seed-base", "seed-vm"], files: unit, concurrency: 2 },
@@ -41,6 +45,8 @@ const tiers = {
     files: long,
     concurrency: 1,
   },
+  vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test"], files: vmm, concurrency: 1 },
+  "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
@@ -57,7 +63,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, vmm, vmm:long, hours`);
   process.exit(2);
 }
 await bundleCli();

@@ -2,5 +2,6 @@
 import type { Ingot } from "../ingot.ts";
 import { cc } from "./cc.ts";
 import { tools } from "./tools.ts";
+import { vmm } from "./vmm.ts";
 
-export const ingots: readonly Ingot[] = [cc, tools];
+export const ingots: readonly Ingot[] = [cc, tools, vmm];

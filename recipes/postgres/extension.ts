@@ -55,7 +55,8 @@ export function extension(fields: ExtensionFields): Extension {
       ...own.map((files) => `cp -r /files/${files} ${place}\n`),
       `cd ${place}/${folder}\n`,
       before,
-      `pgxs() { make PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
+      // what its headers say of themselves in messages must not tell where they were
+      `pgxs() { make COPT=-ffile-prefix-map=/in/postgres-build/usr/include=. PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
       "pgxs all\n",
       // pg_config gives the places where they are: below /in
       "pgxs DESTDIR=/build/installed install\n",

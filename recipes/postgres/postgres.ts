@@ -2,7 +2,16 @@
  * ANVIL-DB: PostgreSQL as one static program, with everything that others load at run time linked in, and a second
  * program for all that stands beside it.
  */
-import { atMost, builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths, runs } from "../../src/recipe/proof.ts";
+import {
+  atMost,
+  builtByAnvilCc,
+  contains,
+  exists,
+  isStaticPie,
+  lacks,
+  noBuildPaths,
+  runs,
+} from "../../src/recipe/proof.ts";
 import { folderOf, recipe, type Recipe } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../../src/recipe/style.ts";
 import { openssl } from "../openssl.ts";
@@ -11,6 +20,10 @@ import { anvilCc } from "../toolchain.ts";
 import { postgresBuild, tools } from "./build.ts";
 import type { Extension } from "./extension.ts";
 import { pgvector } from "./pgvector.ts";
+
+/** What would be in a program that was linked with readline, zlib, lz4, zstd, ICU, LDAP, GSSAPI, PAM, LLVM, Perl, Python or Tcl. */
+const ABSENT =
+  /rl_(completion_matches|attempted_completion)|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
 
 export interface ServerFields {
   readonly name: string;
@@ -69,6 +82,7 @@ ${tidyOutput()}`,
       runs("usr/bin/postgres", "--version", /^postgres \(PostgreSQL\) /),
       runs("usr/bin/psql", "--version", /^psql \(PostgreSQL\) /),
       contains("usr/share/postgresql/extension/vector.control", /^module_pathname = /),
+      lacks("usr/bin/p*", ABSENT),
       atMost("usr/bin/postgres", 14_000_000),
     ],
   });

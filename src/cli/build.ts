@@ -13,7 +13,7 @@ import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
 import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
-import { mirrors, realiseOptions } from "./realise-options.ts";
+import { crates, mirrors, realiseOptions } from "./realise-options.ts";
 
 export const buildOptions = {
   ...realiseOptions,
@@ -23,6 +23,7 @@ export const buildOptions = {
 export interface BuildValues {
   readonly channel: string;
   readonly "debian-mirror": readonly string[];
+  readonly "crates-mirror": readonly string[];
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
   readonly json: boolean;
@@ -72,6 +73,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       keepGoing: values["keep-going"],
       acceptUnverified: accepted,
       mirrors: () => mirrors(values),
+      crates: () => crates(values),
       onPin: (component, sha256) => writePin(store, channel, component, sha256),
       expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
       signal,

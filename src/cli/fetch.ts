@@ -2,7 +2,7 @@ import { evaluate } from "../forge/evaluate.ts";
 import { realise } from "../forge/forge.ts";
 import { chooseView } from "../ui/open.ts";
 import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
-import { mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
+import { crates, mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { namedTargets } from "./targets.ts";
 
 const help = `
@@ -16,6 +16,8 @@ forge needs no network. Without a target: all for the ISO.
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
   --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
                               else this machine's APT configuration)
+  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
+                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal
 
@@ -53,6 +55,7 @@ export const command: Command = {
         keepGoing: values["keep-going"],
         acceptUnverified: new Set(values["accept-unverified"]),
         mirrors: () => mirrors(values),
+        crates: () => crates(values),
         onPin: (component, sha256) => writePin(store, channel, component, sha256),
         expected: new Map(),
         signal: interrupt.signal,

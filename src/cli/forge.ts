@@ -25,6 +25,8 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
   --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
                               else this machine's APT configuration)
+  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
+                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
   --out <folder>              where results are put (default: out)
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal

@@ -5,7 +5,7 @@ import type { Digest } from "../recipe/derivation.ts";
 import { channelNames, loadChannel } from "../source/channel.ts";
 import { removeTree } from "../store/store.ts";
 import { openStore, parse, projectRoot, readPins, type Command } from "./command.ts";
-import { allTargets } from "./targets.ts";
+import { targetsOf } from "./targets.ts";
 
 const help = `
 usage: anvil gc [options]
@@ -35,7 +35,7 @@ export const command: Command = {
     const sources = new Set<string>();
     for (const name of await channelNames(project)) {
       const channel = await loadChannel(project, name);
-      for (const { key, derivation } of evaluate(allTargets(), {
+      for (const { key, derivation } of evaluate(targetsOf(channel), {
         project,
         channel,
         pins: readPins(store, channel),

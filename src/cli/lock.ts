@@ -1,4 +1,5 @@
 import { seedClang } from "../../recipes/seed-clang.ts";
+import { seedRust } from "../../recipes/seed-rust.ts";
 import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { mirrorReader } from "../source/archive-index.ts";
 import { Archive, refreshChannel, writeChannel, type PinChange } from "../source/lock.ts";
@@ -52,7 +53,7 @@ export const command: Command = {
       const { channel, changes } = await refreshChannel(
         projectRoot(),
         archive,
-        [seedBase, seedCc, seedClang, seedVm],
+        [seedBase, seedCc, seedClang, seedRust, seedVm],
         positionals,
       );
       const written = values.write && changes.length > 0;

@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   boot: () => import("./boot.ts"),
   inject: () => import("./inject.ts"),
   ingot: () => import("./ingot.ts"),
+  guest: () => import("./guest.ts"),
   key: () => import("./key.ts"),
   log: () => import("./log.ts"),
   status: () => import("./status.ts"),
@@ -19,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
   lock: () => import("./lock.ts"),
+  purge: () => import("./purge.ts"),
   doctor: () => import("./doctor.ts"),
 };
 

@@ -1,4 +1,7 @@
 /** What commands share that realise a plan: options, mirrors, signals. */
+import os from "node:os";
+import path from "node:path";
+import { crateMirrors } from "../source/crates-mirror.ts";
 import { debianMirrors } from "../source/mirror.ts";
 import { channelOptions } from "./command.ts";
 
@@ -9,6 +12,7 @@ export const mirrorOptions = {
 export const realiseOptions = {
   ...channelOptions,
   ...mirrorOptions,
+  "crates-mirror": { type: "string", multiple: true, default: [] as string[] },
   "keep-going": { type: "boolean", default: false },
   "accept-unverified": { type: "string", multiple: true, default: [] as string[] },
   json: { type: "boolean", default: false },
@@ -21,6 +25,15 @@ export function mirrors(values: { readonly "debian-mirror": readonly string[] })
     flags: values["debian-mirror"],
     environment: process.env["ANVIL_DEBIAN_MIRROR"],
     apt: "/etc/apt",
+  });
+}
+
+/** Download templates of registries of Rust crates, best first. Throws E_NO_CRATES_MIRROR, E_FETCH, and E_USAGE. */
+export function crates(values: { readonly "crates-mirror": readonly string[] }): Promise<readonly string[]> {
+  return crateMirrors({
+    flags: values["crates-mirror"],
+    environment: process.env["ANVIL_CRATES_MIRROR"],
+    cargoHome: process.env["CARGO_HOME"] ?? path.join(os.homedir(), ".cargo"),
   });
 }
 

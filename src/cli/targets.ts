@@ -5,6 +5,7 @@ import { ingots } from "../../recipes/ingots/index.ts";
 import { isoImage } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
 import { trustedKeys } from "../inject/key-file.ts";
+import type { Channel } from "../recipe/channel.ts";
 import { isRecipe, type Output, type Recipe } from "../recipe/recipe.ts";
 import { userKeys, userLogins } from "./user-keys.ts";
 
@@ -27,6 +28,11 @@ export function acceptsIngots(targets: readonly Output[]): boolean {
 /** Everything that users may want made: what a clean-up keeps. */
 export function allTargets(): readonly Output[] {
   return [defaultTarget(), ...ingots.map(({ body }) => body), ...checks];
+}
+
+/** Those of them whose sources this channel pins: some are only in one. */
+export function targetsOf({ components }: Channel): readonly Output[] {
+  return allTargets().filter((target) => componentsOf([target]).every((name) => name in components));
 }
 
 /** The file that the default target makes. */

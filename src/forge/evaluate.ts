@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component } from "../recipe/channel.ts";
+import type { Channel, Component, Crate } from "../recipe/channel.ts";
 import type {
   Derivation,
   Digest,
@@ -144,6 +144,7 @@ class Evaluator {
       at: `/src/${component}`,
       sha256: this.sourceDigest(fetches[index] as Key),
     }));
+    const crates = this.crates(recipe);
     const derivation: StepDerivation = {
       kind: "step",
       name: recipe.name,
@@ -151,13 +152,22 @@ class Evaluator {
       licence: recipe.licence,
       root,
       mounts,
-      sources,
+      sources: [
+        ...sources,
+        ...crates.map(({ crate, version, sha256 }) => ({ at: crateAt(crate, version), sha256: sha256 as Digest })),
+      ],
       files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
       env: stepEnvironment(recipe, this.versions, String(this.options.channel.epoch)),
       script: stepScript(recipe, this.versions),
       proves: recipe.proves,
     };
-    return this.add(derivation, [seed, root, ...mounts.map((mount) => mount.key), ...fetches]);
+    return this.add(derivation, [
+      seed,
+      root,
+      ...mounts.map((mount) => mount.key),
+      ...fetches,
+      ...crates.map((crate) => this.fetchCrate(crate)),
+    ]);
   }
 
   private fetch(component: string, wantedBy: string): Key {
@@ -173,6 +183,36 @@ class Evaluator {
       sha256: digest,
       size: pin.size,
       unverified: pin.unverified,
+    };
+    return this.add(derivation, []);
+  }
+
+  /** Those of every list that the recipe names, each once. */
+  private crates(recipe: Recipe): readonly Crate[] {
+    const found = recipe.crates.flatMap((list) => {
+      const crates = this.options.channel.crates?.[list];
+      if (crates === undefined)
+        throw new Fault("E_MISSING_SOURCE", `there is no list of crates "${list}"`, {
+          details: [`wanted by ${recipe.name}`],
+          hint: "`node scripts/lock-crates.mjs` makes it from Cargo.lock",
+        });
+      return crates;
+    });
+    return [...new Map(found.map((crate) => [crateAt(crate.crate, crate.version), crate])).values()];
+  }
+
+  private fetchCrate({ crate, version, sha256 }: Crate): Key {
+    const derivation: FetchDerivation = {
+      kind: "fetch",
+      name: crate,
+      version,
+      file: `${crate}-${version}.crate`,
+      archive: undefined,
+      urls: [],
+      crate,
+      sha256: sha256 as Digest,
+      size: undefined,
+      unverified: undefined,
     };
     return this.add(derivation, []);
   }
@@ -212,6 +252,8 @@ class Evaluator {
     return key;
   }
 }
+
+const crateAt = (crate: string, version: string): string => `/src/crates/${crate}-${version}.crate`;
 
 function seedOf(recipe: Recipe): Seed {
   return recipe.root.kind === "seed" ? recipe.root : seedOf(recipe.root);

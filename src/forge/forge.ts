@@ -18,6 +18,7 @@ import type {
 } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
+import { crateUrl } from "../source/crates-mirror.ts";
 import { download, urlsFor } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
 import type { Lock } from "../store/lock.ts";
@@ -43,6 +44,8 @@ export interface RealiseOptions {
   readonly acceptUnverified: ReadonlySet<string>;
   /** Roots of Debian mirrors, best first. Called when the first download from one is due. */
   readonly mirrors: () => Promise<readonly string[]>;
+  /** Download templates of registries of Rust crates, best first. Called when the first crate is due. */
+  readonly crates?: () => Promise<readonly string[]>;
   /** A source without a pin was accepted and has this hash; the caller keeps it and evaluates again. */
   readonly onPin: (component: string, sha256: Digest) => void;
   /** Expected seconds by derivation name, from the last run. */
@@ -319,7 +322,7 @@ class Realisation {
     const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
     const result = await download({
       name: fetch.file,
-      urls: urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors()),
+      urls: await this.places(fetch),
       sha256: fetch.sha256,
       size: fetch.size,
       to,
@@ -335,6 +338,13 @@ class Realisation {
     // hashed a moment ago while it came in
     this.usable.set(key, Promise.resolve(true));
     this.done(key, started, undefined, result.size);
+  }
+
+  private async places(fetch: FetchDerivation): Promise<readonly string[]> {
+    const { crate, version, sha256 } = fetch;
+    if (crate === undefined) return urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors());
+    const templates = (await this.options.crates?.()) ?? [];
+    return templates.map((template) => crateUrl(template, { crate, version, sha256: sha256 ?? "" }));
   }
 
   private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {

@@ -64,12 +64,16 @@ function carryOut(proof: Proof, tree: Tree, tools: ProofTools): Promise<Verdict>
       return proveElf(proof.paths, tree, notStaticPie);
     case "built-by-anvil-cc":
       return proveCompiler(proof.paths, tree);
+    case "rust-by-anvil-cc":
+      return proveCompiler(proof.paths, tree, rust);
     case "no-build-paths":
       return proveNoBuildPaths(proof.except, tree, tools.storePath);
     case "runs":
       return proveRuns(proof, tree, tools);
     case "contains":
       return proveContains(proof.path, proof.matches, tree);
+    case "lacks":
+      return proveLacks(proof.path, proof.matches, tree);
     case "at-most":
       return proveAtMost(proof.path, proof.bytes, tree);
   }
@@ -137,7 +141,7 @@ function matchingFiles(pattern: string, tree: Tree): TreeEntry[] {
   return [...files.values()];
 }
 
-// exists, contains, at-most, runs
+// exists, contains, lacks, at-most, runs
 
 function proveExists(patterns: readonly string[], tree: Tree): Verdict {
   let found = 0;
@@ -170,7 +174,7 @@ async function proveContains(pattern: string, matches: string, tree: Tree): Prom
       complaints.push(`${file.path} has ${file.size} bytes, too many to search for a line`);
       continue;
     }
-    const text = await readText(tree, file);
+    const text = await readText(tree, file, "utf8");
     if (text === undefined) {
       complaints.push(`${file.path} is not readable`);
       continue;
@@ -182,9 +186,23 @@ async function proveContains(pattern: string, matches: string, tree: Tree): Prom
   return verdict(complaints, found.trim());
 }
 
-async function readText(tree: Tree, file: TreeEntry): Promise<string | undefined> {
+/** Every file as bytes, one character each: what is compressed inside it is not seen. */
+async function proveLacks(pattern: string, matches: string, tree: Tree): Promise<Verdict> {
+  const files = matchingFiles(pattern, tree);
+  const expression = new RegExp(matches);
+  const complaints: string[] = files.length === 0 ? [`no file is at ${pattern}`] : [];
+  for (const file of files) {
+    const text = await readText(tree, file, "latin1");
+    const hit = text === undefined ? undefined : expression.exec(text)?.[0];
+    if (text === undefined) complaints.push(`${file.path} is not readable`);
+    else if (hit !== undefined) complaints.push(`${file.path} holds “${hit}”`);
+  }
+  return verdict(complaints, `${files.length} file${files.length === 1 ? "" : "s"} searched`);
+}
+
+async function readText(tree: Tree, file: TreeEntry, encoding: "utf8" | "latin1"): Promise<string | undefined> {
   try {
-    return await readFile(path.join(tree.dir, file.path), "utf8");
+    return await readFile(path.join(tree.dir, file.path), encoding);
   } catch (error) {
     if (errno(error) === "EACCES") return undefined;
     throw error;
@@ -286,6 +304,7 @@ function notStaticPie(elf: Elf): string[] {
 }
 
 const anvilCc = /^GCC: \(ANVIL-CC/;
+const rust = /^rustc version \d/;
 /** What linkers and assemblers write: no compiler. */
 const neutral = /^(Linker: |GNU ld |GNU gold |GNU AS )/;
 
@@ -298,7 +317,7 @@ interface Testimony {
 }
 
 /** Objects that were assembled by hand say nothing, so every pattern must also find something that does. */
-function proveCompiler(patterns: readonly string[], tree: Tree): Verdict {
+function proveCompiler(patterns: readonly string[], tree: Tree, beside?: RegExp): Verdict {
   const complaints: string[] = patterns.length === 0 ? ["no path is given"] : [];
   let total = 0;
   for (const pattern of patterns) {
@@ -307,7 +326,7 @@ function proveCompiler(patterns: readonly string[], tree: Tree): Verdict {
     const before = complaints.length;
     for (const file of matchingFiles(pattern, tree)) {
       const wrong = examine(tree, file, (source) => {
-        const testimony = isElf(source) ? hearObject(source) : isAr(source) ? hearArchive(source) : undefined;
+        const testimony = isElf(source) ? hearObject(source, beside) : isAr(source) ? hearArchive(source) : undefined;
         objects += testimony?.objects ?? 0;
         anvil += testimony?.anvil ?? 0;
         return testimony?.complaints ?? [];
@@ -339,14 +358,19 @@ function hearArchive(archive: ByteSource): Testimony {
   return { objects, anvil, complaints };
 }
 
-function hearObject(source: ByteSource): Testimony {
+/** @param beside another compiler that there must be, too */
+function hearObject(source: ByteSource, beside?: RegExp): Testimony {
   const elf = readElf(source);
   const compilers = elf.comments.filter((comment) => !neutral.test(comment));
-  const foreign = compilers.filter((comment) => !anvilCc.test(comment));
+  const foreign = compilers.filter((comment) => !anvilCc.test(comment) && beside?.test(comment) !== true);
   // an object that was assembled by hand has neither a comment nor the name of a source file
   const assembled = elf.type === "relocatable" && !elf.namesSourceFile;
   const complaints: string[] = [];
   if (foreign.length > 0) complaints.push(` was compiled by ${foreign.join(" and ")}`);
+  else if (beside !== undefined && !compilers.some((comment) => beside.test(comment)))
+    complaints.push(` does not name ${beside.source}`);
+  else if (beside !== undefined && !compilers.some((comment) => anvilCc.test(comment)))
+    complaints.push(" does not name ANVIL-CC");
   else if (compilers.length === 0 && !assembled) complaints.push(" does not say who compiled it");
   return { objects: 1, anvil: compilers.length > foreign.length ? 1 : 0, complaints };
 }

@@ -7,6 +7,8 @@ export interface Channel {
   readonly components: Readonly<Record<string, Component>>;
   /** Binary packages by seed name. The same in every channel. */
   readonly seeds: Readonly<Record<string, readonly Package[]>>;
+  /** Packages of a registry of Rust crates by list name. The same in every channel; none when absent. */
+  readonly crates?: Readonly<Record<string, readonly Crate[]>>;
 }
 
 export interface Component {
@@ -23,6 +25,13 @@ export interface Component {
   /** Why this pin is doubtful; such a source is refused without `--accept-unverified <name>`. */
   readonly unverified?: string;
   readonly licence: string;
+}
+
+/** A `.crate` file; a registry finds it by name and version, and `Cargo.lock` has the same hash. */
+export interface Crate {
+  readonly crate: string;
+  readonly version: string;
+  readonly sha256: string;
 }
 
 export interface Package {

@@ -19,6 +19,8 @@ export interface FetchDerivation {
   readonly file: string;
   readonly archive: string | undefined;
   readonly urls: readonly string[];
+  /** The name by which a registry of Rust crates knows it; absent for what does not come from one. */
+  readonly crate?: string;
   readonly sha256: Digest | undefined;
   readonly size: number | undefined;
   readonly unverified: string | undefined;

@@ -11,12 +11,16 @@ export type Proof =
   | { readonly check: "static-pie"; readonly paths: readonly string[] }
   /** Every ELF file in the output carries a `.comment` of ANVIL-CC and of no other compiler. */
   | { readonly check: "built-by-anvil-cc"; readonly paths: readonly string[] }
+  /** The `.comment` of each names the Rust compiler and ANVIL-CC, and no other compiler. */
+  | { readonly check: "rust-by-anvil-cc"; readonly paths: readonly string[] }
   /** No file contains a path of the sandbox (/build/, /deps/, /tools/, /in/, /out/) or of the store. */
   | { readonly check: "no-build-paths"; readonly except: readonly string[] }
   /** The program runs in the sandbox, exits with 0 and its output (stdout and stderr) matches. */
   | { readonly check: "runs"; readonly path: string; readonly args: readonly string[]; readonly matches: string }
   /** A file holds a line that matches. */
   | { readonly check: "contains"; readonly path: string; readonly matches: string }
+  /** No file at the path holds bytes that match, in text or in a program; at least one file is there. */
+  | { readonly check: "lacks"; readonly path: string; readonly matches: string }
   /** A file is at most this many bytes. */
   | { readonly check: "at-most"; readonly path: string; readonly bytes: number };
 
@@ -27,6 +31,7 @@ export const builtByAnvilCc = (...paths: string[]): Proof => ({
   check: "built-by-anvil-cc",
   paths: paths.length === 0 ? ["**"] : paths,
 });
+export const rustByAnvilCc = (...paths: string[]): Proof => ({ check: "rust-by-anvil-cc", paths });
 export const noBuildPaths = (...except: string[]): Proof => ({ check: "no-build-paths", except });
 export const runs = (path: string, args: string | readonly string[], matches: RegExp): Proof => ({
   check: "runs",
@@ -39,6 +44,7 @@ export const contains = (path: string, matches: RegExp): Proof => ({
   path,
   matches: matches.source,
 });
+export const lacks = (path: string, matches: RegExp): Proof => ({ check: "lacks", path, matches: matches.source });
 export const atMost = (path: string, bytes: number): Proof => ({ check: "at-most", path, bytes });
 
 /** One line for the manifest and for messages. */
@@ -52,12 +58,16 @@ export function describeProof(proof: Proof): string {
       return `static-PIE ELF with RELRO: ${proof.paths.join(", ")}`;
     case "built-by-anvil-cc":
       return `compiled by ANVIL-CC: ${proof.paths.join(", ")}`;
+    case "rust-by-anvil-cc":
+      return `compiled by Rust's compiler, linked by ANVIL-CC with its C library: ${proof.paths.join(", ")}`;
     case "no-build-paths":
       return "holds no build or store path";
     case "runs":
       return `runs: ${[proof.path, ...proof.args].join(" ")} =~ /${proof.matches}/`;
     case "contains":
       return `${proof.path} =~ /${proof.matches}/`;
+    case "lacks":
+      return `${proof.path} holds no /${proof.matches}/`;
     case "at-most":
       return `${proof.path} is at most ${proof.bytes} bytes`;
   }

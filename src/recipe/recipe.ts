@@ -38,6 +38,7 @@ export type Script = string | ((versions: Versions) => string);
  * |-------------------|--------------------------------------------------------------------------|
  * | `/build`          | working folder, empty but for the unpacked sources: `/build/<component>`  |
  * | `/src/<component>`| each source archive as downloaded, read-only                              |
+ * | `/src/crates/<crate>-<version>.crate` | each crate of `crates` as downloaded, read-only       |
  * | `/files/<path>`   | each entry of `files`, read-only, under its path in the project          |
  * | `/tools/<folder>` | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |
  * | `/deps/<folder>`  | output of each of `link`; compiler and pkg-config find `usr/include`, `usr/lib` |
@@ -55,6 +56,8 @@ export interface Recipe {
   /** SPDX expression of what the output is made of. */
   readonly licence: string;
   readonly sources: readonly SourceRef[];
+  /** Lists of the channel's Rust crates, by name. */
+  readonly crates: readonly string[];
   /** Files and folders of this project, relative to its root. */
   readonly files: readonly string[];
   /** Gives the shell and the tools: mounted as the root of the sandbox. A recipe's output must hold usr/bin/bash. */
@@ -96,6 +99,7 @@ interface CommonFields {
   folder?: string;
   licence: string;
   source?: SourceRef | readonly SourceRef[];
+  crates?: readonly string[];
   files?: readonly string[];
   tools?: readonly Output[];
   link?: readonly Output[];
@@ -113,6 +117,7 @@ export function recipe(fields: RecipeFields): Recipe {
     folder: fields.folder ?? fields.name,
     licence: fields.licence,
     sources: source === undefined ? [] : Array.isArray(source) ? source : [source as SourceRef],
+    crates: fields.crates ?? [],
     files: fields.files ?? [],
     root: "root" in fields ? fields.root : fields.seed,
     tools: fields.tools ?? [],

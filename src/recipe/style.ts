@@ -126,3 +126,51 @@ export function command(program: string, args: readonly string[]): string {
 function quote(words: readonly string[]): string {
   return `"${words.join(" ")}"`;
 }
+
+/**
+ * The crates of the recipe as a folder that takes the place of their registry, for a cargo without a network. Tests, build
+ * scripts and macros run on the machine that builds, with the C library and the linker of the seed.
+ */
+export function cargoEnvironment(): string {
+  return `\
+mkdir -p /build/vendor /build/cargo
+for crate in /src/crates/*.crate; do
+  folder=/build/vendor/$(basename "$crate" .crate)
+  mkdir "$folder"
+  tar -xzf "$crate" -C "$folder" --strip-components=1 --no-same-owner
+  printf '{"files":{},"package":"%s"}' "$(sha256sum < "$crate" | cut -d " " -f 1)" > "$folder/.cargo-checksum.json"
+done
+cat > /build/cargo/config.toml <<'END'
+[source.crates-io]
+replace-with = "vendor"
+[source.vendor]
+directory = "/build/vendor"
+END
+export CARGO_HOME=/build/cargo CARGO_TARGET_DIR=/build/target
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=gcc
+`;
+}
+
+/**
+ * Has `cargo_build` build for musl, after `anvilCcEnvironment` and `cargoEnvironment`: the standard library from the
+ * compiler's own source, ANVIL-CC as the linker and for the C library. Nothing unwinds; what the standard library asks of an
+ * unwinder is compiled from one file. Programs are in `$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/release`.
+ */
+export function cargoForMusl({ unwinder }: { readonly unwinder: string }): string {
+  return `\
+mkdir -p /build/lib
+$CC $CFLAGS -c -o /build/lib/unwind.o ${unwinder}
+$AR rcsD /build/lib/libunwind.a /build/lib/unwind.o
+# building the standard library is not in the stable part of cargo's interface
+export RUSTC_BOOTSTRAP=1
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER="$CC"
+rustlib=$(dirname "$(realpath /usr/lib/rustlib/src/rust/library)")
+export RUSTFLAGS="-Clink-self-contained=no -Clinker-flavor=gcc -Lnative=/build/lib"
+for flag in $LDFLAGS; do RUSTFLAGS="$RUSTFLAGS -Clink-arg=$flag"; done
+RUSTFLAGS="$RUSTFLAGS --remap-path-prefix=/build=. --remap-path-prefix=$rustlib=rust -Cforce-unwind-tables=no"
+cargo_build() {
+  cargo build --offline --frozen -Zbuild-std=std,panic_abort -Zbuild-std-features= --release \\
+    --target x86_64-unknown-linux-musl -j "$JOBS" "$@"
+}
+`;
+}

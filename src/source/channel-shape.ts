@@ -1,6 +1,6 @@
 /** The checked shape of channel files: what is wrong is named with its JSON path. */
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Package } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Package } from "../recipe/channel.ts";
 
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
@@ -17,6 +17,20 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
 /** Checks the shape of `channels/seed.json`: package lists by seed name. Throws E_CHANNEL. */
 export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
   return new Checker(file, "$", value).each((list) => list.list((entry) => checkPackage(entry)));
+}
+
+/** Checks the shape of `channels/crates.json`: crates by list name. Throws E_CHANNEL. */
+export function checkCrates(value: unknown, file: string): NonNullable<Channel["crates"]> {
+  return new Checker(file, "$", value).each((list) => list.list((entry) => checkCrate(entry)));
+}
+
+function checkCrate(at: Checker): Crate {
+  at.only("crate", "version", "sha256");
+  return {
+    crate: at.get("crate").matching(/^[A-Za-z0-9_-]+$/, "the name of a crate"),
+    version: at.get("version").matching(/^[0-9A-Za-z.+-]+$/, "a version"),
+    sha256: at.get("sha256").sha256(),
+  };
 }
 
 function checkComponent(at: Checker): Component {
@@ -90,6 +104,11 @@ class Checker {
   text(): string {
     if (typeof this.value !== "string" || this.value === "") throw this.expected("a text");
     return this.value;
+  }
+
+  matching(form: RegExp, what: string): string {
+    if (!form.test(this.text())) throw this.expected(what);
+    return this.text();
   }
 
   count(): number {

@@ -1,16 +1,18 @@
 /**
  * Channels of the project: `channels/<name>.json`, and the choice between them. The seeds are the same in every channel
- * and stand in `channels/seed.json`, an object of package lists by seed name.
+ * and stand in `channels/seed.json`, an object of package lists by seed name; so are the Rust crates in
+ * `channels/crates.json`, an object of lists by name.
  */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
-import { checkChannel, checkSeeds, wrong } from "./channel-shape.ts";
+import { checkChannel, checkCrates, checkSeeds, wrong } from "./channel-shape.ts";
 import { httpRequest } from "./http.ts";
 
 const folder = "channels";
 const seedFile = "seed.json";
+const cratesFile = "crates.json";
 
 /**
  * The channel of that name with its seeds. Throws E_CHANNEL for an unknown name, a file that is not JSON, or one that
@@ -24,7 +26,7 @@ export async function loadChannel(projectRoot: string, name: string): Promise<Ch
   }
   const channel = checkChannel(await readJson(projectRoot, file), file);
   if (channel.name !== name) throw wrong(file, "$.name", `"${name}", as the file is called`, channel.name);
-  return { ...channel, seeds: await loadSeeds(projectRoot) };
+  return { ...channel, seeds: await loadSeeds(projectRoot), crates: await loadCrates(projectRoot) };
 }
 
 /** The package lists of `channels/seed.json`. Throws E_CHANNEL. */
@@ -33,11 +35,18 @@ export async function loadSeeds(projectRoot: string): Promise<Channel["seeds"]> 
   return checkSeeds(await readJson(projectRoot, file), file);
 }
 
+/** The lists of `channels/crates.json`, which may be absent. Throws E_CHANNEL. */
+export async function loadCrates(projectRoot: string): Promise<NonNullable<Channel["crates"]>> {
+  const file = path.join(folder, cratesFile);
+  if (!(await readdir(path.join(projectRoot, folder))).includes(cratesFile)) return {};
+  return checkCrates(await readJson(projectRoot, file), file);
+}
+
 /** Names of the channels of a project, sorted. */
 export async function channelNames(projectRoot: string): Promise<string[]> {
   const files = await readdir(path.join(projectRoot, folder)).catch(() => []);
   return files
-    .filter((file) => file.endsWith(".json") && file !== seedFile)
+    .filter((file) => file.endsWith(".json") && file !== seedFile && file !== cratesFile)
     .map((file) => path.basename(file, ".json"))
     .sort();
 }

@@ -140,12 +140,15 @@ export async function refreshChannel(
     epoch: whole ? (await archive.suite(seedSuite)).date : before.epoch,
     components: whole ? pins : { ...before.components, ...pins },
     seeds: whole ? packages : { ...before.seeds, ...packages },
+    // an archive of Debian has no say in these
+    ...(before.crates !== undefined && { crates: before.crates }),
   };
   return { channel, changes: changes(before, channel) };
 }
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
-export async function writeChannel(projectRoot: string, { seeds, ...channel }: Channel): Promise<void> {
+export async function writeChannel(projectRoot: string, { seeds, ...rest }: Channel): Promise<void> {
+  const { crates: _elsewhere, ...channel } = rest;
   const folder = path.join(projectRoot, "channels");
   await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
   await replaceFile(path.join(folder, `${channel.name}.json`), { ...channel, components: sorted(channel.components) });

@@ -18,6 +18,7 @@ import type { Machine } from "../../src/vm/machine.ts";
 
 const values: BuildRequest["values"] = {
   channel: "auto",
+  "crates-mirror": [],
   "debian-mirror": [],
   "keep-going": false,
   "accept-unverified": [],

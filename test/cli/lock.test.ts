@@ -101,7 +101,12 @@ test("nothing is written when one of the components cannot be had", async (t) =>
   assert.equal(status, 1);
   assert.match(stderr, /^E_COMPONENT {2}trixie main has no source package binutils/);
   assert.equal(channelOf(project), before);
-  assert.deepEqual(readdirSync(path.join(project, "channels")).sort(), ["debian.json", "rfc-0054.json", "seed.json"]);
+  assert.deepEqual(readdirSync(path.join(project, "channels")).sort(), [
+    "crates.json",
+    "debian.json",
+    "rfc-0054.json",
+    "seed.json",
+  ]);
 });
 
 test("an archive that an unknown key signed is refused", async (t) => {

@@ -1,6 +1,6 @@
 /** A copy of this project in which the ISO is a text file that takes a second to build, and a cache with the seed. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { Store } from "../../src/store/store.ts";
@@ -76,8 +76,15 @@ export class TinyProject {
       cpSync(path.join(projectRoot, name), path.join(project.folder, name), { recursive: true });
     symlinkSync(path.join(projectRoot, "node_modules"), path.join(project.folder, "node_modules"));
     mkdirSync(path.join(project.folder, "recipes"));
-    for (const name of ["recipes/seed.ts", "recipes/seed-clang.ts", "recipes/ingot.ts", "recipes/workshop.ts"])
+    for (const name of ["seed.ts", "seed-clang.ts", "seed-rust.ts", "ingot.ts", "workshop.ts"].map(
+      (file) => `recipes/${file}`,
+    ))
       copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
+    // the command line names it by its path
+    project.write(
+      "recipes/firecracker/purge.ts",
+      readFileSync(path.join(projectRoot, "recipes/firecracker/purge.ts"), "utf8"),
+    );
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
     project.write("recipes/ingots/index.ts", INGOTS);

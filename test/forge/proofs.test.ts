@@ -7,10 +7,12 @@ import { globToRegExp, prove, type ProofResult, type ProofTools } from "../../sr
 import {
   atMost,
   builtByAnvilCc,
+  rustByAnvilCc,
   contains,
   exists,
   isStatic,
   isStaticPie,
+  lacks,
   noBuildPaths,
   runs,
   type Proof,
@@ -156,6 +158,19 @@ test("built-by-anvil-cc: a linker's or assembler's comment is neutral, but alone
   fails(await proof(t, builtByAnvilCc(), { a: buildElf({ type: 2 }) }), /a does not say who compiled it/);
 });
 
+test("rust-by-anvil-cc: both compilers must be there, and no third", async (t) => {
+  const program = (...comments: string[]): Record<string, Uint8Array> => ({
+    a: buildElf({ ...goodProgram, comments }),
+  });
+  passes(await proof(t, rustByAnvilCc("a"), program(anvil, "rustc version 1.85.0 (abc)")));
+  fails(await proof(t, rustByAnvilCc("a"), program(anvil)), /a does not name .*rustc/);
+  fails(await proof(t, rustByAnvilCc("a"), program("rustc version 1.85.0")), /a does not name ANVIL-CC/);
+  fails(
+    await proof(t, rustByAnvilCc("a"), program(anvil, debian, "rustc version 1.85.0")),
+    /a was compiled by GCC: \(Debian/,
+  );
+});
+
 test("built-by-anvil-cc: an object that was assembled by hand may be silent beside others that are not", async (t) => {
   const compiled = buildElf({ type: 1, comments: [anvil], sourceFile: "a.c" });
   const assembled = buildElf({ type: 1 });
@@ -274,6 +289,14 @@ test("contains: one line of every file must match", async (t) => {
   fails(await proof(t, what, { "etc/os-release": "ID=anvilos\n" }), /no line of etc\/os-release matches/);
   fails(await proof(t, what, {}), /no file is at etc\/os-release/);
   fails(await proof(t, contains("*", /x/), { a: "x", b: "y" }), /no line of b/);
+});
+
+test("lacks: nothing that matches is in any file, text or program", async (t) => {
+  const what = lacks("usr/bin/*", /exit_io_in|Running v/);
+  passes(await proof(t, what, { "usr/bin/a": "quiet", "usr/share/b": "Running v1" }));
+  const program = Buffer.concat([Buffer.from([0x7f, 0xff, 0]), Buffer.from("exit_io_in"), Buffer.from([0])]);
+  fails(await proof(t, what, { "usr/bin/a": "quiet", "usr/bin/b": program }), /^usr\/bin\/b holds “exit_io_in”$/);
+  fails(await proof(t, what, { "usr/share/b": "" }), /no file is at usr\/bin\/\*/);
 });
 
 test("at-most: a file that is too large says by how much", async (t) => {

@@ -1,0 +1,14 @@
+//! ANVIL-VMM: runs one Linux guest on KVM, driven by requests over a unix socket that are those of Firecracker's API.
+
+pub mod api;
+pub mod config;
+#[cfg(feature = "coverage")]
+pub mod coverage;
+pub mod devices;
+pub mod http;
+pub mod jail;
+pub mod json;
+pub mod machine;
+pub mod monitor;
+pub mod seccomp;
+pub mod server;

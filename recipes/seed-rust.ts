@@ -1,0 +1,16 @@
+/**
+ * The seed for what is written in Rust: compiler, cargo, and the source of the standard library, which is built anew for
+ * musl. The compiler of the list, GCC, makes and links what runs during the build: build scripts and macros.
+ */
+import { seed } from "../src/recipe/recipe.ts";
+import { seedBase } from "./seed.ts";
+
+export const seedRust = seed("rust", [
+  ...seedBase.packages,
+  "binutils",
+  "cargo-web",
+  "gcc",
+  "libc6-dev",
+  "rust-web-src",
+  "rustc-web",
+]);

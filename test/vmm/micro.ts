@@ -1,0 +1,128 @@
+/** What the tests of micro virtual machines share: a Monolith with the ingot vmm, and guests in it. */
+import assert from "node:assert/strict";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { vmm } from "../../recipes/ingots/vmm.ts";
+import { userKeys } from "../../src/cli/user-keys.ts";
+import { inject } from "../../src/inject/inject.ts";
+import { Ingot } from "../../src/inject/ingot-file.ts";
+import { requireKey } from "../../src/inject/key-file.ts";
+import { machineDestination } from "../../src/inject/transport.ts";
+import type { Disk } from "../../src/vm/options.ts";
+import type { Machine } from "../../src/vm/machine.ts";
+import { boot, monolith, output } from "../boot/monolith.ts";
+
+/** Where the ingot has the guest, in the Monolith. */
+export const GUEST = "/ingots/vmm/active/usr/share/anvil-vmm/guest";
+
+/** Before `timeScale`: guests in an emulated machine are slow, and four of them share one processor. */
+const LIMIT = { timeoutMs: 30_000 };
+
+/** A text as one word of the shell. */
+export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** A running Monolith with the ingot vmm active. */
+export class Host {
+  readonly machine: Machine;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  /** Status and output of a command in the Monolith. */
+  run(command: string): ReturnType<Machine["console"]["run"]> {
+    return this.machine.console.run(command, LIMIT);
+  }
+
+  async succeed(command: string): Promise<string> {
+    return (await this.machine.console.succeed(command, LIMIT)).trim();
+  }
+
+  /** The command fails with that status and a text that begins with the code. */
+  async refused(command: string, status: number, expected: RegExp): Promise<void> {
+    const result = await this.run(`${command} 2>&1`);
+    assert.equal(result.status, status, `${command}\n${result.output}`);
+    assert.match(result.output, expected, command);
+  }
+
+  /** `anvilctl boot` of the guest that the ingot has, and its shell. */
+  async boot(name: string, options = "", parameters = ""): Promise<Guest> {
+    const cmdline = `console=ttyS0 reboot=k panic=1 pci=off i8042.noaux i8042.nomux i8042.dumbkbd quiet ${parameters}`;
+    const files = `--kernel ${GUEST}/vmlinux --initrd ${GUEST}/guest.cpio`;
+    await this.succeed(`anvilctl boot --name ${name} ${files} --cmdline ${quote(cmdline)} --timeout 120 ${options}`);
+    const guest = new Guest(this, name);
+    await guest.ready();
+    return guest;
+  }
+
+  /** What each monitor that runs holds, by process number: open files and threads. */
+  async monitors(): Promise<string> {
+    const each = 'echo "$p $(ls /proc/$p/fd | wc -l) files $(ls /proc/$p/task | wc -l) threads"';
+    return this.succeed(`for p in $(pidof anvil-vmm); do ${each}; done | sort -n`);
+  }
+}
+
+/** A guest, by the shell on its serial port. */
+export class Guest {
+  readonly name: string;
+  readonly #host: Host;
+  #commands = 0;
+
+  constructor(host: Host, name: string) {
+    this.name = name;
+    this.#host = host;
+  }
+
+  async ready(): Promise<void> {
+    const { status, output } = await this.#host.run(
+      `anvilctl console ${this.name} --until 'guest: ready' --timeout 600 < /dev/null 2>&1`,
+    );
+    assert.equal(status, 0, output);
+  }
+
+  /**
+   * The output of a command in the guest, which has to succeed. The console repeats what came before, so the end of each
+   * command is marked; the quotes keep the mark from being found where it is typed.
+   */
+  async succeed(command: string): Promise<string> {
+    const number = ++this.#commands;
+    const typed = `${command}; echo "ended $?:"${number}"."\n`;
+    const console = `anvilctl console ${this.name} --until ':${number}.' --timeout 600`;
+    const { status, output } = await this.#host.run(`printf %s ${quote(typed)} | ${console} 2>&1`);
+    assert.equal(status, 0, output);
+    const text = output.replaceAll("\r", "");
+    const before = number === 1 ? 0 : text.lastIndexOf(`:${number - 1}.`);
+    const said = text.slice(before);
+    const ended = new RegExp(`ended (\\d+):${number}\\.`).exec(said);
+    assert.equal(ended?.[1], "0", said);
+    return said;
+  }
+
+  /** Seconds of the guest's clock since it was booted. */
+  async uptime(): Promise<number> {
+    const said = await this.succeed('read up rest < /proc/uptime; echo "up="$up');
+    return Number(/up=([\d.]+)/.exec(said)?.[1]);
+  }
+}
+
+/** The ingot as it is signed and sent, into a Monolith that was just booted. */
+export async function hostOfGuests(
+  t: TestContext,
+  options: { readonly disks?: readonly Disk[]; readonly memory?: number } = {},
+): Promise<Host> {
+  const { iso } = await monolith();
+  const machine = await boot(t, { cdrom: iso, ingot: true, memory: 3072, ...options });
+  await machine.console.ready();
+  const ingot = await Ingot.ofBody(path.resolve(await output(vmm.body)), requireKey(userKeys()));
+  try {
+    await inject(ingot, machineDestination(machine), {
+      allowDowngrade: false,
+      signal: new AbortController().signal,
+      on: () => undefined,
+    });
+  } finally {
+    await ingot.close();
+  }
+  // a shell that was there before has its PATH already; programs of ingots are on it
+  return new Host(machine);
+}
