@@ -50,8 +50,6 @@ export function extension(fields: ExtensionFields): Extension {
     script: [
       anvilCcEnvironment(postgresFlags),
       postgresCompiler,
-      // pgxs takes the flags of PostgreSQL, and these; headers of the server name themselves in messages
-      "export COPT=-ffile-prefix-map=/in=.\n",
       ...own.map((files) => `cp -r /files/${files} ${place}\n`),
       `cd ${place}/${folder}\n`,
       before,
