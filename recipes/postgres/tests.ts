@@ -93,14 +93,17 @@ mkdir vector
 cp -r /build/pgvector/test/sql /build/pgvector/test/expected vector
 cp -r /files/native/postgres-witness witness
 for folder in ${contrib.map((name) => `contrib/${name}`).join(" ")} vector witness; do
+  more=
   case $folder in
     contrib/*) names=$(list $folder) ;;
     *) names=$(cd $folder/sql && ls | sed 's/\\.sql$//') ;;
   esac
+  # as its makefile has it
+  [ $folder != vector ] || more=--load-extension=vector
   [ -n "$names" ] || continue
   echo "# $folder"
   (cd $folder && PGHOST=/tmp suite extensions /build/pg_regress --bindir=$bin --dlpath=/in/postgres/usr/lib/postgresql \\
-    --dbname=contrib_regression --host=/tmp $names)
+    --dbname=contrib_regression --host=/tmp $more $names)
 done
 $bin/pg_ctl -D instance -m fast stop > /dev/null
 `,
