@@ -38,7 +38,7 @@ async function packQemu(folder: string): Promise<string> {
     ["--library-path", path.join(seed, libraries), "--list", path.join(seed, program)],
     { encoding: "utf8" },
   );
-  const names = [...list.matchAll(/^\s*(\S+\.so\S*) => /gm)].map(([, name]) => `${libraries}/${name ?? ""}`);
+  const names = [...list.matchAll(/^\s*([^/\s]+\.so\S*) => /gm)].map(([, name]) => `${libraries}/${name ?? ""}`);
   const data = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"].filter((each) =>
     statSync(path.join(seed, each), { throwIfNoEntry: false }),
   );
