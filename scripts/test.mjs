@@ -50,7 +50,11 @@ const tiers = {
     files: long,
     concurrency: 1,
   },
-  db: { forge: ["iso", "ingot-db"], files: db, concurrency: 1 },
+  db: {
+    forge: ["iso", "ingot-db", "postgres-regress", "postgres-isolation", "postgres-extensions"],
+    files: db,
+    concurrency: 1,
+  },
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
   vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test"], files: vmm, concurrency: 1 },
   "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
