@@ -26,7 +26,7 @@ export interface SessionOptions {
 export async function runSession({ console, socket, command, input, output }: SessionOptions): Promise<number> {
   const marker = randomBytes(12).toString("hex");
   const line = await connected(socket);
-  const size = (): string => `stty -F ${TTY} rows ${output.rows ?? 24} cols ${output.columns ?? 80}`;
+  const size = (): string => `stty -F ${TTY} rows ${orElse(output.rows, 24)} cols ${orElse(output.columns, 80)}`;
   const resize = (): void => void console.run(size()).catch(() => undefined);
   const type = (bytes: Buffer | string): void => void line.write(bytes);
   const restore = (): void => void input.setRawMode?.(false);
@@ -94,6 +94,11 @@ function follow(line: Socket, marker: string, show: (bytes: Buffer) => void): Pr
     });
     line.on("close", () => reject(new Fault("E_CONSOLE_CLOSED", "the machine has ended, or the session's console")));
   });
+}
+
+/** A terminal that does not know its size says 0. */
+function orElse(size: number | undefined, usual: number): number {
+  return size === undefined || size === 0 ? usual : size;
 }
 
 /** How many bytes at the end of `text` are the beginning of `marker`. */
