@@ -76,15 +76,18 @@ join(struct sockaddr_vm address)
 	if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof (address)) != 0)
 		return (die("connect"));
 	wanted[1].fd = connection;
-	while (poll(wanted, 2, -1) > 0) {
+	/* Each direction ends by itself: a host that has no more to say may still want to hear the rest. */
+	while (wanted[0].fd >= 0 || wanted[1].fd >= 0) {
+		if (poll(wanted, 2, -1) < 0)
+			return (die("poll"));
 		if (wanted[1].revents != 0 && !pass_on(connection, 1))
-			return (0);
+			wanted[1].fd = -1;
 		if (wanted[0].revents != 0 && !pass_on(0, connection)) {
 			wanted[0].fd = -1;
 			shutdown(connection, SHUT_WR);
 		}
 	}
-	return (die("poll"));
+	return (0);
 }
 
 int
