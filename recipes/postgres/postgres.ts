@@ -19,6 +19,7 @@ import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 import { postgresBuild, tools } from "./build.ts";
 import type { Extension } from "./extension.ts";
+import { mimalloc } from "./mimalloc.ts";
 import { pgvector } from "./pgvector.ts";
 
 /** What would be in a program that was linked with readline, zlib, lz4, zstd, ICU, LDAP, GSSAPI, PAM, LLVM, Perl, Python or Tcl. */
@@ -43,12 +44,14 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
   return recipe({
     name,
     folder: "postgres",
-    licence: [...new Set(["PostgreSQL", "Apache-2.0", ...built.map(({ licence }) => licence)])].join(" AND "),
+    licence: [...new Set(["PostgreSQL", "Apache-2.0", mimalloc.licence, ...built.map(({ licence }) => licence)])].join(
+      " AND ",
+    ),
     files: ["native/postgres", "system/postgres/modules"],
     seed: seedBase,
     tools: [anvilCc],
     link: [openssl, ...new Set(extensions.flatMap(({ link }) => link))],
-    inputs: [postgresBuild, ...built],
+    inputs: [postgresBuild, mimalloc, ...built],
     script: `\
 ${anvilCcEnvironment()}
 objects=/in/postgres-build/objects
@@ -57,7 +60,8 @@ cd modules
 /files/system/postgres/modules ${modules.join(" ")}
 $CC $CFLAGS -I/files/native/postgres -c modules.c /files/native/postgres/loader.c
 cd ..
-$CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o -lssl -lcrypto -lm
+$CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o \
+  /in/mimalloc/objects/mimalloc.o -lssl -lcrypto -lm
 
 $CC $CFLAGS '-DTOOLS=${tools.map((tool) => `TOOL(${tool})`).join(" ")}' -c /files/native/postgres/tools.c
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/pg-tools tools.o $objects/tools/*.o \\
