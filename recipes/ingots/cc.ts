@@ -3,6 +3,7 @@ import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../../s
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { bash } from "../bash.ts";
 import { bison } from "../bison.ts";
+import { bzip2 } from "../bzip2.ts";
 import { flex } from "../flex.ts";
 import { gawk } from "../gawk.ts";
 import { ingot } from "../ingot.ts";
@@ -49,7 +50,7 @@ ln -s pkgconf /out/usr/bin/pkg-config
 export const cc = ingot({
   name: "cc",
   version: source("gcc"),
-  trees: [stage3, ccTools, bash, gawk, m4, make, pkgconf, zstdProgram],
+  trees: [stage3, ccTools, bash, bzip2, gawk, m4, make, pkgconf, zstdProgram],
   health: { seconds: 300, program: "usr/libexec/cc/health" },
   atMost: 60_000_000,
 });

@@ -50,6 +50,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   perl: trixie("perl", "GPL-1.0-or-later OR Artistic-1.0-Perl"),
   pkgconf: bookworm("pkgconf", "ISC"),
   mimalloc: bookworm("mimalloc", "MIT"),
+  bzip2: bookworm("bzip2", "bzip2-1.0.6"),
   dropbear: trixie("dropbear", "MIT AND BSD-2-Clause"),
   posixtestsuite: bookworm("posixtestsuite", "GPL-2.0-only"),
   picolibc: trixie("picolibc", "MIT"),
