@@ -1,6 +1,6 @@
 /** The kernel: Linux with OpenZFS inside, one image without modules. What is on is said in system/kernel/config. */
 import { atMost, builtByAnvilCc, contains, exists, noBuildPaths } from "../src/recipe/proof.ts";
-import { recipe, source } from "../src/recipe/recipe.ts";
+import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { command } from "../src/recipe/style.ts";
 import { libelf } from "./libelf.ts";
 import { seedBase } from "./seed.ts";
@@ -72,36 +72,42 @@ configure_kernel
 /**
  * `boot/vmlinuz`: bzImage, for boot loaders and QEMU's -kernel. `boot/vmlinux`: the same kernel uncompressed, with its
  * PVH entry note, for micro virtual machines; without symbols, which System.map has.
+ *
+ * @param prepare shell text that runs in the kernel's source, if anything has to be different for the root in which it is built
  */
-export const linux = recipe({
-  name: "linux",
-  licence: "GPL-2.0-only WITH Linux-syscall-note AND CDDL-1.0",
-  source: [source("linux"), source("zfs")],
-  files: ["system/kernel/check-config", "system/kernel/config"],
-  seed: seedBase,
-  // the image is packed with zstd: by ours, so that its bytes depend on no program of the seed
-  tools: [anvilCc, zstdProgram],
-  link: [libelf, zlib],
-  script: [
-    environment,
-    configureKernel,
-    graftZfs,
-    "kbuild bzImage\n",
-    "cd /build/linux\n",
-    "mkdir /out/boot\n",
-    "cp arch/x86/boot/bzImage /out/boot/vmlinuz\n",
-    "cp System.map /out/boot/System.map\n",
-    "cp .config /out/boot/config\n",
-    '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
-  ].join(""),
-  proves: [
-    exists("boot/vmlinuz", "boot/vmlinux", "boot/System.map", "boot/config"),
-    contains("boot/config", /^CONFIG_ZFS=y$/),
-    contains("boot/config", /^# CONFIG_MODULES is not set$/),
-    contains("boot/System.map", / T spa_import$/),
-    contains("boot/System.map", / pvh_start_xen$/),
-    builtByAnvilCc("boot/vmlinux"),
-    noBuildPaths(),
-    atMost("boot/vmlinuz", 9 * 1024 * 1024),
-  ],
-});
+export const linuxWith = (prepare: string): Recipe =>
+  recipe({
+    name: "linux",
+    licence: "GPL-2.0-only WITH Linux-syscall-note AND CDDL-1.0",
+    source: [source("linux"), source("zfs")],
+    files: ["system/kernel/check-config", "system/kernel/config"],
+    seed: seedBase,
+    // the image is packed with zstd: by ours, so that its bytes depend on no program of the seed
+    tools: [anvilCc, zstdProgram],
+    link: [libelf, zlib],
+    script: [
+      environment,
+      prepare,
+      configureKernel,
+      graftZfs,
+      "kbuild bzImage\n",
+      "cd /build/linux\n",
+      "mkdir /out/boot\n",
+      "cp arch/x86/boot/bzImage /out/boot/vmlinuz\n",
+      "cp System.map /out/boot/System.map\n",
+      "cp .config /out/boot/config\n",
+      '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
+    ].join(""),
+    proves: [
+      exists("boot/vmlinuz", "boot/vmlinux", "boot/System.map", "boot/config"),
+      contains("boot/config", /^CONFIG_ZFS=y$/),
+      contains("boot/config", /^# CONFIG_MODULES is not set$/),
+      contains("boot/System.map", / T spa_import$/),
+      contains("boot/System.map", / pvh_start_xen$/),
+      builtByAnvilCc("boot/vmlinux"),
+      noBuildPaths(),
+      atMost("boot/vmlinuz", 9 * 1024 * 1024),
+    ],
+  });
+
+export const linux = linuxWith("");
