@@ -27,9 +27,12 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
       assert.ok(attempt < 60, `${cluster} is ${await state(cluster)}, not ${wanted}`);
   };
   const fails = async (cluster: string, command: string): Promise<string> => {
-    const { status, stderr } = await machine.run(["db", "psql", cluster, "--", "-X", "-v", "ON_ERROR_STOP=1"], command);
+    const { status, stdout, stderr } = await machine.run(
+      ["db", "psql", cluster, "--", "-X", "-v", "ON_ERROR_STOP=1"],
+      command,
+    );
     assert.notEqual(status, 0, command);
-    return stderr;
+    return stderr + stdout;
   };
   const count = (cluster: string): Promise<string> => machine.sql(cluster, "select count(*) from t");
 
@@ -86,8 +89,8 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
     let written = 0;
     let said = "";
     for (; said === "" && written < 400; written++) {
-      const { status, stderr } = await machine.run(["db", "psql", "main", "--", "-X", "-v", "ON_ERROR_STOP=1"], some);
-      if (status !== 0) said = stderr;
+      const { status, stdout } = await machine.run(["db", "psql", "main", "--", "-X", "-v", "ON_ERROR_STOP=1"], some);
+      if (status !== 0) said = stdout;
     }
     assert.match(said, /read-only transaction|No space left on device/);
     await reaches("main", "read-only");
