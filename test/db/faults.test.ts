@@ -85,17 +85,17 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
     const free = Number(await machine.inside(`zfs get -H -p -o value available ${pool}`));
     await machine.inside(`zfs create -o refreservation=${free - (256 << 20)} ${pool}/other`);
     const line = "(select string_agg(md5(random()::text || i), '') from generate_series(1, 200) i)";
-    const some = `insert into filler select ${line} || n from generate_series(1, 1000) n`;
+    const some = `insert into filler select ${line} || n from generate_series(1, 4000) n`;
     let written = 0;
     let said = "";
-    for (; said === "" && written < 400; written++) {
+    for (; said === "" && written < 100; written++) {
       const { status, stdout } = await machine.run(["db", "psql", "main", "--", "-X", "-v", "ON_ERROR_STOP=1"], some);
       if (status !== 0) said = stdout;
     }
     assert.match(said, /read-only transaction|No space left on device/);
     await reaches("main", "read-only");
     assert.equal(await count("main"), "1");
-    assert.equal(await machine.sql("main", "select count(*) from filler"), String((written - 1) * 1000));
+    assert.equal(await machine.sql("main", "select count(*) from filler"), String((written - 1) * 4000));
     assert.match(await fails("main", "insert into t values (2)"), /cannot execute INSERT in a read-only transaction/);
     await machine.refused("E_DB_SPACE", "db", "branch", "main", "more");
     await machine.refused("E_INGOT_SPACE", "inject", "cc", "--plain");
