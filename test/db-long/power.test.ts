@@ -95,6 +95,7 @@ test(`of what was acknowledged nothing is lost in ${ROUNDS} power cuts`, async (
 
     assert.ok(existsSync(disk));
     machine = await Monolith.boot(t, name, ["--disk", disk, "--log", log]);
+    await machine.inside("until [ -e /run/anvil-db/prepared ]; do sleep 1; done");
     for (const [number, i] of last.entries()) {
       const there = `select count(distinct i) from ledger where round = ${round} and writer = ${number} and i <= ${i}`;
       assert.equal(Number(await machine.sql("main", there)), i, `round ${round}, writer ${number}`);
