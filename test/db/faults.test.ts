@@ -47,11 +47,11 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
   });
 
   await t.test("data of another major version are refused, and not touched", async () => {
-    await machine.inside(`echo 14 > ${HURT}/pgdata/PG_VERSION; sv restart db`);
+    await machine.inside(`echo 14 > ${HURT}/pgdata/PG_VERSION; sv -w 120 restart db`);
     await reaches("hurt", "refused");
     await reaches("main", "running");
     assert.match(await fails("hurt", "select 1"), /^E_DB_MAJOR {2}hurt is of PostgreSQL 14, this is 15\n {2}hint: /);
-    await machine.inside(`echo 15 > ${HURT}/pgdata/PG_VERSION; sv restart db`);
+    await machine.inside(`echo 15 > ${HURT}/pgdata/PG_VERSION; sv -w 120 restart db`);
     await reaches("hurt", "running");
     assert.equal(await count("hurt"), "1");
   });
