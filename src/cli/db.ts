@@ -109,6 +109,8 @@ async function psql(command: string, values: Values): Promise<number> {
   const { status, output } = await withMachine(values, (_, console) =>
     run(console, `printf %s ${said.toString("base64")} | base64 -d | ${command}`),
   );
+  // anvil-db itself, before psql had its turn
+  if (status !== 0 && /^E_[A-Z_]+ {2}/.test(output)) throw refusal(output, status);
   process.stdout.write(output);
   return status;
 }

@@ -55,7 +55,7 @@ export function makeIngot({ name = "demo", version = "1.0", arch = "x86_64", fac
     else if (typeof entry === "object" && "to" in entry) lines.push(`link ${entry.to} ${at}`);
     else {
       const content = Buffer.from(entry as Buffer);
-      const mode = content.subarray(0, 2).toString() === "#!" ? 755 : 644;
+      const mode = /^(#!|\x7fELF)/.test(content.toString("latin1", 0, 4)) ? 755 : 644;
       lines.push(`file ${mode} ${content.length} ${blake2b(content)} ${at}`);
       contents.push(content);
     }

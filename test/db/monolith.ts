@@ -1,11 +1,13 @@
 /** What the tests of ANVIL-DB share: a machine that `anvil boot` started in another process, and `anvil` beside it. */
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
+import { connect } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { openStore, projectRoot } from "../../src/cli/command.ts";
 import { Console } from "../../src/vm/console.ts";
+import { Qmp } from "../../src/vm/qmp.ts";
 import { findMachine } from "../../src/vm/state.ts";
 import { monolith } from "../boot/monolith.ts";
 
@@ -84,6 +86,21 @@ export class Monolith {
     );
     assert.equal(status, 0, `${command}\n${stdout}\n${stderr}`);
     return stdout.trim();
+  }
+
+  /** A port of this host that leads to one in the machine. */
+  async forward(port: number): Promise<number> {
+    const { qmp } = findMachine(openStore().paths.top, this.name);
+    const socket = connect(qmp);
+    await new Promise((resolve) => socket.once("connect", resolve));
+    const control = await Qmp.over(socket, 60_000);
+    await control.human(`hostfwd_add tcp:127.0.0.1:0-:${port}`);
+    const forwards = await control.human("info usernet");
+    socket.destroy();
+    const [, here] =
+      new RegExp(`TCP\\[HOST_FORWARD\\]\\s+\\d+\\s+127\\.0\\.0\\.1\\s+(\\d+)\\s+\\S+\\s+${port}`).exec(forwards) ?? [];
+    assert.ok(here !== undefined, forwards);
+    return Number(here);
   }
 
   /** As a power cut does. */

@@ -4,9 +4,6 @@ import { createHash } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { test, type TestContext } from "node:test";
-import { openStore } from "../../src/cli/command.ts";
-import { findMachine } from "../../src/vm/state.ts";
-import { Qmp } from "../../src/vm/qmp.ts";
 import { Monolith } from "./monolith.ts";
 
 /** The request for TLS and that for a session, of PostgreSQL's protocol 3.0 (its documentation, "Message Formats"). */
@@ -17,20 +14,6 @@ const SESSION = ((): Buffer => {
   length.writeUInt32BE(words.length + 4);
   return Buffer.concat([length, words]);
 })();
-
-/** A port of the host that leads to the server in the machine. */
-async function forward(machine: Monolith): Promise<number> {
-  const { qmp } = findMachine(openStore().paths.top, machine.name);
-  const socket = connectSocket(qmp);
-  await new Promise((resolve) => socket.once("connect", resolve));
-  const control = await Qmp.over(socket, 60_000);
-  await control.human("hostfwd_add tcp:127.0.0.1:0-:5432");
-  const ports = /TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+5432/.exec(
-    await control.human("info usernet"),
-  );
-  socket.destroy();
-  return Number(ports?.[1]);
-}
 
 async function open(t: TestContext, port: number): Promise<Socket> {
   const socket = connectSocket(port, "127.0.0.1");
@@ -52,7 +35,7 @@ test("from elsewhere nobody gets in until TCP is opened, and then with TLS and a
   const machine = await Monolith.boot(t, `test-remote-${process.pid}`);
   await machine.succeed("inject", "db", "--plain");
   await machine.sql("main", "create role app login password 'secret'");
-  const port = await forward(machine);
+  const port = await machine.forward(5432);
 
   await t.test("closed", async (t) => {
     const socket = await open(t, port);

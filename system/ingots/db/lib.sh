@@ -74,8 +74,9 @@ runs() {
   [ "$(cat "$services/$1/supervise/stat" 2>/dev/null)" = run ]
 }
 
+# The last checkpoint of a busy server can take its time.
 stop_cluster() {
-  [ ! -d "$services/$1" ] || sv -w 30 force-stop "$services/$1" >/dev/null
+  [ ! -d "$services/$1" ] || sv -w 120 force-stop "$services/$1" >/dev/null
 }
 
 # sql CLUSTER DATABASE COMMAND: as superuser, bare values.
