@@ -6,7 +6,7 @@ import { busybox } from "../../recipes/busybox.ts";
 import { bzip2 } from "../../recipes/bzip2.ts";
 import { ingot } from "../../recipes/ingot.ts";
 import { stage2 } from "../../recipes/stages.ts";
-import { anvilCc } from "../../recipes/toolchain.ts";
+import { anvilCxx } from "../../recipes/toolchain.ts";
 import { portableSteps } from "../../recipes/workshop.ts";
 import { boot, monolith, powerOff } from "../boot/monolith.ts";
 import { Pieces } from "../boot/workshop.ts";
@@ -14,7 +14,7 @@ import { Pieces } from "../boot/workshop.ts";
 test("musl and busybox built in the Monolith are those that the sandbox builds", async (t) => {
   const musl = portableSteps([stage2]).find(({ name }) => name === "musl-stage2");
   assert.ok(musl !== undefined);
-  const portable = Object.freeze({ ...busybox, name: "busybox-portable", root: buildRoot, tools: [anvilCc, bzip2] });
+  const portable = Object.freeze({ ...busybox, name: "busybox-portable", root: buildRoot, tools: [anvilCxx, bzip2] });
   const here = await Pieces.make(t, ingot({ name: "pieces", version: "1", trees: [musl, portable] }));
   const { iso } = await monolith();
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, cpus: 2, stateDir: here.store.paths.top });
