@@ -26,6 +26,9 @@ import { pgvector } from "./pgvector.ts";
 const ABSENT =
   /rl_(completion_matches|attempted_completion)|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
 
+/** The compiler must not make calls of these functions out of what they do themselves; they run before the stack is guarded. */
+export const stringFlags = "-fno-builtin -fno-tree-loop-distribute-patterns -fno-stack-protector";
+
 export interface ServerFields {
   readonly name: string;
   readonly extensions: readonly Extension[];
@@ -59,8 +62,7 @@ mkdir -p modules /out/usr/bin /out/usr/lib/postgresql /out/usr/share
 cd modules
 /files/system/postgres/modules ${modules.join(" ")}
 $CC $CFLAGS -I/files/native/postgres -c modules.c /files/native/postgres/loader.c
-# the compiler must not make calls of these functions out of what they do themselves
-$CC $CFLAGS -fno-builtin -fno-tree-loop-distribute-patterns -fno-stack-protector -c /files/native/postgres/strings.c
+$CC $CFLAGS ${stringFlags} -c /files/native/postgres/strings.c
 cd ..
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o \
   /in/mimalloc/objects/mimalloc.o -lssl -lcrypto -lm
