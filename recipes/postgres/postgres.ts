@@ -40,6 +40,7 @@ export interface ServerFields {
 export function server({ name, extensions, folders = [] }: ServerFields): Recipe {
   const built = extensions.map((each) => each.recipe);
   const trees = ["/in/postgres-build", ...built.map((each) => `/in/${folderOf(each)}`)];
+  const libraries = [...new Set(extensions.flatMap(({ link }) => link))];
   const modules = [
     ...trees.map((tree) => `${tree}/usr/lib/postgresql`),
     ...folders.map((each) => `/in/postgres-build/${each}`),
@@ -53,7 +54,7 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
     files: ["native/postgres", "system/postgres/modules"],
     seed: seedBase,
     tools: [anvilCc],
-    link: [openssl, ...new Set(extensions.flatMap(({ link }) => link))],
+    link: [openssl, ...libraries],
     inputs: [postgresBuild, mimalloc, ...built],
     script: `\
 ${anvilCcEnvironment()}
@@ -65,7 +66,7 @@ $CC $CFLAGS -I/files/native/postgres -c modules.c /files/native/postgres/loader.
 $CC $CFLAGS ${stringFlags} -c /files/native/postgres/strings.c
 cd ..
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o \
-  /in/mimalloc/objects/mimalloc.o -lssl -lcrypto -lm
+  /in/mimalloc/objects/mimalloc.o ${libraries.map((each) => `/deps/${folderOf(each)}/usr/lib/*.a `).join("")}-lssl -lcrypto -lm
 
 $CC $CFLAGS '-DTOOLS=${tools.map((tool) => `TOOL(${tool})`).join(" ")}' -c /files/native/postgres/tools.c
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/pg-tools tools.o $objects/tools/*.o \\
