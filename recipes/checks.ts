@@ -7,6 +7,7 @@ import { dropbear } from "./dropbear.ts";
 import { firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
 import { judges } from "./judges.ts";
+import { columnar, postgresColumnar } from "./postgres/columnar.ts";
 import { postgres } from "./postgres/postgres.ts";
 import { postgresTests } from "./postgres/tests.ts";
 import { selfHosting } from "./self-hosting.ts";
@@ -20,6 +21,8 @@ export const checks: readonly Recipe[] = [
   anvilctlTest,
   dropbear,
   postgres,
+  columnar.recipe,
+  postgresColumnar,
   ...postgresTests,
   firecrackerSource,
   guest,

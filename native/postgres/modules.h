@@ -14,6 +14,8 @@ struct symbol {
 struct module {
 	/* The name of its file without `.so`. */
 	const char *name;
+	/* What it is compiled for: 1 for any x86-64, 3 for x86-64-v3. Of one name, the highest comes first. */
+	int level;
 	/* Sorted by name, bytewise. */
 	const struct symbol *symbols;
 	size_t count;

@@ -25,6 +25,8 @@ export interface ExtensionFields {
   readonly before?: string;
   /** Variables of its makefile. */
   readonly make?: readonly string[];
+  /** Compiled also for these levels of x86-64: the server takes the highest that its processor has. */
+  readonly levels?: readonly ("x86-64-v2" | "x86-64-v3" | "x86-64-v4")[];
   /** Libraries that it is compiled and linked with. */
   readonly link?: readonly Output[];
 }
@@ -35,7 +37,7 @@ export interface Extension {
 }
 
 export function extension(fields: ExtensionFields): Extension {
-  const { name, modules, licence, from, folder = ".", before = "", make = [], link = [] } = fields;
+  const { name, modules, licence, from, folder = ".", before = "", make = [], levels = [], link = [] } = fields;
   const own = "component" in from ? [] : [from.files];
   const place = "component" in from ? `/build/${from.component}` : "/build/own";
   const built = recipe({
@@ -54,18 +56,31 @@ export function extension(fields: ExtensionFields): Extension {
       `cd ${place}/${folder}\n`,
       before,
       // what its headers say of themselves in messages must not tell where they were
-      `pgxs() { make COPT=-ffile-prefix-map=/in/postgres-build/usr/include=. PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
-      "pgxs all\n",
-      // pg_config gives the places where they are: below /in
-      "pgxs DESTDIR=/build/installed install\n",
-      "mkdir -p /out/usr/lib/postgresql /out/usr/share/postgresql\n",
-      "cp -r /build/installed/in/postgres-build/usr/share/postgresql/extension /out/usr/share/postgresql\n",
-      ...modules.map(
-        (module) => `cp /build/installed/in/postgres-build/usr/lib/postgresql/${module}.so /out/usr/lib/postgresql\n`,
-      ),
+      `pgxs() { make COPT="-ffile-prefix-map=/in/postgres-build/usr/include=. $march" PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
+      `
+build() {
+  march=\${1:+-march=$1}
+  pgxs all
+  # pg_config gives the places where they are: below /in
+  pgxs DESTDIR=/build/installed install
+  mkdir -p /out/usr/lib/postgresql/$1
+  for module in ${modules.join(" ")}; do
+    cp /build/installed/in/postgres-build/usr/lib/postgresql/$module.so /out/usr/lib/postgresql/$1
+  done
+}
+build ""
+mkdir -p /out/usr/share/postgresql
+cp -r /build/installed/in/postgres-build/usr/share/postgresql/extension /out/usr/share/postgresql
+`,
+      ...levels.map((level) => `pgxs clean\nbuild ${level}\n`),
     ].join(""),
     proves: [
-      exists("usr/share/postgresql/extension/*.control", ...modules.map((each) => `usr/lib/postgresql/${each}.so`)),
+      exists(
+        "usr/share/postgresql/extension/*.control",
+        ...["", ...levels.map((level) => `${level}/`)].flatMap((folder) =>
+          modules.map((each) => `usr/lib/postgresql/${folder}${each}.so`),
+        ),
+      ),
     ],
   });
   return { recipe: built, link };

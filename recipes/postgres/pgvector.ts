@@ -6,6 +6,8 @@ export const pgvector = extension({
   modules: ["vector"],
   licence: "PostgreSQL",
   from: { component: "pgvector" },
-  // its own default compiles for the machine that builds; what a processor has is found out at run time
+  // its own default compiles for the machine that builds
   make: ["OPTFLAGS="],
+  // FMA and AVX for its distances, which upstream leaves to the dynamic loader of glibc
+  levels: ["x86-64-v3"],
 });

@@ -26,6 +26,9 @@ import { pgvector } from "./pgvector.ts";
 const ABSENT =
   /rl_(completion_matches|attempted_completion)|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
 
+/** The compiler must not make calls of these functions out of what they do themselves; they run before the stack is guarded. */
+export const stringFlags = "-fno-builtin -fno-tree-loop-distribute-patterns -fno-stack-protector";
+
 export interface ServerFields {
   readonly name: string;
   readonly extensions: readonly Extension[];
@@ -37,6 +40,7 @@ export interface ServerFields {
 export function server({ name, extensions, folders = [] }: ServerFields): Recipe {
   const built = extensions.map((each) => each.recipe);
   const trees = ["/in/postgres-build", ...built.map((each) => `/in/${folderOf(each)}`)];
+  const libraries = [...new Set(extensions.flatMap(({ link }) => link))];
   const modules = [
     ...trees.map((tree) => `${tree}/usr/lib/postgresql`),
     ...folders.map((each) => `/in/postgres-build/${each}`),
@@ -50,7 +54,7 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
     files: ["native/postgres", "system/postgres/modules"],
     seed: seedBase,
     tools: [anvilCc],
-    link: [openssl, ...new Set(extensions.flatMap(({ link }) => link))],
+    link: [openssl, ...libraries],
     inputs: [postgresBuild, mimalloc, ...built],
     script: `\
 ${anvilCcEnvironment()}
@@ -59,9 +63,10 @@ mkdir -p modules /out/usr/bin /out/usr/lib/postgresql /out/usr/share
 cd modules
 /files/system/postgres/modules ${modules.join(" ")}
 $CC $CFLAGS -I/files/native/postgres -c modules.c /files/native/postgres/loader.c
+$CC $CFLAGS ${stringFlags} -c /files/native/postgres/strings.c
 cd ..
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $objects/libpq.o \
-  /in/mimalloc/objects/mimalloc.o -lssl -lcrypto -lm
+  /in/mimalloc/objects/mimalloc.o ${libraries.map((each) => `/deps/${folderOf(each)}/usr/lib/*.a `).join("")}-lssl -lcrypto -lm
 
 $CC $CFLAGS '-DTOOLS=${tools.map((tool) => `TOOL(${tool})`).join(" ")}' -c /files/native/postgres/tools.c
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/pg-tools tools.o $objects/tools/*.o \\
@@ -74,7 +79,7 @@ done
 # the server looks for a module's file before it loads it
 for module in modules/*.o; do
   name=\${module##*/}
-  case $name in loader.o | modules.o) continue ;; esac
+  case $name in loader.o | modules.o | strings.o | *@*) continue ;; esac
   echo "This module is linked into the server." > /out/usr/lib/postgresql/\${name%.o}.so
 done
 ${tidyOutput()}`,

@@ -1,0 +1,45 @@
+/**
+ * Tables by columns, of channels that have the source of Hydra columnar, and the server with it. It has hooks for the
+ * planner and utility statements: `shared_preload_libraries = 'columnar'`.
+ */
+import { builtByAnvilCc, exists, noBuildPaths } from "../../src/recipe/proof.ts";
+import { recipe, source } from "../../src/recipe/recipe.ts";
+import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
+import { seedBase } from "../seed.ts";
+import { anvilCc } from "../toolchain.ts";
+import { extension } from "./extension.ts";
+import { pgvector } from "./pgvector.ts";
+import { server } from "./postgres.ts";
+
+/** What it compresses its stripes with. */
+const compression = recipe({
+  name: "columnar-compression",
+  licence: "BSD-2-Clause AND BSD-3-Clause",
+  source: [source("lz4"), source("zstd")],
+  seed: seedBase,
+  tools: [anvilCc],
+  script: [
+    anvilCcEnvironment(),
+    command("make", ["-C lz4/lib", "liblz4.a"]),
+    command("make", ["-C zstd/lib", "libzstd.a"]),
+    "install -D -m 644 -t /out/usr/lib lz4/lib/liblz4.a zstd/lib/libzstd.a\n",
+    "install -D -m 644 -t /out/usr/include lz4/lib/lz4.h zstd/lib/zstd.h zstd/lib/zstd_errors.h\n",
+  ].join(""),
+  proves: [exists("usr/lib/liblz4.a", "usr/lib/libzstd.a", "usr/include/*.h"), builtByAnvilCc(), noBuildPaths()],
+});
+
+export const columnar = extension({
+  name: "columnar",
+  modules: ["columnar"],
+  licence: "AGPL-3.0-only",
+  from: { component: "hydra-columnar" },
+  folder: "columnar",
+  before: command("PG_CONFIG=/in/postgres-build/usr/bin/pg_config ./configure", [
+    "--build=$ANVIL_TARGET",
+    "--host=$ANVIL_TARGET",
+    "--without-libcurl",
+  ]),
+  link: [compression],
+});
+
+export const postgresColumnar = server({ name: "postgres-columnar", extensions: [pgvector, columnar] });
