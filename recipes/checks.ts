@@ -6,6 +6,7 @@ import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
+import { hostileGuest } from "./hostile-guest.ts";
 import { judges } from "./judges.ts";
 import { postgres } from "./postgres/postgres.ts";
 import { postgresTests } from "./postgres/tests.ts";
@@ -23,6 +24,7 @@ export const checks: readonly Recipe[] = [
   ...postgresTests,
   firecrackerSource,
   guest,
+  hostileGuest,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,
