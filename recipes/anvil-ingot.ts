@@ -39,13 +39,17 @@ const trapping = "-g0 -fsanitize=undefined -fsanitize-undefined-trap-on-error";
 export const anvilIngotTest = recipe({
   name: "anvil-ingot-test",
   licence,
-  files: ["native/ingot", "native/ingot-test"],
+  files: ["native/ingot", "native/ingot-test", "native/test"],
   seed: seedBase,
   tools: [anvilCc],
   link: [libsodium, libzstd],
   script: [
     anvilCcEnvironment(),
-    compile("/build/ingot-test", "../ingot-test/*.c fault.c manifest.c frames.c trust.c chunk.c tree.c", trapping),
+    compile(
+      "/build/ingot-test",
+      "../test/check.c ../ingot-test/*.c fault.c manifest.c frames.c trust.c chunk.c tree.c",
+      trapping,
+    ),
     "cd /build\n",
     "./ingot-test | tee /build/said\n",
     "install -D -m 644 -t /out said\n",

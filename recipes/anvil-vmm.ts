@@ -2,9 +2,19 @@
  * anvil-vmm, the monitor, and the tests of its parts. Rust of the seed compiles it, with the standard library from its source
  * for musl; ANVIL-CC gives the C library, the start files and the linker.
  */
-import { atMost, contains, exists, isStaticPie, noBuildPaths, runs, rustByAnvilCc } from "../src/recipe/proof.ts";
+import {
+  atMost,
+  contains,
+  exists,
+  isStaticPie,
+  lacks,
+  noBuildPaths,
+  runs,
+  rustByAnvilCc,
+} from "../src/recipe/proof.ts";
 import { recipe } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, cargoEnvironment, cargoForMusl, tidyOutput } from "../src/recipe/style.ts";
+import { LOG_TEXTS, METRIC_NAMES } from "./firecracker/purge.ts";
 import { seedRust } from "./seed-rust.ts";
 import { anvilCc } from "./toolchain.ts";
 
@@ -38,6 +48,8 @@ export const anvilVmm = recipe({
     rustByAnvilCc("usr/bin/anvil-vmm"),
     noBuildPaths(),
     atMost("usr/bin/anvil-vmm", 2_500_000),
+    lacks("usr/bin/anvil-vmm", METRIC_NAMES),
+    lacks("usr/bin/anvil-vmm", LOG_TEXTS),
     runs("usr/bin/anvil-vmm", "--version", /^anvil-vmm \d/),
   ],
 });

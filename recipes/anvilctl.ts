@@ -50,14 +50,14 @@ const trapping = "-g0 -fsanitize=undefined -fsanitize-undefined-trap-on-error";
 export const anvilctlTest = recipe({
   name: "anvilctl-test",
   licence: "Apache-2.0",
-  files: ["native/anvilctl", "native/anvilctl-test"],
+  files: ["native/anvilctl", "native/anvilctl-test", "native/test"],
   seed: seedBase,
   tools: [anvilCc],
   script: [
     anvilCcEnvironment(),
     `\
 cd /files/native/anvilctl
-$CC $CPPFLAGS ${flags} $CFLAGS ${trapping} $LDFLAGS -o /build/anvilctl-test ../anvilctl-test/*.c $(ls *.c | grep -vx main.c)
+$CC $CPPFLAGS ${flags} $CFLAGS ${trapping} $LDFLAGS -o /build/anvilctl-test ../test/check.c ../anvilctl-test/*.c $(ls *.c | grep -vx main.c)
 cd /build
 ./anvilctl-test | tee /build/said
 install -D -m 644 -t /out said

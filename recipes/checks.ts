@@ -6,6 +6,7 @@ import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
 import { firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
+import { hostileGuest } from "./hostile-guest.ts";
 import { judges } from "./judges.ts";
 import { columnar, postgresColumnar } from "./postgres/columnar.ts";
 import { postgres } from "./postgres/postgres.ts";
@@ -26,6 +27,7 @@ export const checks: readonly Recipe[] = [
   ...postgresTests,
   firecrackerSource,
   guest,
+  hostileGuest,
   ...judges,
   ...selfHosting,
   ...diverseDoubleCompilation,

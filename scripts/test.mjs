@@ -56,7 +56,7 @@ const tiers = {
     concurrency: 1,
   },
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
-  vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test"], files: vmm, concurrency: 1 },
+  vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test", "hostile-guest"], files: vmm, concurrency: 1 },
   "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };

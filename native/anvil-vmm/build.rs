@@ -26,6 +26,7 @@ mod libc_numbers {
     pub const open: i64 = 2;
     pub const close: i64 = 3;
     pub const fstat: i64 = 5;
+    pub const lstat: i64 = 6;
     pub const lseek: i64 = 8;
     pub const mmap: i64 = 9;
     pub const mprotect: i64 = 10;
@@ -45,12 +46,26 @@ mod libc_numbers {
     pub const sendto: i64 = 44;
     pub const recvfrom: i64 = 45;
     pub const shutdown: i64 = 48;
+    pub const bind: i64 = 49;
+    pub const listen: i64 = 50;
+    pub const clone: i64 = 56;
     pub const exit: i64 = 60;
     pub const fcntl: i64 = 72;
     pub const flock: i64 = 73;
     pub const fdatasync: i64 = 75;
+    pub const chdir: i64 = 80;
+    pub const mkdir: i64 = 83;
     pub const unlink: i64 = 87;
+    pub const umask: i64 = 95;
+    pub const setgroups: i64 = 116;
+    pub const setresuid: i64 = 117;
+    pub const setresgid: i64 = 119;
     pub const sigaltstack: i64 = 131;
+    pub const pivot_root: i64 = 155;
+    pub const prctl: i64 = 157;
+    pub const chroot: i64 = 161;
+    pub const mount: i64 = 165;
+    pub const umount2: i64 = 166;
     pub const gettid: i64 = 186;
     pub const tkill: i64 = 200;
     pub const futex: i64 = 202;
@@ -62,8 +77,12 @@ mod libc_numbers {
     pub const tgkill: i64 = 234;
     pub const openat: i64 = 257;
     pub const newfstatat: i64 = 262;
+    pub const unshare: i64 = 272;
     pub const epoll_pwait: i64 = 281;
     pub const accept4: i64 = 288;
+    pub const signalfd4: i64 = 289;
+    pub const eventfd2: i64 = 290;
+    pub const epoll_create1: i64 = 291;
     pub const preadv: i64 = 295;
     pub const pwritev: i64 = 296;
     pub const getrandom: i64 = 318;
@@ -71,19 +90,22 @@ mod libc_numbers {
 }
 
 numbers! {
-    read write open close fstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl readv writev
-    mremap madvise getpid socket connect sendto recvfrom shutdown exit fcntl flock fdatasync unlink sigaltstack gettid
-    tkill futex restart_syscall clock_gettime exit_group epoll_wait epoll_ctl tgkill openat newfstatat epoll_pwait
-    accept4 preadv pwritev getrandom statx
+    read write open close fstat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl
+    readv writev mremap madvise getpid socket connect sendto recvfrom shutdown bind listen clone exit fcntl flock
+    fdatasync chdir mkdir unlink umask setgroups setresuid setresgid sigaltstack pivot_root prctl chroot mount
+    umount2 gettid tkill futex restart_syscall clock_gettime exit_group epoll_wait epoll_ctl tgkill openat
+    newfstatat unshare epoll_pwait accept4 signalfd4 eventfd2 epoll_create1 preadv pwritev getrandom statx
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+/// The lines of a section: a system call, and the condition on it if there is one.
+type Lines = Vec<(i64, Option<SeccompRule>)>;
 
 fn main() {
     println!("cargo:rerun-if-changed=seccomp.policy");
     println!("cargo:rerun-if-changed=build.rs");
     let policy = fs::read_to_string("seccomp.policy").expect("seccomp.policy can be read");
-    let mut sections: BTreeMap<String, Rules> = BTreeMap::new();
+    let mut sections: BTreeMap<String, Lines> = BTreeMap::new();
     let mut section = None;
     for (index, line) in policy.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -92,19 +114,30 @@ fn main() {
         }
         let wrong = |what: &str| -> ! { panic!("seccomp.policy, line {}: {what}: {line}", index + 1) };
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = Some(sections.entry(name.to_string()).or_default());
+            sections.insert(name.to_string(), Lines::new());
+            section = Some(name.to_string());
             continue;
         }
-        let Some(rules) = section.as_mut() else { wrong("before the first section") };
+        let Some(section) = &section else { wrong("before the first section") };
+        let mut add = |lines: Lines| sections.get_mut(section).expect("it was begun").extend(lines);
         let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["+", other] = words[..] {
+            match sections.get(other).cloned() {
+                Some(lines) if other != section => sections.get_mut(section).expect("it was begun").extend(lines),
+                _ => wrong("not a section above"),
+            }
+            continue;
+        }
         let Some(number) = number(words[0]) else { wrong("an unknown system call") };
-        let rules: &mut Vec<SeccompRule> = rules.entry(number).or_default();
         let value = |text: &str| match text.strip_prefix("0x") {
             Some(hex) => u64::from_str_radix(hex, 16).ok(),
             None => text.parse().ok(),
         };
         let (argument, operation, expected) = match words[1..] {
-            [] => continue,
+            [] => {
+                add(vec![(number, None)]);
+                continue;
+            }
             [argument, "=", expected] => (argument.parse(), Some(SeccompCmpOp::Eq), value(expected)),
             [argument, "&", mask, "=", expected] => (argument.parse(), value(mask).map(SeccompCmpOp::MaskedEq), value(expected)),
             _ => wrong("not a condition"),
@@ -113,9 +146,15 @@ fn main() {
         // the kernel looks at the lower half of these arguments only: an int, or a number of an ioctl
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, expected);
         let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
-        rules.push(rule.unwrap_or_else(|error| wrong(&error.to_string())));
+        add(vec![(number, Some(rule.unwrap_or_else(|error| wrong(&error.to_string()))))]);
     }
-    for (name, rules) in sections {
+    for (name, lines) in sections {
+        let free: Vec<i64> = lines.iter().filter(|(_, rule)| rule.is_none()).map(|(number, _)| *number).collect();
+        let mut rules = Rules::new();
+        for (number, rule) in lines {
+            // no rule at all is what a filter takes for a call without a condition
+            rules.entry(number).or_default().extend(rule.filter(|_| !free.contains(&number)));
+        }
         let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64);
         let program: BpfProgram = filter.and_then(TryInto::try_into).expect("a filter");
         let bytes: Vec<u8> = program

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "tests.h"
 
 static const char path[] = "client.test.sock";
 static struct anvil_vmm_response response;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../anvilctl/json.h"
-#include "check.h"
+#include "tests.h"
 
 #define LIMIT 20000
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "check.h"
+#include "tests.h"
 
 static bool
 parses(const char *text, size_t length)

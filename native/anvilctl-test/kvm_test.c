@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "check.h"
+#include "tests.h"
 
 static struct anvil_vmm_error error;
 

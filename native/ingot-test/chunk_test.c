@@ -6,7 +6,7 @@
 #include "../ingot/frames.h"
 #include "../ingot/hex.h"
 #include "../ingot/trust.h"
-#include "check.h"
+#include "tests.h"
 
 #define BLOCK (128u << 10)
 

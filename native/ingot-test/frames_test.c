@@ -7,7 +7,7 @@
 
 #include "../ingot/manifest.h"
 #include "../ingot/trust.h"
-#include "check.h"
+#include "tests.h"
 
 static size_t
 put_frame(uint8_t *at, uint8_t type, const char *body)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "check.h"
+#include "tests.h"
 
 #define H16 "0123456789abcdef"
 #define HASH H16 H16 H16 H16 H16 H16 H16 H16

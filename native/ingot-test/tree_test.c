@@ -8,7 +8,7 @@
 
 #include "../ingot/hex.h"
 #include "../ingot/trust.h"
-#include "check.h"
+#include "tests.h"
 
 static uint8_t payload[20000];
 static char text[8192];

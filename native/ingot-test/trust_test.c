@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../ingot/hex.h"
-#include "check.h"
+#include "tests.h"
 
 #define PREFIX "AnvilOS ingot manifest, version 1\n"
 

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { firecrackerPurge } from "../../recipes/firecracker/purge.ts";
 import { errno, Fault } from "../fault/fault.ts";
+import { packagesOf, readLock } from "../format/cargo.ts";
 import { examinePurge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
 import { parse, usage, type Command } from "./command.ts";
 
@@ -11,12 +12,13 @@ usage: anvil purge --check <folder> [options]
        anvil purge --apply <folder> --to <new folder>
 
 Says whether what is taken out of Firecracker before it is built can be taken out of the source in a folder: each change is
-found by a text that has to stand exactly once in its file.
+found by a text that has to stand exactly once in its file. Also counts the packages that the program is made of.
 
   --check <folder>   an unpacked source; it is only read
   --apply <folder>   copies it, without what is taken out, to a folder that does not exist yet
   --to <new folder>  that folder
-  --json             one document: {of, holds, anchors: [{path, anchor, times, why}], complaints}
+  --json             one document: {of, holds, anchors: [{path, anchor, times, why}], complaints,
+                     packages: {lock, before, after}}
 
 examples:
   anvil purge --check firecracker-1.14.1
@@ -48,7 +50,8 @@ export const command: Command = {
     const source = path.resolve(folder);
     const before = readSource(source);
     const result = examinePurge(firecrackerPurge, before);
-    process.stdout.write(values.json ? asJson(result) : asTable(result));
+    const packages = countPackages(before, result);
+    process.stdout.write(values.json ? asJson(result, packages) : asTable(result, packages));
     if (target === undefined) return result.complaints.length === 0 ? 0 : 1;
     refuseMoved(result);
     await writePurged(source, target, before, result.files);
@@ -86,6 +89,32 @@ function notSource(message: string): Fault {
   });
 }
 
+/** Packages by name and version: all of the lock, and those that the monitor is built with, before and after. */
+interface Packages {
+  readonly lock: readonly string[];
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
+const PROGRAM = "firecracker";
+
+/** Nothing when there is no lock, or when the purge does not fit, as what remains is not known then. */
+function countPackages(before: SourceFiles, { complaints, files }: PurgeResult): Packages | undefined {
+  const text = before.get("Cargo.lock");
+  if (text === undefined || complaints.length > 0) return undefined;
+  const lock = readLock(text);
+  return {
+    lock: lock.map(({ id }) => id).sort(),
+    before: packagesOf(lock, PROGRAM, manifests(before)),
+    after: packagesOf(lock, PROGRAM, manifests(files)),
+  };
+}
+
+function manifests(files: SourceFiles): Map<string, string> {
+  const found = [...files].filter(([name]) => name.endsWith("/Cargo.toml"));
+  return new Map(found.map(([, text]) => [/^name = "(.*)"$/m.exec(text)?.[1] ?? "", text]));
+}
+
 function refuseMoved({ anchors, complaints }: PurgeResult): void {
   if (complaints.length === 0) return;
   const allFound = anchors.every(({ times }) => times === 1);
@@ -117,13 +146,13 @@ async function writePurged(source: string, target: string, before: SourceFiles, 
   }
 }
 
-function asJson({ anchors, complaints }: PurgeResult): string {
-  const facts = { of: firecrackerPurge.of, holds: complaints.length === 0, anchors, complaints };
+function asJson({ anchors, complaints }: PurgeResult, packages: Packages | undefined): string {
+  const facts = { of: firecrackerPurge.of, holds: complaints.length === 0, anchors, complaints, packages };
   return `${JSON.stringify(facts, null, 1)}\n`;
 }
 
 /** A line per file and what moved below it. */
-function asTable({ anchors, complaints }: PurgeResult): string {
+function asTable({ anchors, complaints }: PurgeResult, packages: Packages | undefined): string {
   const paths = [...new Set(anchors.map((each) => each.path))];
   const width = Math.max(...paths.map((each) => each.length));
   const lines = paths.map((each) => {
@@ -135,5 +164,11 @@ function asTable({ anchors, complaints }: PurgeResult): string {
     complaints.length === 0
       ? `${firecrackerPurge.of}: all ${anchors.length} anchors and ${firecrackerPurge.checks.length} checks hold`
       : `${firecrackerPurge.of}: ${held} of ${anchors.length} anchors hold`;
-  return `${[...lines, ...complaints.map((each) => `  ${each}`), sum].join("\n")}\n`;
+  const counted =
+    packages === undefined
+      ? []
+      : [
+          `packages: ${packages.lock.length} in Cargo.lock, ${packages.before.length} of them for ${PROGRAM}, ${packages.after.length} after`,
+        ];
+  return `${[...lines, ...complaints.map((each) => `  ${each}`), sum, ...counted].join("\n")}\n`;
 }

@@ -21,6 +21,21 @@ const LIMIT = { timeoutMs: 30_000 };
 /** A text as one word of the shell. */
 export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
+/** Shell text that prints the resident memory of a monitor without the mapping that is its guest's memory, in KiB. */
+export const overhead = (pid: string, memory: number): string => `awk '
+  /^[0-9a-f]+-[0-9a-f]+ / { guest = 0 }
+  /^Size:/ { guest = $2 >= ${memory * 1024} }
+  /^Rss:/ && !guest { sum += $2 }
+  END { print sum }
+' /proc/${pid}/smaps`;
+
+/** Open files, threads, and resident memory beside the guest's in KiB. */
+export interface Held {
+  readonly files: number;
+  readonly threads: number;
+  readonly kilobytes: number;
+}
+
 /** A running Monolith with the ingot vmm active. */
 export class Host {
   readonly machine: Machine;
@@ -55,10 +70,12 @@ export class Host {
     return guest;
   }
 
-  /** What each monitor that runs holds, by process number: open files and threads. */
-  async monitors(): Promise<string> {
-    const each = 'echo "$p $(ls /proc/$p/fd | wc -l) files $(ls /proc/$p/task | wc -l) threads"';
-    return this.succeed(`for p in $(pidof anvil-vmm); do ${each}; done | sort -n`);
+  /** What a monitor holds; `pid` is its number or shell text for it, `memory` that of its guest in MiB. */
+  async held(pid: string, memory: number): Promise<Held> {
+    const words = `p=${pid}; ls /proc/$p/fd | wc -l; ls /proc/$p/task | wc -l; ${overhead("$p", memory)}`;
+    const [files, threads, kilobytes] = (await this.succeed(words)).split(/\s+/).map(Number);
+    assert.ok(files !== undefined && threads !== undefined && kilobytes !== undefined && kilobytes > 0);
+    return { files, threads, kilobytes };
   }
 }
 

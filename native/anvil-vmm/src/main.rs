@@ -5,6 +5,7 @@ use std::process::exit;
 use anvil_vmm::config::check_machine_id;
 use anvil_vmm::jail::Jail;
 use anvil_vmm::monitor::{flush, read_config, Confine, Monitor, Options};
+use anvil_vmm::seccomp::{self, Role};
 
 const HELP: &str = "\
 usage: anvil-vmm [options]
@@ -73,6 +74,10 @@ fn main() {
         fail(USAGE, &message);
     }
     let jail = jail.map(|text: String| Jail::parse(&text).unwrap_or_else(|message| fail(USAGE, &message)));
+    if seccomp {
+        let role = if jail.is_some() { Role::StartJail } else { Role::Start };
+        seccomp::prepare().and_then(|()| seccomp::enter(role)).unwrap_or_else(|message| fail(1, &message));
+    }
     let text = config.map(|path: String| read_config(&path).unwrap_or_else(|message| fail(CONFIGURATION, &message)));
     let console_socket = Some(console_socket.unwrap_or_else(|| format!("{api_socket}.console")));
     let confine = Confine { seccomp, jail };

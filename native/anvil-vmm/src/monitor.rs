@@ -406,9 +406,6 @@ impl Monitor {
             }
             self.options.confine.jail = None;
         }
-        if self.options.confine.seccomp {
-            seccomp::prepare()?;
-        }
         // the files are handed over: what fails from here on fails before anything of the guest ran, and they come back
         let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
         let mut again = Vec::new();

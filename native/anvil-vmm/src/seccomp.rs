@@ -1,4 +1,5 @@
-//! Filters of system calls (seccomp(2)), one for each kind of thread, made from `seccomp.policy` when this was built.
+//! Filters of system calls (seccomp(2)), made from `seccomp.policy` when this was built: one for all threads from the
+//! beginning, and on top of it one for each kind of thread when the guest starts.
 
 use std::io;
 
@@ -6,11 +7,17 @@ use libc::{sock_filter, sock_fprog};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Role {
+    /// Before the guest starts.
+    Start,
+    /// The same, with the way into a jail.
+    StartJail,
     Vmm,
     Vcpu,
 }
 
 /// Eight bytes a step: struct sock_filter.
+const START: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/start.bpf"));
+const START_JAIL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/start-jail.bpf"));
 const VMM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmm.bpf"));
 const VCPU: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vcpu.bpf"));
 
@@ -36,6 +43,8 @@ pub fn prepare() -> Result<(), String> {
 /// Confines the calling thread, for ever.
 pub fn enter(role: Role) -> Result<(), String> {
     let bytes = match role {
+        Role::Start => START,
+        Role::StartJail => START_JAIL,
         Role::Vmm => VMM,
         Role::Vcpu => VCPU,
     };

@@ -2,16 +2,9 @@
 //! answers in one of three forms, and does not depend on the pieces in which the bytes come.
 //!
 //! `ANVIL_FUZZ_CASES` has it try more than the usual number. `tests/data/corpus` has what once failed, and what the search
-//! below found of all that the code can do:
-//!
-//! ```sh
-//! RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
-//!   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Ccodegen-units=1 -Clink-dead-code" \
-//!   cargo test --release --target x86_64-unknown-linux-gnu --features coverage --test fuzz
-//! ```
-//!
-//! It goes on for `ANVIL_FUZZ_SECONDS`, ten minutes when absent, and puts what leads to new places into
-//! `ANVIL_FUZZ_CORPUS`, a folder, when that is set.
+//! below found of all that the code can do: `npm run fuzz:vmm` (`scripts/fuzz-vmm.mjs` has the flags of the compiler). It goes
+//! on for `ANVIL_FUZZ_SECONDS`, ten minutes when absent, and puts what leads to new places into `ANVIL_FUZZ_CORPUS`, a folder,
+//! when that is set, under the hash of its content.
 
 mod common;
 
@@ -160,8 +153,10 @@ fn coverage_leads_to_no_request_that_breaks_the_monitor() {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut random = Random(Instant::now().elapsed().as_nanos() as u64 ^ std::process::id() as u64 | 1);
     let mut seen: HashSet<(usize, u8)> = HashSet::new();
+    let mut places: HashSet<usize> = HashSet::new();
+    let mut kept: Vec<Vec<u8>> = Vec::new();
     let (mut cases, mut next) = (0u64, 0);
-    assert!(coverage::counters().len() > 1000, "built without counters: see the top of this file");
+    assert!(coverage::counters().len() > 1000, "built without counters: see scripts/fuzz-vmm.mjs");
     while Instant::now() < end {
         // all that is known once, then changes of it, the newest ones more often
         let mut bytes = match next < corpus.len() {
@@ -184,22 +179,30 @@ fn coverage_leads_to_no_request_that_breaks_the_monitor() {
             panic!("{why}: {:?}", String::from_utf8_lossy(&bytes));
         }
         // how often, in powers of two
-        let mut new = false;
+        let (mut new, mut unknown) = (false, false);
         for (place, count) in coverage::counters().iter().enumerate().filter(|(_, count)| **count > 0) {
             new |= seen.insert((place, 8 - count.leading_zeros() as u8));
+            unknown |= places.insert(place);
         }
         if next < corpus.len() {
             next += 1;
         } else if new {
+            // what only goes somewhere more often serves this search, and is not worth a file
+            if unknown {
+                kept.push(bytes.clone());
+            }
             corpus.push(bytes);
             next = corpus.len();
         }
         cases += 1;
     }
-    println!("{cases} requests, {} that led to new places, {} places and counts", corpus.len() - known, seen.len());
-    if let Ok(kept) = std::env::var("ANVIL_FUZZ_CORPUS") {
-        for (index, bytes) in corpus[known..].iter().enumerate() {
-            fs::write(std::path::Path::new(&kept).join(format!("found-{index:04}")), bytes).unwrap();
+    let found = corpus.len() - known;
+    println!("{cases} requests: {found} went some way more often, {} to new places; {} places are reached", kept.len(), places.len());
+    if let Ok(folder) = std::env::var("ANVIL_FUZZ_CORPUS") {
+        for bytes in &kept {
+            // FNV-1a: names that do not meet those of another run
+            let name = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+            fs::write(std::path::Path::new(&folder).join(format!("found-{name:016x}")), bytes).unwrap();
         }
     }
 }

@@ -88,7 +88,14 @@ pub fn layout(bytes: u64) -> Vec<(u64, u64)> {
 pub fn allocate(bytes: u64) -> Result<Memory, String> {
     let ranges: Vec<(GuestAddress, usize)> =
         layout(bytes).into_iter().map(|(start, size)| (GuestAddress(start), size as usize)).collect();
-    GuestMemoryMmap::from_ranges(&ranges).map_err(|error| format!("Cannot allocate the memory of the guest: {error}"))
+    let memory = GuestMemoryMmap::from_ranges(&ranges)
+        .map_err(|error| format!("Cannot allocate the memory of the guest: {error}"))?;
+    for region in memory.iter() {
+        // a guest that begins touches most of what it has: fewer faults, and shorter walks of two tables in each other.
+        // SAFETY: a mapping of ours, of which no byte changes; refused by a kernel without huge pages
+        unsafe { libc::madvise(region.as_ptr().cast(), region.len() as usize, libc::MADV_HUGEPAGE) };
+    }
+    Ok(memory)
 }
 
 /// What a machine is made of; all files are open already.

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  *
- * What the tests share. Each of them is a function; the first check that does not hold ends the program.
+ * What tests in C share. Each of them is a function; the first check that does not hold ends the program.
  */
-#ifndef INGOT_CHECK_H
-#define INGOT_CHECK_H
+#ifndef CHECK_H
+#define CHECK_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,19 +26,10 @@ void fenced_free(char *copy, size_t length);
 /* The same numbers in every run. */
 uint32_t random_number(uint32_t limit);
 
-/* A manifest with one of everything. */
-extern const char sample[];
+/* Texts that mean something to the parsers, so that more than the first check is reached; then NULL. Each program has its own. */
+extern const char *const pieces[];
 
-/* Changes a few bytes or lines of the text; the new length, at most `limit`. */
+/* Changes a few bytes or pieces of the text; the new length, at most `limit`. */
 size_t mutate(char *text, size_t length, size_t limit);
-
-/* A zstd frame that holds the bytes as they are. Its length. */
-size_t plain_frame(const uint8_t *bytes, uint32_t length, uint8_t *frame);
-
-void test_manifest(void);
-void test_frames(void);
-void test_trust(void);
-void test_chunk(void);
-void test_tree(void);
 
 #endif
