@@ -128,7 +128,7 @@ class Server {
 
   async stop(): Promise<void> {
     const running = this.running;
-    if (running === undefined) return;
+    if (running === undefined || running.exitCode !== null) return;
     this.running = undefined;
     const ended = new Promise((resolve) => running.once("exit", resolve));
     running.kill("SIGINT");
