@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { constants } from "node:os";
-import { buffer } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import { Fault } from "../fault/fault.ts";
 import { sshCommand } from "../inject/transport.ts";
 import { Console } from "../vm/console.ts";
@@ -131,8 +131,10 @@ async function session(machine: MachineState, console: Console, command: string)
 }
 
 async function act(action: string, command: string, values: Values): Promise<number> {
-  if (values.to !== undefined) return ssh(values.to, command, false);
-  const { status, output } = await withMachine(values, (_, console) => run(console, command));
+  const { status, output } =
+    values.to === undefined
+      ? await withMachine(values, (_, console) => run(console, command))
+      : await runOverSsh(values.to, command);
   if (status !== 0) throw refusal(output, status);
   if (action !== "list") process.stdout.write(output);
   else process.stdout.write(values.json ? `${JSON.stringify(listed(output), null, 1)}\n` : rows(output));
@@ -171,8 +173,11 @@ async function available(console: Console): Promise<void> {
       : error;
   });
   const { status } = await console.run(". /etc/profile; command -v anvil-db");
-  if (status !== 0)
-    throw new Fault("E_DB_ABSENT", "the Monolith has no database", { hint: "`anvil inject db` sends it there" });
+  if (status !== 0) throw absent();
+}
+
+function absent(): Fault {
+  return new Fault("E_DB_ABSENT", "the Monolith has no database", { hint: "`anvil inject db` sends it there" });
 }
 
 async function run(console: Console, command: string): Promise<{ status: number; output: string }> {
@@ -180,10 +185,32 @@ async function run(console: Console, command: string): Promise<{ status: number;
   return console.run(`. /etc/profile; ${command}`, LIMIT);
 }
 
-/** The user's own ssh. */
+/** The user's own ssh, with this terminal. */
 function ssh(to: string, command: string, terminal: boolean): Promise<number> {
-  const args = sshCommand(to, `. /etc/profile; ${command}`, terminal);
-  const child = spawn("ssh", args, { stdio: "inherit" });
+  return ended(spawn("ssh", sshCommand(to, `. /etc/profile; ${command}`, terminal), { stdio: "inherit" }));
+}
+
+/** Status of ssh itself when it fails, and of a shell that does not find a program. */
+const SSH_FAILED = 255;
+const NOT_FOUND = 127;
+
+/** As `run`. Questions of ssh go to the terminal all the same. */
+async function runOverSsh(to: string, command: string): Promise<{ status: number; output: string }> {
+  const args = sshCommand(to, `. /etc/profile; ${command}`, false);
+  const child = spawn("ssh", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const [status, output, complaints] = await Promise.all([ended(child), text(child.stdout), text(child.stderr)]);
+  if (status === SSH_FAILED)
+    throw new Fault("E_SSH", `ssh to ${to} has failed`, {
+      details: complaints.trim().split("\n").slice(-10),
+      hint: `\`ssh ${args.slice(1, -1).join(" ")} anvil-db list\` must work`,
+    });
+  if (status === NOT_FOUND) throw absent();
+  if (status !== 0) return { status, output: complaints + output };
+  process.stderr.write(complaints);
+  return { status, output };
+}
+
+function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.on("error", (cause) => reject(new Fault("E_SSH", `ssh cannot be started: ${cause.message}`, { cause })));
     child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));

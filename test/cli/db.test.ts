@@ -1,0 +1,62 @@
+/** `anvil db --to ssh://…`: an `ssh` on PATH stands in for the user's own. */
+import assert from "node:assert/strict";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { test, type TestContext } from "node:test";
+import { anvil, temporaryFolder, type Ended } from "./command-line.ts";
+
+const to = ["--to", "ssh://root@host.example:2222"];
+
+/** Calls `anvil db`; `program` is the text of the `ssh` that it finds. */
+async function db(t: TestContext, program: string, act: readonly string[]): Promise<Ended & { args: string[] }> {
+  const folder = temporaryFolder(t);
+  const args = path.join(folder, "args");
+  writeFileSync(
+    path.join(folder, "ssh"),
+    `#!${process.execPath}
+require("fs").writeFileSync(${JSON.stringify(args)}, JSON.stringify(process.argv.slice(2)));
+const say = (out, complaint, status) => {
+  process.stdout.write(out);
+  process.stderr.write(complaint);
+  process.exitCode = status;
+};
+${program}
+`,
+  );
+  chmodSync(path.join(folder, "ssh"), 0o755);
+  const ended = await anvil(["db", ...act, ...to], { cache: folder, env: { PATH: folder } });
+  return { ...ended, args: JSON.parse(readFileSync(args, "utf8")) as string[] };
+}
+
+test("over ssh a list is what it is over the console", async (t) => {
+  const said = "cluster main running 5432 1048576 -\\nsnapshot main@one 512\\n";
+  const listed = await db(t, `say("${said}", "a warning\\n", 0);`, ["list", "--json"]);
+  assert.equal(listed.status, 0);
+  assert.equal(listed.stderr, "a warning\n");
+  const snapshots = [{ name: "main@one", bytes: 512 }];
+  assert.deepEqual(JSON.parse(listed.stdout), [
+    { cluster: "main", state: "running", port: 5432, bytes: 1048576, origin: null, snapshots },
+  ]);
+  assert.deepEqual(listed.args, ["-T", "-p", "2222", "--", "root@host.example", ". /etc/profile; anvil-db list"]);
+  assert.match((await db(t, `say("${said}", "", 0);`, ["list"])).stdout, /^main +running +port 5432 /);
+});
+
+test("over ssh refusals have their code and hint, and so has what ssh itself says", async (t) => {
+  const refusal = "E_DB_EXISTS  there is a cluster b already\\n  hint: take another name\\n";
+  const exists = await db(t, `say("", "${refusal}", 1);`, ["branch", "main", "b"]);
+  assert.equal(exists.status, 1);
+  assert.match(exists.stderr, /^E_DB_EXISTS {2}there is a cluster b already\n {2}hint: take another name\n/);
+  const unreachable = await db(t, `say("", "host.example: no route\\n", 255);`, ["list"]);
+  assert.match(
+    unreachable.stderr,
+    /^E_SSH {2}.*\n {2}host\.example: no route\n {2}hint: .ssh -p 2222 -- root@host\.example anvil-db list. must work/,
+  );
+  const absent = await db(t, `say("", "sh: anvil-db: not found\\n", 127);`, ["list"]);
+  assert.match(absent.stderr, /^E_DB_ABSENT {2}/);
+});
+
+test("over ssh psql has its own output and status", async (t) => {
+  const { status, stdout, args } = await db(t, `say("42\\n", "", 3);`, ["psql", "main"]);
+  assert.deepEqual([status, stdout], [3, "42\n"]);
+  assert.equal(args.at(-1), ". /etc/profile; anvil-db psql main");
+});
