@@ -51,7 +51,14 @@ const tiers = {
     concurrency: 1,
   },
   db: {
-    forge: ["iso", "ingot-db", "postgres-regress", "postgres-isolation", "postgres-extensions"],
+    forge: [
+      "iso",
+      "ingot-db",
+      "postgres-regress",
+      "postgres-isolation",
+      "postgres-extensions",
+      "postgres-strings-test",
+    ],
     files: db,
     concurrency: 1,
   },
