@@ -89,7 +89,8 @@ $ANVIL_TARGET-gcc "-\${1%%/*}" -w $options -o "$2" "$file" -lm
  * down: under emulation they judge the emulator. Those of AIO assume that a request can still be cancelled when they get
  * round to it.
  */
-const timed = "aio_* clock_* lio_* nanosleep sched_* timer_* *timed* shm_open/23-1.c pthread_cancel/5-2.c pthread_cond_broadcast/1-2.c";
+const timed =
+  "aio_* clock_* lio_* nanosleep sched_* timer_* *timed* shm_open/23-1.c pthread_cancel/5-2.c pthread_cond_broadcast/1-2.c";
 
 /** A test ends with 0 when it passes, 4 or 5 when it does not apply; some are only there to be compiled. */
 const posix: Suite = {
