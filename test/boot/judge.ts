@@ -17,8 +17,6 @@ export interface Judge {
 /** Before `timeScale`. */
 const LIMIT = { timeoutMs: 600_000 };
 const SECONDS_PER_TEST = 30;
-/** The second time, when nothing runs beside it. */
-const SECONDS_ALONE = 120;
 
 /** One machine for all of them. Prints the numbers of each. */
 export async function assertJudged(t: TestContext, judges: readonly Judge[]): Promise<void> {
@@ -33,7 +31,7 @@ export async function assertJudged(t: TestContext, judges: readonly Judge[]): Pr
       await console.succeed(`mkdir ${folder}; tar -x -C ${folder} -f ${disk}`, LIMIT);
       const run = `cd ${folder}; ./judge 4 ${SECONDS_PER_TEST} < list > verdict`;
       // what failed beside others may only have been too slow
-      const again = `sed '/ ran$/d; s/ .*//' verdict > late; ./judge 1 ${SECONDS_ALONE} < late`;
+      const again = `sed '/ ran$/d; s/ .*//' verdict > late; ./judge 1 ${SECONDS_PER_TEST} < late`;
       const said = lines(await console.succeed(`${run}; ${again}; rm -rf ${folder}`, LIMIT)).slice(0, -1);
       compare(t, trees[index] ?? "", known, new Map(said.map(splitVerdict)), inapplicable);
     });
