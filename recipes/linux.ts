@@ -73,7 +73,7 @@ configure_kernel
  * `boot/vmlinuz`: bzImage, for boot loaders and QEMU's -kernel. `boot/vmlinux`: the same kernel uncompressed, with its
  * PVH entry note, for micro virtual machines; without symbols, which System.map has.
  *
- * @param prepare shell text that runs in the kernel's source, if anything has to be different for the root in which it is built
+ * @param prepare shell text that runs before the kernel is configured: what has to be different in the root in which it is built
  */
 export const linuxWith = (prepare: string): Recipe =>
   recipe({
