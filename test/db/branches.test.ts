@@ -70,6 +70,19 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
     );
   });
 
+  await t.test("a branch of a cluster that has logged much has little of it to replay", async () => {
+    await first.sql("main", "create table big as select repeat(md5(g::text), 30) from generate_series(1, 30000) g");
+    await first.succeed("db", "branch", "main", "try-2");
+    assert.equal(await first.sql("try-2", "select count(*) from big"), "30000");
+    const log = await first.succeed("db", "log", "try-2");
+    const [from = Number.NaN, to = Number.NaN] = ["starts", "done"].map((what) => {
+      const [, high = "", low = ""] = new RegExp(`redo ${what} at (\\w+)/(\\w+)`).exec(log) ?? [];
+      return parseInt(high, 16) * 2 ** 32 + parseInt(low, 16);
+    });
+    assert.ok(to - from < 2 ** 24, log);
+    await first.succeed("db", "destroy", "try-2");
+  });
+
   await t.test("what cannot be is refused, and changes nothing", async () => {
     await first.refused("E_DB_EXISTS", "db", "branch", "main", "try-1");
     await first.refused("E_DB_EXISTS", "db", "snapshot", "main@one");
