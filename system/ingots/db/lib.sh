@@ -26,6 +26,7 @@ try() {
   said=$("$@" 2>&1) || fail E_DB_ZFS "$1 $2 failed: $said" "\`zpool status\` and \`dmesg\` may say more"
 }
 
+# Called once outside of a substitution, it need not ask ZFS again.
 dataset() {
   [ -n "${data_dataset-}" ] || data_dataset=$(zfs list -H -o name "$data") || exit 1
   echo "$data_dataset${1+/$1}"
@@ -64,9 +65,9 @@ free_bytes() {
   set -- $(stat -f -c '%a %S' "$1") && echo $(($1 * $2))
 }
 
-# Whether the server of a cluster answers.
+# Whether the server of a cluster answers. PORT may be given where this is asked again and again.
 answers() {
-  pg_isready -q -h "$state/$1" -p "$(property port "$1")"
+  pg_isready -q -h "$state/$1" -p "${2:-$(property port "$1")}"
 }
 
 # runs CLUSTER: whether there is a server, answering or not.
