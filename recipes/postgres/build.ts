@@ -3,9 +3,10 @@
  * `postgres.ts` links them, with extensions that are compiled against this (`extension.ts`). Also what an extension is
  * compiled with (headers, pgxs, pg_config), and upstream's tests.
  */
-import { builtByAnvilCc, exists, runs } from "../../src/recipe/proof.ts";
+import { builtByAnvilCc, exists, lacks, runs } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
+import { libedit } from "../libedit.ts";
 import { openssl } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
@@ -46,31 +47,17 @@ export const contrib = [
   ...["tsm_system_time", "unaccent"],
 ];
 
-const without = [
-  "gssapi",
-  "icu",
-  "ldap",
-  "llvm",
-  "lz4",
-  "pam",
-  "perl",
-  "python",
-  "readline",
-  "systemd",
-  "tcl",
-  "zlib",
-  "zstd",
-];
+const without = ["gssapi", "icu", "ldap", "llvm", "lz4", "pam", "perl", "python", "systemd", "tcl", "zlib", "zstd"];
 
 /**
- * Puts system/postgres/cc in the place of the compiler. libcrypto is found without flags: PostgreSQL keeps those that it
+ * Puts system/postgres/cc in the place of the compiler. Libraries are found without flags: PostgreSQL keeps those that it
  * was configured with in the server.
  */
 export const postgresCompiler = `\
 mkdir -p /build/bin
 cp /files/system/postgres/cc "/build/bin/$CC"
-export ANVIL_CC="/tools/anvil-cc/usr/bin/$CC" ANVIL_LINK=-L/in/openssl/usr/lib
-export CPATH=/in/openssl/usr/include PATH=/build/bin:$PATH
+export ANVIL_CC="/tools/anvil-cc/usr/bin/$CC" ANVIL_LINK="-L/in/openssl/usr/lib -L/in/libedit/usr/lib"
+export CPATH=/in/openssl/usr/include:/in/libedit/usr/include PATH=/build/bin:$PATH
 `;
 
 /** `-fvisibility`: see system/postgres/cc. */
@@ -88,7 +75,7 @@ export const postgresBuild = recipe({
   files: ["native/postgres/absent-ciphers.h", "system/postgres/cc"],
   seed: seedBase,
   tools: [anvilCc],
-  inputs: [openssl],
+  inputs: [libedit, openssl],
   script: [
     anvilCcEnvironment(postgresFlags),
     postgresCompiler,
@@ -100,6 +87,7 @@ export const postgresBuild = recipe({
       "--sysconfdir=/etc",
       "--disable-rpath",
       "--with-ssl=openssl",
+      "--with-libedit-preferred",
       ...without.map((name) => `--without-${name}`),
     ]),
     // -E: a dynamic loader would need the server's symbols
@@ -160,6 +148,8 @@ done
   proves: [
     exists("objects/postgres.o", "usr/lib/postgresql/plpgsql.so", "usr/lib/postgresql/pgxs/src/makefiles/pgxs.mk"),
     exists("usr/share/postgresql/postgres.bki", "usr/share/postgresql/timezone/UTC", "tests/lib/regress.so"),
+    // the line editor is psql's only
+    lacks("objects/*.o", /rl_attempted_completion_function|add_history|tgetent/),
     builtByAnvilCc("objects/*.o", "objects/lib/*.a", "usr/lib/postgresql/*.so"),
     runs("usr/bin/pg_config", "--version", /^PostgreSQL /),
   ],
