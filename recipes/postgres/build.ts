@@ -7,7 +7,7 @@ import { builtByAnvilCc, exists, lacks, runs } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
 import { libedit } from "../libedit.ts";
-import { openssl } from "../openssl.ts";
+import { opensslSmall } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 
@@ -63,6 +63,28 @@ export CPATH=/in/openssl/usr/include:/in/libedit/usr/include PATH=/build/bin:$PA
 /** `-fvisibility`: see system/postgres/cc. */
 export const postgresFlags = { cflags: ["-fvisibility=hidden"] };
 
+/**
+ * Folders of the server that are compiled for size: what changes the schema, describes, replicates or starts. `except` what
+ * every query or every row passes.
+ */
+const cold: Readonly<Record<string, { readonly except?: readonly string[]; readonly only?: readonly string[] }>> = {
+  "access/rmgrdesc": {},
+  bootstrap: {},
+  catalog: { except: ["aclchk", "dependency", "index", "indexing", "namespace", "storage"] },
+  commands: {
+    except: ["analyze", "copy", "copyfrom", "copyfromparse", "copyto", "prepare", "sequence", "trigger", "vacuum"],
+  },
+  foreign: {},
+  nodes: { only: ["outfuncs", "print", "readfuncs"] },
+  partitioning: {},
+  postmaster: {},
+  replication: {},
+  snowball: {},
+  "utils/adt": { only: ["acl", "dbsize", "genfile", "lockfuncs", "pgstatfuncs", "regproc", "ruleutils"] },
+  "utils/init": {},
+  "utils/misc": {},
+};
+
 const parts = [
   ...["backend", "backend/utils/mb/conversion_procs", "backend/snowball", "backend/replication/libpqwalreceiver"],
   ...["backend/replication/pgoutput", "pl/plpgsql/src", "include", "makefiles", "timezone"],
@@ -75,7 +97,7 @@ export const postgresBuild = recipe({
   files: ["native/postgres/absent-ciphers.h", "system/postgres/cc"],
   seed: seedBase,
   tools: [anvilCc],
-  inputs: [libedit, openssl],
+  inputs: [libedit, opensslSmall],
   script: [
     anvilCcEnvironment(postgresFlags),
     postgresCompiler,
@@ -94,6 +116,12 @@ export const postgresBuild = recipe({
     'quiet() { make -s export_dynamic= "$@"; }\n',
     "quiet -C src/backend generated-headers\n",
     "for folder in common port timezone; do quiet -C src/$folder; done\n",
+    ...Object.entries(cold).flatMap(([folder, { except = [], only = [] }]) => [
+      ...(except.length === 0
+        ? []
+        : [`quiet -C src/backend/${folder} ${except.map((name) => `${name}.o`).join(" ")}\n`]),
+      `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
+    ]),
     "quiet -C src/interfaces/libpq all-static-lib\n",
     "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE= quiet -C src/$folder; done\n",
     "export ANVIL_MERGE=yes\n",

@@ -15,7 +15,7 @@ import {
 import { folderOf, recipe, type Recipe } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../../src/recipe/style.ts";
 import { libedit } from "../libedit.ts";
-import { openssl } from "../openssl.ts";
+import { opensslSmall } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 import { postgresBuild, tools } from "./build.ts";
@@ -55,7 +55,7 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
     files: ["native/postgres", "system/postgres/modules"],
     seed: seedBase,
     tools: [anvilCc],
-    link: [openssl, libedit, ...libraries],
+    link: [opensslSmall, libedit, ...libraries],
     inputs: [postgresBuild, mimalloc, ...built],
     script: `\
 ${anvilCcEnvironment()}
@@ -95,7 +95,7 @@ ${tidyOutput()}`,
       contains("usr/share/postgresql/extension/vector.control", /^module_pathname = /),
       lacks("usr/bin/p*", ABSENT),
       lacks("usr/bin/postgres", /\/\.editrc/),
-      atMost("usr/bin/postgres", 14_000_000),
+      atMost("usr/bin/postgres", 13_250_000),
     ],
   });
 }
