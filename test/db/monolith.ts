@@ -52,15 +52,18 @@ export class Terminal {
 
   /** Waits until the program has written this, after what was awaited before. */
   async await(said: string): Promise<void> {
-    const signal = AbortSignal.timeout(this.#limit);
-    while (!this.#written.includes(said, this.#seen)) {
-      await new Promise<void>((resolve, reject) => {
-        this.#wake = resolve;
-        const missing = (): void =>
-          reject(new Error(`"${said}" did not come after ${JSON.stringify(this.#written.slice(this.#seen))}`));
-        signal.addEventListener("abort", missing, { once: true });
-        this.ended.then(missing, reject);
-      });
+    let fail: (error: unknown) => void = () => undefined;
+    const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+    failed.catch(() => undefined);
+    const missing = (): void =>
+      fail(new Error(`"${said}" did not come after ${JSON.stringify(this.#written.slice(this.#seen))}`));
+    const timer = setTimeout(missing, this.#limit);
+    this.ended.then(missing, fail);
+    try {
+      while (!this.#written.includes(said, this.#seen))
+        await Promise.race([failed, new Promise<void>((resolve) => (this.#wake = resolve))]);
+    } finally {
+      clearTimeout(timer);
     }
     this.#seen = this.#written.indexOf(said, this.#seen) + said.length;
   }
