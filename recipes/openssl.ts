@@ -1,7 +1,7 @@
 /** libcrypto and libssl, static: key derivation for OpenZFS, TLS for ANVIL-DB. */
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
-import { recipe, source, type Versions } from "../src/recipe/recipe.ts";
-import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
+import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
+import { anvilCcEnvironment, command, tidyOutput, type Flags } from "../src/recipe/style.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
@@ -22,39 +22,54 @@ const without = {
 const since32 = ["apps", "argon2", "docs"];
 const since35 = ["ml-dsa", "quic", "slh-dsa"];
 
-function script(versions: Versions): string {
+interface Variant {
+  readonly flags?: Flags;
+  readonly options: readonly string[];
+}
+
+const script = (variant: Variant) => (versions: Versions) => {
   const off = [
     ...Object.values(without).flat(),
     ...(versions.atLeast("openssl", "3.2") ? since32 : []),
     ...(versions.atLeast("openssl", "3.5") ? since35 : []),
   ];
   return [
-    anvilCcEnvironment(),
+    anvilCcEnvironment(variant.flags),
     "cd /build/openssl\n",
     command("./Configure", [
       "linux-x86_64",
       "--prefix=/usr",
       "--libdir=lib",
       "--openssldir=/etc/ssl",
-      "enable-ec_nistp_64_gcc_128",
+      ...variant.options,
       ...off.map((name) => `no-${name}`),
     ]),
     "make build_libs\n",
     "make DESTDIR=/out install_dev\n",
     tidyOutput(),
   ].join("");
-}
+};
 
-export const openssl = recipe({
-  name: "openssl",
-  licence: "Apache-2.0",
-  source: source("openssl"),
-  seed: seedBase,
-  tools: [anvilCc],
-  script,
-  proves: [
-    exists("usr/lib/libcrypto.a", "usr/lib/libssl.a", "usr/include/openssl/ssl.h", "usr/lib/pkgconfig/libcrypto.pc"),
-    builtByAnvilCc(),
-    noBuildPaths(),
-  ],
-});
+const libraries = (name: string, variant: Variant): Recipe =>
+  recipe({
+    name,
+    folder: "openssl",
+    licence: "Apache-2.0",
+    source: source("openssl"),
+    seed: seedBase,
+    tools: [anvilCc],
+    script: script(variant),
+    proves: [
+      exists("usr/lib/libcrypto.a", "usr/lib/libssl.a", "usr/include/openssl/ssl.h", "usr/lib/pkgconfig/libcrypto.pc"),
+      builtByAnvilCc(),
+      noBuildPaths(),
+    ],
+  });
+
+export const openssl = libraries("openssl", { options: ["enable-ec_nistp_64_gcc_128"] });
+
+/**
+ * For the server. What is hot is assembler, which no flag changes: the rest is compiled for size. P-256 has its own code
+ * there; P-224 and P-521 take the code for any curve.
+ */
+export const opensslSmall = libraries("openssl-small", { flags: { cflags: ["-Os"] }, options: ["no-multiblock"] });

@@ -3,10 +3,11 @@
  * `postgres.ts` links them, with extensions that are compiled against this (`extension.ts`). Also what an extension is
  * compiled with (headers, pgxs, pg_config), and upstream's tests.
  */
-import { builtByAnvilCc, exists, runs } from "../../src/recipe/proof.ts";
+import { builtByAnvilCc, exists, lacks, runs } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
-import { openssl } from "../openssl.ts";
+import { libedit } from "../libedit.ts";
+import { opensslSmall } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 
@@ -46,35 +47,43 @@ export const contrib = [
   ...["tsm_system_time", "unaccent"],
 ];
 
-const without = [
-  "gssapi",
-  "icu",
-  "ldap",
-  "llvm",
-  "lz4",
-  "pam",
-  "perl",
-  "python",
-  "readline",
-  "systemd",
-  "tcl",
-  "zlib",
-  "zstd",
-];
+const without = ["gssapi", "icu", "ldap", "llvm", "lz4", "pam", "perl", "python", "systemd", "tcl", "zlib", "zstd"];
 
 /**
- * Puts system/postgres/cc in the place of the compiler. libcrypto is found without flags: PostgreSQL keeps those that it
+ * Puts system/postgres/cc in the place of the compiler. Libraries are found without flags: PostgreSQL keeps those that it
  * was configured with in the server.
  */
 export const postgresCompiler = `\
 mkdir -p /build/bin
 cp /files/system/postgres/cc "/build/bin/$CC"
-export ANVIL_CC="/tools/anvil-cc/usr/bin/$CC" ANVIL_LINK=-L/in/openssl/usr/lib
-export CPATH=/in/openssl/usr/include PATH=/build/bin:$PATH
+export ANVIL_CC="/tools/anvil-cc/usr/bin/$CC" ANVIL_LINK="-L/in/openssl/usr/lib -L/in/libedit/usr/lib"
+export CPATH=/in/openssl/usr/include:/in/libedit/usr/include PATH=/build/bin:$PATH
 `;
 
 /** `-fvisibility`: see system/postgres/cc. */
 export const postgresFlags = { cflags: ["-fvisibility=hidden"] };
+
+/**
+ * Folders of the server that are compiled for size: what changes the schema, describes, replicates or starts. `except` what
+ * every query or every row passes.
+ */
+const cold: Readonly<Record<string, { readonly except?: readonly string[]; readonly only?: readonly string[] }>> = {
+  "access/rmgrdesc": {},
+  bootstrap: {},
+  catalog: { except: ["aclchk", "dependency", "index", "indexing", "namespace", "storage"] },
+  commands: {
+    except: ["analyze", "copy", "copyfrom", "copyfromparse", "copyto", "prepare", "sequence", "trigger", "vacuum"],
+  },
+  foreign: {},
+  nodes: { only: ["outfuncs", "print", "readfuncs"] },
+  partitioning: {},
+  postmaster: {},
+  replication: {},
+  snowball: {},
+  "utils/adt": { only: ["acl", "dbsize", "genfile", "lockfuncs", "pgstatfuncs", "regproc", "ruleutils"] },
+  "utils/init": {},
+  "utils/misc": {},
+};
 
 const parts = [
   ...["backend", "backend/utils/mb/conversion_procs", "backend/snowball", "backend/replication/libpqwalreceiver"],
@@ -88,7 +97,7 @@ export const postgresBuild = recipe({
   files: ["native/postgres/absent-ciphers.h", "system/postgres/cc"],
   seed: seedBase,
   tools: [anvilCc],
-  inputs: [openssl],
+  inputs: [libedit, opensslSmall],
   script: [
     anvilCcEnvironment(postgresFlags),
     postgresCompiler,
@@ -100,12 +109,19 @@ export const postgresBuild = recipe({
       "--sysconfdir=/etc",
       "--disable-rpath",
       "--with-ssl=openssl",
+      "--with-libedit-preferred",
       ...without.map((name) => `--without-${name}`),
     ]),
     // -E: a dynamic loader would need the server's symbols
     'quiet() { make -s export_dynamic= "$@"; }\n',
     "quiet -C src/backend generated-headers\n",
     "for folder in common port timezone; do quiet -C src/$folder; done\n",
+    ...Object.entries(cold).flatMap(([folder, { except = [], only = [] }]) => [
+      ...(except.length === 0
+        ? []
+        : [`quiet -C src/backend/${folder} ${except.map((name) => `${name}.o`).join(" ")}\n`]),
+      `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
+    ]),
     "quiet -C src/interfaces/libpq all-static-lib\n",
     "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE= quiet -C src/$folder; done\n",
     "export ANVIL_MERGE=yes\n",
@@ -160,6 +176,8 @@ done
   proves: [
     exists("objects/postgres.o", "usr/lib/postgresql/plpgsql.so", "usr/lib/postgresql/pgxs/src/makefiles/pgxs.mk"),
     exists("usr/share/postgresql/postgres.bki", "usr/share/postgresql/timezone/UTC", "tests/lib/regress.so"),
+    // the line editor is psql's only
+    lacks("objects/*.o", /rl_attempted_completion_function|add_history|tgetent/),
     builtByAnvilCc("objects/*.o", "objects/lib/*.a", "usr/lib/postgresql/*.so"),
     runs("usr/bin/pg_config", "--version", /^PostgreSQL /),
   ],

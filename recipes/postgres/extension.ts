@@ -6,7 +6,7 @@
 import { exists } from "../../src/recipe/proof.ts";
 import { recipe, source, type Output, type Recipe } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
-import { openssl } from "../openssl.ts";
+import { opensslSmall } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 import { postgresBuild, postgresCompiler, postgresFlags } from "./build.ts";
@@ -48,7 +48,7 @@ export function extension(fields: ExtensionFields): Extension {
     seed: seedBase,
     tools: [anvilCc],
     link,
-    inputs: [openssl, postgresBuild],
+    inputs: [opensslSmall, postgresBuild],
     script: [
       anvilCcEnvironment(postgresFlags),
       postgresCompiler,

@@ -14,7 +14,8 @@ import {
 } from "../../src/recipe/proof.ts";
 import { folderOf, recipe, type Recipe } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../../src/recipe/style.ts";
-import { openssl } from "../openssl.ts";
+import { libedit } from "../libedit.ts";
+import { opensslSmall } from "../openssl.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 import { postgresBuild, tools } from "./build.ts";
@@ -22,9 +23,9 @@ import type { Extension } from "./extension.ts";
 import { mimalloc } from "./mimalloc.ts";
 import { pgvector } from "./pgvector.ts";
 
-/** What would be in a program that was linked with readline, zlib, lz4, zstd, ICU, LDAP, GSSAPI, PAM, LLVM, Perl, Python or Tcl. */
+/** What would be in a program that was linked with GNU readline, zlib, lz4, zstd, ICU, LDAP, GSSAPI, PAM, LLVM, Perl, Python or Tcl. */
 const ABSENT =
-  /rl_(completion_matches|attempted_completion)|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
+  /\/\.?inputrc|readline_callback_read_char|(in|de)flate 1\.[0-9]|LZ4F_|ZSTD_(create|compress)|ucol_open|ldap_(initialize|simple_bind)|gss_(init|accept)_sec_context|pam_authenticate|LLVM[A-Z]|perl_(alloc|construct)|Py_Initialize|Tcl_CreateInterp/;
 
 /** The compiler must not make calls of these functions out of what they do themselves; they run before the stack is guarded. */
 export const stringFlags = "-fno-builtin -fno-tree-loop-distribute-patterns -fno-stack-protector";
@@ -48,13 +49,13 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
   return recipe({
     name,
     folder: "postgres",
-    licence: [...new Set(["PostgreSQL", "Apache-2.0", mimalloc.licence, ...built.map(({ licence }) => licence)])].join(
-      " AND ",
-    ),
+    licence: [
+      ...new Set(["PostgreSQL", libedit.licence, mimalloc.licence, ...built.map(({ licence }) => licence)]),
+    ].join(" AND "),
     files: ["native/postgres", "system/postgres/modules"],
     seed: seedBase,
     tools: [anvilCc],
-    link: [openssl, ...libraries],
+    link: [opensslSmall, libedit, ...libraries],
     inputs: [postgresBuild, mimalloc, ...built],
     script: `\
 ${anvilCcEnvironment()}
@@ -70,7 +71,8 @@ $CC $CFLAGS $LDFLAGS -o /out/usr/bin/postgres $objects/postgres.o modules/*.o $o
 
 $CC $CFLAGS '-DTOOLS=${tools.map((tool) => `TOOL(${tool})`).join(" ")}' -c /files/native/postgres/tools.c
 $CC $CFLAGS $LDFLAGS -o /out/usr/bin/pg-tools tools.o $objects/tools/*.o \\
-  $objects/lib/libpgfeutils.a $objects/lib/libpq.a $objects/lib/libpgcommon.a $objects/lib/libpgport.a -lssl -lcrypto -lm
+  $objects/lib/libpgfeutils.a $objects/lib/libpq.a $objects/lib/libpgcommon.a $objects/lib/libpgport.a \\
+  -lssl -lcrypto -lm -ledit -ltermcap
 for tool in ${tools.join(" ")}; do ln -s pg-tools /out/usr/bin/$tool; done
 
 for tree in ${trees.join(" ")}; do
@@ -92,7 +94,8 @@ ${tidyOutput()}`,
       runs("usr/bin/psql", "--version", /^psql \(PostgreSQL\) /),
       contains("usr/share/postgresql/extension/vector.control", /^module_pathname = /),
       lacks("usr/bin/p*", ABSENT),
-      atMost("usr/bin/postgres", 14_000_000),
+      lacks("usr/bin/postgres", /\/\.editrc/),
+      atMost("usr/bin/postgres", 13_250_000),
     ],
   });
 }

@@ -9,7 +9,7 @@ import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 import { contrib, postgresBuild } from "./build.ts";
 import { pgvector } from "./pgvector.ts";
-import { server, stringFlags } from "./postgres.ts";
+import { postgres, server, stringFlags } from "./postgres.ts";
 import { witness } from "./witness.ts";
 
 /** The server with the modules that upstream's tests load, and an extension of our own that uses every hook. */
@@ -138,4 +138,107 @@ install -D -m 644 -t /out said
   proves: [contains("said", /^all tests hold$/)],
 });
 
-export const postgresTests: readonly Recipe[] = [regress, isolation, extensionTests, stringsTest];
+/** psql at a terminal, as a person uses it. */
+const terminalTest = recipe({
+  name: "postgres-terminal-test",
+  licence: "Apache-2.0",
+  files: ["native/terminal-test"],
+  seed: seedBase,
+  tools: [anvilCc],
+  inputs: [postgres],
+  script: `\
+${anvilCcEnvironment()}
+$CC $CFLAGS -D_GNU_SOURCE -Wall -Wextra -Werror $LDFLAGS -o terminal /files/native/terminal-test/terminal.c
+export PATH=/in/postgres/usr/bin:$PATH PGHOST=/tmp PGUSER=postgres HOME=/build/home PAGER=cat
+mkdir home
+initdb -D instance --encoding=UTF8 --no-locale -U postgres -A trust > /dev/null
+pg_ctl -D instance -o "-k /tmp -c listen_addresses=''" -l server.log -w start > /dev/null
+: > said
+# session NAME TERM SIZE: psql; what is typed comes from the standard input
+session() {
+  TERM=$2 LC_ALL=C.UTF-8 ./terminal $3 psql -X
+  echo "holds: $1" | tee -a said
+}
+
+session "tab completes a keyword and the name of a table" xterm-256color 24x80 << 'END'
+await postgres=#\\x20
+edit create table orders_of_today (n int);\\r
+await CREATE TABLE
+await postgres=#\\x20
+edit sel\\t 6 * 7 as answer;\\r
+await 42
+await postgres=#\\x20
+edit select count(*) + 1000 from orders_of\\t;\\r
+await 1000
+await postgres=#\\x20
+edit \\\\q\\r
+end 0
+never ERROR
+END
+session "the history is there in the next session, and arrows go through it" vt100 24x80 << 'END'
+await postgres=#\\x20
+edit \\e[A\\e[A\\r
+await 1000
+await postgres=#\\x20
+edit \\e[A\\eOA\\eOA\\eOA\\eOA\\e[B\\r
+await 42
+await postgres=#\\x20
+edit \\\\q\\r
+end 0
+never ERROR
+END
+session "a line is edited in its middle, and the terminal follows" linux 24x40 << 'END'
+await postgres=#\\x20
+edit elect 149;\\x01s\\e[F\\e[D\\e[D\\x7f2\\e[C\\e[3~4;\\r
+await 1294
+await postgres=#\\x20
+edit select length('\\xc3\\xa4\\xe2\\x82\\xac\\e[D\\x7f\\e[C\\xc3\\xb6') * 11;\\r
+await 22
+await postgres=#\\x20
+edit select 'of more than one line of the terminal', 70 + 7;\\x01\\e[1;5C \\x05\\e[D7\\r
+await 147
+await postgres=#\\x20
+size 30x120
+type \\\\! stty size\\r
+await 30 120
+await postgres=#\\x20
+edit \\x04
+end 0
+never ERROR
+END
+session "Ctrl-C drops the line, and ends a query" xterm 24x80 << 'END'
+await postgres=#\\x20
+edit select 'dropped'\\x03
+await postgres=#\\x20
+edit select 'k' || 'ept';\\r
+await kept
+await postgres=#\\x20
+edit do $$ begin raise notice 'asleep %', 6 * 7; perform pg_sleep(600); end $$;\\r
+await asleep 42
+type \\x03
+await canceling statement due to user request
+await postgres=#\\x20
+edit \\x04
+end 0
+never syntax error
+END
+session "a dumb terminal gets no sequences" dumb 24x80 << 'END'
+await postgres=#\\x20
+edit select 40 + 3\\x7f2;\\r
+await 42
+await postgres=#\\x20
+edit \\\\q\\r
+end 0
+never \\e
+END
+cp home/.psql_history before
+echo "select 6 * 7;" | psql -X -A -t | grep -qx 42
+cmp before home/.psql_history
+echo "holds: without a terminal there is no history" | tee -a said
+pg_ctl -D instance -m fast stop > /dev/null
+install -D -m 644 -t /out said
+`,
+  proves: [contains("said", /^holds: without a terminal/)],
+});
+
+export const postgresTests: readonly Recipe[] = [regress, isolation, extensionTests, stringsTest, terminalTest];

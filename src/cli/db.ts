@@ -103,7 +103,7 @@ function quoted(word: string): string {
 
 async function psql(command: string, values: Values): Promise<number> {
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
-  if (values.to !== undefined) return ssh(values.to, command, terminal);
+  if (values.to !== undefined) return psqlOverSsh(values.to, command, terminal);
   if (terminal) return withMachine(values, (machine, console) => session(machine, console, command));
   const said = await buffer(process.stdin);
   const { status, output } = await withMachine(values, (_, console) =>
@@ -185,14 +185,18 @@ async function run(console: Console, command: string): Promise<{ status: number;
   return console.run(`. /etc/profile; ${command}`, LIMIT);
 }
 
-/** The user's own ssh, with this terminal. */
-function ssh(to: string, command: string, terminal: boolean): Promise<number> {
-  return ended(spawn("ssh", sshCommand(to, `. /etc/profile; ${command}`, terminal), { stdio: "inherit" }));
-}
-
 /** Status of ssh itself when it fails, and of a shell that does not find a program. */
 const SSH_FAILED = 255;
 const NOT_FOUND = 127;
+
+/** The user's own ssh, with this terminal. What the shell would say of a program that is not there is not shown. */
+async function psqlOverSsh(to: string, command: string, terminal: boolean): Promise<number> {
+  const found = `command -v anvil-db >/dev/null || exit ${NOT_FOUND}`;
+  const args = sshCommand(to, `. /etc/profile; ${found}; ${command}`, terminal);
+  const status = await ended(spawn("ssh", args, { stdio: "inherit" }));
+  if (status === NOT_FOUND) throw absent();
+  return status;
+}
 
 /** As `run`. Questions of ssh go to the terminal all the same. */
 async function runOverSsh(to: string, command: string): Promise<{ status: number; output: string }> {

@@ -31,6 +31,7 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
   mpc: trixie("mpclib3", "LGPL-3.0-or-later"),
   zlib: trixie("zlib", "Zlib"),
   libtirpc: trixie("libtirpc", "BSD-3-Clause"),
+  libedit: trixie("libedit", "BSD-3-Clause"),
   elfutils: trixie("elfutils", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
   zstd: trixie("libzstd", "BSD-3-Clause OR GPL-2.0-only"),
   libsodium: bookworm("libsodium", "ISC"),

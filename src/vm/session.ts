@@ -58,7 +58,7 @@ echo $$ >${PID_FILE}
 exec <${TTY} >${TTY} 2>&1
 stty sane
 ${size}
-export TERM=${term === "" || term === "dumb" ? "vt100" : term} HOME=/root
+export TERM=${term === "" ? "vt100" : term} HOME=/root
 printf '${marker}('
 (${command})
 printf '${marker})%s;' $?

@@ -58,5 +58,15 @@ test("over ssh refusals have their code and hint, and so has what ssh itself say
 test("over ssh psql has its own output and status", async (t) => {
   const { status, stdout, args } = await db(t, `say("42\\n", "", 3);`, ["psql", "main"]);
   assert.deepEqual([status, stdout], [3, "42\n"]);
-  assert.equal(args.at(-1), ". /etc/profile; anvil-db psql main");
+  assert.match(args.at(-1) ?? "", /^\. \/etc\/profile; .*; anvil-db psql main$/);
+});
+
+test("over ssh psql on a system without a database says so", async (t) => {
+  // the line is carried out by a shell as it would be there
+  const shell = `const { status, stderr } = require("child_process").spawnSync(
+    "/bin/sh", ["-c", process.argv.at(-1).replace(". /etc/profile; ", "")], { env: { PATH: "/nowhere" }, encoding: "utf8" });
+  say("", stderr, status);`;
+  const { status, stdout, stderr } = await db(t, shell, ["psql", "main"]);
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /^E_DB_ABSENT {2}.*\n {2}hint: .anvil inject db/);
 });

@@ -35,6 +35,36 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
     assert.equal(await first.sql("main", "show full_page_writes"), "off");
   });
 
+  await t.test("at a terminal psql completes names, knows what was typed, and minds Ctrl-C", async () => {
+    const psql = first.terminal("anvil-db psql main");
+    const prompt = "postgres=# ";
+    await psql.await(prompt);
+    psql.type("create table orders_of_today (n int);\r");
+    await psql.await("CREATE TABLE");
+    await psql.await(prompt);
+    psql.type("sel\tcount(*) + 1000 from orders_of\t;\r");
+    await psql.await("1000");
+    await psql.await(prompt);
+    psql.type("select 'dropped'\x03");
+    await psql.await(prompt);
+    psql.type("do $$ begin raise notice 'asleep %', 6 * 7; perform pg_sleep(600); end $$;\r");
+    await psql.await("asleep 42");
+    psql.type("\x03");
+    await psql.await("canceling statement due to user request");
+    await psql.await(prompt);
+    psql.type("\\q\r");
+    assert.equal(await psql.ended, 0);
+    const again = first.terminal("anvil-db psql main");
+    await again.await(prompt);
+    again.type("\x1b[A\x1b[A\x1b[A\r");
+    await again.await("1000");
+    await again.await(prompt);
+    again.type("drop table orders_of_today;\r");
+    await again.await("DROP TABLE");
+    again.type("\\q\r");
+    assert.equal(await again.ended, 0);
+  });
+
   await t.test("its server is nobody, and can write nothing but its own data", async () => {
     const process = "/proc/$(head -n 1 /ingots/db/data/main/pgdata/postmaster.pid)";
     const status = await first.inside(`cat ${process}/status`);

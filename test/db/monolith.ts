@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { connect } from "node:net";
 import path from "node:path";
+import { PassThrough, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { openStore, projectRoot } from "../../src/cli/command.ts";
 import { Console } from "../../src/vm/console.ts";
 import { Qmp } from "../../src/vm/qmp.ts";
-import { findMachine } from "../../src/vm/state.ts";
+import { runSession } from "../../src/vm/session.ts";
+import { findMachine, type MachineState } from "../../src/vm/state.ts";
 import { monolith } from "../boot/monolith.ts";
 
 const anvil = path.join(projectRoot(), "bin/anvil");
@@ -18,6 +20,53 @@ export interface Ended {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A person at a terminal, with a program of the Monolith. */
+export class Terminal {
+  readonly ended: Promise<number>;
+  readonly #input = new PassThrough();
+  readonly #limit: number;
+  #written = "";
+  #seen = 0;
+  #wake = (): void => undefined;
+
+  constructor({ console: socket = "", session = "", timeScale }: MachineState, command: string) {
+    const console = new Console({ label: "the console", timeScale, evidence: () => [], log: undefined, socket });
+    const output = new Writable({
+      write: (bytes: Buffer, _encoding, done) => {
+        this.#written += bytes.toString("latin1");
+        this.#wake();
+        done();
+      },
+    });
+    this.#limit = LONG.timeoutMs * timeScale;
+    this.ended = runSession({ console, socket: session, command, input: this.#input, output }).finally(() =>
+      console.close(),
+    );
+  }
+
+  type(keys: string): void {
+    this.#input.write(keys);
+  }
+
+  /** Waits until the program has written this, after what was awaited before. */
+  async await(said: string): Promise<void> {
+    let fail: (error: unknown) => void = () => undefined;
+    const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+    failed.catch(() => undefined);
+    const missing = (): void =>
+      fail(new Error(`"${said}" did not come after ${JSON.stringify(this.#written.slice(this.#seen))}`));
+    const timer = setTimeout(missing, this.#limit);
+    this.ended.then(missing, fail);
+    try {
+      while (!this.#written.includes(said, this.#seen))
+        await Promise.race([failed, new Promise<void>((resolve) => (this.#wake = resolve))]);
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#seen = this.#written.indexOf(said, this.#seen) + said.length;
+  }
 }
 
 export class Monolith {
@@ -53,6 +102,11 @@ export class Monolith {
     } finally {
       console.close();
     }
+  }
+
+  /** The line of `inside` is taken until it has ended. */
+  terminal(command: string): Terminal {
+    return new Terminal(findMachine(openStore().paths.top, this.name), command);
   }
 
   async run(args: readonly string[], input = ""): Promise<Ended> {
