@@ -23,7 +23,7 @@ const CMDLINE = "console=ttyS0 reboot=k panic=1 pci=off i8042.noaux i8042.nomux 
 const NO_ZFS = `${CMDLINE} initcall_blacklist=openzfs_init`;
 const INIT = "guest: init";
 /** Until here the monitors are at work; what follows is the guest's, and the same for both. */
-const EARLY = `${CMDLINE} earlyprintk=serial,ttyS0`;
+const EARLY = `${CMDLINE.replace(" quiet", "")} earlyprintk=serial,ttyS0`;
 const KERNEL = "Linux version";
 
 const cleaning: (() => unknown)[] = [];
