@@ -89,7 +89,7 @@ try {
       const each = measured.get(size);
       each?.writing.push(await run(machine, `r${size}`, "writing"));
       // so that reads are of the disk, not of the ARC
-      await machine.inside(`zfs set primarycache=metadata ${set}`);
+      await machine.inside(`zfs set primarycache=metadata ${set} && echo 3 >/proc/sys/vm/drop_caches`);
       each?.reading.push(await run(machine, `r${size}`, "reading"));
       await machine.inside(`zfs inherit primarycache ${set}`);
     }
