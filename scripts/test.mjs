@@ -58,6 +58,7 @@ const tiers = {
       "postgres-isolation",
       "postgres-extensions",
       "postgres-strings-test",
+      "postgres-terminal-test",
     ],
     files: db,
     concurrency: 1,
