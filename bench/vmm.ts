@@ -22,7 +22,7 @@ const CMDLINE = "console=ttyS0 reboot=k panic=1 pci=off i8042.noaux i8042.nomux 
 /** A guest without pools. OpenZFS measures its own routines while it starts, which is most of the time of such a kernel. */
 const NO_ZFS = `${CMDLINE} initcall_blacklist=openzfs_init`;
 const INIT = "guest: init";
-/** Until here the monitors are at work; what follows is the guest's, and the same for both. */
+/** Until here a monitor is at work alone; what follows is the guest's, on what the monitor gives it. */
 const EARLY = `${CMDLINE.replace(" quiet", "")} earlyprintk=serial,ttyS0`;
 const KERNEL = "Linux version";
 
