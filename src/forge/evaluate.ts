@@ -15,7 +15,7 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import type { Output, Recipe, Seed, Versions } from "../recipe/recipe.ts";
+import type { Output, Recipe, Seed, SourceRef, Versions } from "../recipe/recipe.ts";
 import { stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
@@ -65,7 +65,11 @@ class Evaluator {
   constructor(options: EvaluateOptions) {
     this.options = options;
     const of = (component: string): string => this.component(component, "a script").version;
-    this.versions = { of, atLeast: (component, version) => compareVersions(of(component), version) >= 0 };
+    this.versions = {
+      of,
+      atLeast: (component, version) => compareVersions(of(component), version) >= 0,
+      patches: (component) => this.component(component, "a script").patches?.files ?? [],
+    };
   }
 
   output(output: Output): Key {
@@ -139,11 +143,8 @@ class Evaluator {
     // before their folders are asked for: one that is not defined yet has none
     [...recipe.tools, ...recipe.link, ...recipe.inputs].forEach((output) => this.output(output));
     const mounts: Mount[] = stepMounts(recipe).map(({ at, output }) => ({ at, key: this.output(output) }));
-    const fetches = recipe.sources.map(({ component }) => this.fetch(component, recipe.name));
-    const sources = recipe.sources.map(({ component }, index) => ({
-      at: `/src/${component}`,
-      sha256: this.sourceDigest(fetches[index] as Key),
-    }));
+    const fetched = recipe.sources.flatMap((source) => this.fetchSource(source, recipe.name));
+    const sources = fetched.map(({ at, key }) => ({ at, sha256: this.sourceDigest(key) }));
     const crates = this.crates(recipe);
     const derivation: StepDerivation = {
       kind: "step",
@@ -165,9 +166,28 @@ class Evaluator {
       seed,
       root,
       ...mounts.map((mount) => mount.key),
-      ...fetches,
+      ...fetched.map(({ key }) => key),
       ...crates.map((crate) => this.fetchCrate(crate)),
     ]);
+  }
+
+  /** The archive, and the one with its patches; none where the recipe wants only the archive as it is. */
+  private fetchSource({ component, packed }: SourceRef, wantedBy: string): { at: string; key: Key }[] {
+    const archive = { at: `/src/${component}`, key: this.fetch(component, wantedBy) };
+    const { patches, version } = this.component(component, wantedBy);
+    if (patches === undefined || packed === true) return [archive];
+    const derivation: FetchDerivation = {
+      kind: "fetch",
+      name: `${component}.patches`,
+      version,
+      file: path.posix.basename(patches.archive),
+      archive: patches.archive,
+      urls: [],
+      sha256: patches.sha256 as Digest,
+      size: patches.size,
+      unverified: undefined,
+    };
+    return [archive, { at: `/src/${component}.patches`, key: this.add(derivation, []) }];
   }
 
   private fetch(component: string, wantedBy: string): Key {

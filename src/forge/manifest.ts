@@ -2,6 +2,7 @@
  * The manifest of a result: what it is made of, down to the pinned files, and how each part was proven. Deterministic
  * for one evaluation; records of the store give the proofs.
  */
+import type { Channel } from "../recipe/channel.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
 import type { Evaluation } from "./evaluate.ts";
@@ -69,7 +70,7 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, files, t
       ...(derivation.kind === "step" ? { licence: derivation.licence } : {}),
       key,
       digest: record.digest,
-      sources: fetched.map((fetch) => sourceOf(fetch, channel.components[fetch.name]?.verified ?? "recorded")),
+      sources: fetched.map((fetch) => sourceOf(fetch, verified(channel, fetch))),
       inputs: needed
         .filter((node) => node.derivation.kind !== "fetch")
         .map((node) => ({ name: node.derivation.name, key: node.key })),
@@ -78,6 +79,11 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, files, t
   }
   const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, "signed"));
   return { format: 1, channel: { name: channel.name, why }, files, trust, components, seed };
+}
+
+function verified({ components }: Channel, { name }: FetchDerivation): "signed" | "recorded" {
+  const pin = components[name] ?? components[name.replace(/\.patches$/, "")]?.patches;
+  return pin?.verified ?? "recorded";
 }
 
 function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): ManifestSource {

@@ -25,6 +25,23 @@ export interface Component {
   /** Why this pin is doubtful; such a source is refused without `--accept-unverified <name>`. */
   readonly unverified?: string;
   readonly licence: string;
+  /** Changes that the source needs before it is compiled: fixes that upstream's archive of this version lacks. */
+  readonly patches?: Patches;
+}
+
+/**
+ * Patches out of a distributor's packaging archive (`debian.tar.xz`), applied with `patch -p1` in the order of `files`.
+ * The archive has one top folder, which is left out of the names.
+ */
+export interface Patches {
+  /** Path below a Debian mirror's root. */
+  readonly archive: string;
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly verified: "signed" | "recorded";
+  /** `patches/<name>`: at least one. */
+  readonly files: readonly string[];
 }
 
 /** A `.crate` file; a registry finds it by name and version, and `Cargo.lock` has the same hash. */

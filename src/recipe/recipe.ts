@@ -27,6 +27,8 @@ export function archive(component: string): SourceRef {
 export interface Versions {
   of(component: string): string;
   atLeast(component: string, version: string): boolean;
+  /** Names in the component's archive of patches, in their order; none for most. */
+  patches(component: string): readonly string[];
 }
 
 export type Script = string | ((versions: Versions) => string);
@@ -38,6 +40,7 @@ export type Script = string | ((versions: Versions) => string);
  * |-------------------|--------------------------------------------------------------------------|
  * | `/build`          | working folder, empty but for the unpacked sources: `/build/<component>`  |
  * | `/src/<component>`| each source archive as downloaded, read-only                              |
+ * | `/src/<component>.patches` | the archive that holds its patches, where the channel has some; applied already |
  * | `/src/crates/<crate>-<version>.crate` | each crate of `crates` as downloaded, read-only       |
  * | `/files/<path>`   | each entry of `files`, read-only, under its path in the project          |
  * | `/tools/<folder>` | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |

@@ -40,7 +40,7 @@ export function stepEnvironment(recipe: Recipe, versions: Versions, epoch: strin
 /** Bash, without the prelude. */
 export function stepScript(recipe: Recipe, versions: Versions): string {
   const body = typeof recipe.script === "string" ? recipe.script : recipe.script(versions);
-  return `${unpackScript(recipe)}${body.trim()}\n`;
+  return `${unpackScript(recipe, versions)}${body.trim()}\n`;
 }
 
 /** The outputs that a step names, each with the folder in which it finds it. */
@@ -59,15 +59,26 @@ function searchPath(recipe: Recipe): string {
 }
 
 /**
- * Every source below /build/<component>, its top folder stripped. One command a line: `set -e` passes over a failure on
- * the left of `&&`.
+ * Every source below /build/<component>, its top folder stripped and the channel's patches applied. One command a line:
+ * `set -e` passes over a failure on the left of `&&`.
  */
-function unpackScript(recipe: Recipe): string {
+function unpackScript(recipe: Recipe, versions: Versions): string {
   return recipe.sources
     .filter(({ packed }) => packed !== true)
-    .map(
-      ({ component }) =>
-        `mkdir /build/${component}\ntar -xf /src/${component} -C /build/${component} --strip-components=1 --no-same-owner\n`,
-    )
+    .map(({ component }) => `${unpack(component, component)}${patchScript(component, versions.patches(component))}`)
     .join("");
+}
+
+const unpack = (archive: string, folder: string): string =>
+  `mkdir /build/${folder}\ntar -xf /src/${archive} -C /build/${folder} --strip-components=1 --no-same-owner\n`;
+
+/** Only what both GNU's and busybox' `patch` understand: roots without a seed have the latter. */
+function patchScript(component: string, files: readonly string[]): string {
+  if (files.length === 0) return "";
+  const from = `${component}.patches`;
+  return [
+    `${unpack(from, from)}cd /build/${component}\n`,
+    ...files.map((file) => `patch -p1 -i /build/${from}/${file}\n`),
+    `cd /build\nrm -r /build/${from}\n`,
+  ].join("");
 }

@@ -1,6 +1,6 @@
 /** The checked shape of channel files: what is wrong is named with its JSON path. */
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Crate, Package } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Package, Patches } from "../recipe/channel.ts";
 
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
@@ -34,12 +34,13 @@ function checkCrate(at: Checker): Crate {
 }
 
 function checkComponent(at: Checker): Component {
-  at.only("version", "archive", "urls", "sha256", "size", "verified", "unverified", "licence");
+  at.only("version", "archive", "urls", "sha256", "size", "verified", "unverified", "licence", "patches");
   const archive = at.optional("archive")?.archivePath();
   const urls = at.optional("urls")?.list((url) => url.url());
   const sha256 = at.optional("sha256")?.sha256();
   const size = at.optional("size")?.count();
   const unverified = at.optional("unverified")?.text();
+  const patches = at.optional("patches");
   if (archive === undefined && (urls === undefined || urls.length === 0)) {
     throw wrong(at.file, at.path, '"archive" or "urls"', at.value);
   }
@@ -55,6 +56,20 @@ function checkComponent(at: Checker): Component {
     verified: at.get("verified").oneOf("signed", "recorded"),
     ...(unverified !== undefined && { unverified }),
     licence: at.get("licence").text(),
+    ...(patches !== undefined && { patches: checkPatches(patches) }),
+  };
+}
+
+function checkPatches(at: Checker): Patches {
+  at.only("archive", "sha256", "size", "verified", "files");
+  const files = at.get("files").list((file) => file.archivePath());
+  if (files.length === 0) throw wrong(at.file, `${at.path}.files`, "at least one name", []);
+  return {
+    archive: at.get("archive").archivePath(),
+    sha256: at.get("sha256").sha256(),
+    size: at.get("size").count(),
+    verified: at.get("verified").oneOf("signed", "recorded"),
+    files,
   };
 }
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { diskFault } from "./disk.ts";
 import { httpRequest } from "./http.ts";
+import { placesInMirrors } from "./mirror.ts";
 
 export interface Download {
   /** Places of the same file, best first. */
@@ -56,7 +57,7 @@ export function urlsFor(
   mirrors: readonly string[],
 ): string[] {
   const { archive } = pin;
-  return [...(archive === undefined ? [] : mirrors.map((root) => `${root}/${archive}`)), ...(pin.urls ?? [])];
+  return [...(archive === undefined ? [] : placesInMirrors(archive, mirrors)), ...(pin.urls ?? [])];
 }
 
 /**

@@ -125,3 +125,18 @@ function mirrorRoot(uri: string): string | undefined {
 function unique(urls: readonly string[]): string[] {
   return [...new Set(urls)];
 }
+
+/**
+ * URLs of a file by its path below the archive's root. Debian's security updates are an archive of their own, with
+ * `pool/updates/` and suites that end in `-security`; mirrors keep it in `debian-security/` beside `debian/`.
+ */
+export function placesInMirrors(archive: string, mirrors: readonly string[]): string[] {
+  const roots = isSecurity.test(archive) ? mirrors.map(securityRoot) : mirrors;
+  return unique(roots.map((root) => `${root}/${archive}`));
+}
+
+const isSecurity = /^(?:pool\/updates|dists\/[^/]+-security)\//;
+
+function securityRoot(mirror: string): string {
+  return mirror.replace(/\/debian$/, "/debian-security");
+}
