@@ -59,3 +59,6 @@ export const debianSources: Readonly<Record<string, DebianSource>> = {
 
 /** The suite whose packages are the seed. Its date is the clock of every step: it does not change any more. */
 export const seedSuite = "bookworm";
+
+/** What has the seed's packages: of each the newest counts. */
+export const seedSuites = [seedSuite, `${seedSuite}-security`];

@@ -16,7 +16,7 @@ import {
 } from "./archive-index.ts";
 import { loadChannel } from "./channel.ts";
 import { closure, readPackages } from "./closure.ts";
-import { debianSources, seedSuite, type DebianSource } from "./debian-sources.ts";
+import { debianSources, seedSuite, seedSuites, type DebianSource } from "./debian-sources.ts";
 import { compareDebianVersions, upstreamVersion } from "./debian-version.ts";
 import { diskFault } from "./disk.ts";
 import type { Keyring } from "./openpgp.ts";
@@ -88,13 +88,14 @@ function missing(name: string, from: DebianSource, found: SourcePackage | undefi
   );
 }
 
-/** Closures of the seeds' packages, from the seed suite. */
+/** Closures of the seeds' packages, from the seed suite and its security updates. */
 export async function lockSeeds(
   archive: Archive,
   seeds: readonly { readonly name: string; readonly packages: readonly string[] }[],
 ): Promise<Record<string, readonly Package[]>> {
   if (seeds.length === 0) return {};
-  const index = readPackages(await archive.index(seedSuite, "main/binary-amd64/Packages"));
+  const indexes = await Promise.all(seedSuites.map((suite) => archive.index(suite, "main/binary-amd64/Packages")));
+  const index = readPackages(indexes.join("\n\n"));
   return Object.fromEntries(seeds.map(({ name, packages }) => [name, closure(index, packages)]));
 }
 
