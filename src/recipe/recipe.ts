@@ -22,7 +22,7 @@ export function archive(component: string): SourceRef {
 
 /**
  * Versions of the components as the channel pins them, for scripts that differ by version.
- * `of("linux")` is "6.12.95"; `atLeast("linux", "6.6")` compares numerically, part by part.
+ * `of("linux")` is "6.12.107"; `atLeast("linux", "6.6")` compares numerically, part by part.
  */
 export interface Versions {
   of(component: string): string;
