@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Crate } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Patches } from "../recipe/channel.ts";
 import type {
   Derivation,
   Digest,
@@ -16,7 +16,7 @@ import type {
   StepDerivation,
 } from "../recipe/derivation.ts";
 import type { Output, Recipe, Seed, SourceRef, Versions } from "../recipe/recipe.ts";
-import { stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
+import { patchesName, stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
 export interface Node {
@@ -68,7 +68,7 @@ class Evaluator {
     this.versions = {
       of,
       atLeast: (component, version) => compareVersions(of(component), version) >= 0,
-      patches: (component) => this.component(component, "a script").patches?.files ?? [],
+      patches: (component) => this.component(component, "a script").patches ?? [],
     };
   }
 
@@ -171,23 +171,28 @@ class Evaluator {
     ]);
   }
 
-  /** The archive, and the one with its patches; none where the recipe wants only the archive as it is. */
+  /** The archive, and those with its patches; only the first where the recipe wants the archive as it is. */
   private fetchSource({ component, packed }: SourceRef, wantedBy: string): { at: string; key: Key }[] {
     const archive = { at: `/src/${component}`, key: this.fetch(component, wantedBy) };
-    const { patches, version } = this.component(component, wantedBy);
-    if (patches === undefined || packed === true) return [archive];
+    const { patches = [], version } = this.component(component, wantedBy);
+    if (packed === true) return [archive];
+    return [archive, ...patches.map((each, index) => this.fetchPatches(patchesName(component, index), version, each))];
+  }
+
+  private fetchPatches(name: string, version: string, patches: Patches): { at: string; key: Key } {
+    const { archive, sha256, size } = patches;
     const derivation: FetchDerivation = {
       kind: "fetch",
-      name: `${component}.patches`,
+      name,
       version,
-      file: path.posix.basename(patches.archive),
-      archive: patches.archive,
+      file: path.posix.basename(archive),
+      archive,
       urls: [],
-      sha256: patches.sha256 as Digest,
-      size: patches.size,
+      sha256: sha256 as Digest,
+      size,
       unverified: undefined,
     };
-    return [archive, { at: `/src/${component}.patches`, key: this.add(derivation, []) }];
+    return { at: `/src/${name}`, key: this.add(derivation, []) };
   }
 
   private fetch(component: string, wantedBy: string): Key {

@@ -82,7 +82,8 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, files, t
 }
 
 function verified({ components }: Channel, { name }: FetchDerivation): "signed" | "recorded" {
-  const pin = components[name] ?? components[name.replace(/\.patches$/, "")]?.patches;
+  const [, component = name, index] = /^(.*)\.patches-([0-9]+)$/.exec(name) ?? [];
+  const pin = index === undefined ? components[name] : components[component]?.patches?.[Number(index) - 1];
   return pin?.verified ?? "recorded";
 }
 

@@ -25,8 +25,11 @@ export interface Component {
   /** Why this pin is doubtful; such a source is refused without `--accept-unverified <name>`. */
   readonly unverified?: string;
   readonly licence: string;
-  /** Changes that the source needs before it is compiled: fixes that upstream's archive of this version lacks. */
-  readonly patches?: Patches;
+  /**
+   * Changes that the source needs before it is compiled: fixes that upstream's archive of this version lacks. Applied in
+   * their order; one archive stands once.
+   */
+  readonly patches?: readonly Patches[];
 }
 
 /**

@@ -2,6 +2,7 @@
  * The words that recipes are written in. A recipe is a frozen value: no I/O, no clock, no environment. What it depends
  * on are other recipe values, so the module graph is the build graph.
  */
+import type { Patches } from "./channel.ts";
 import type { Proof } from "./proof.ts";
 
 /** A component of the channel by name (`"zfs"`); the channel fixes version, place and hash. */
@@ -27,8 +28,8 @@ export function archive(component: string): SourceRef {
 export interface Versions {
   of(component: string): string;
   atLeast(component: string, version: string): boolean;
-  /** Names in the component's archive of patches, in their order; none for most. */
-  patches(component: string): readonly string[];
+  /** The component's patches in their order, by archive; none for most. */
+  patches(component: string): readonly Patches[];
 }
 
 export type Script = string | ((versions: Versions) => string);
@@ -40,7 +41,7 @@ export type Script = string | ((versions: Versions) => string);
  * |-------------------|--------------------------------------------------------------------------|
  * | `/build`          | working folder, empty but for the unpacked sources: `/build/<component>`  |
  * | `/src/<component>`| each source archive as downloaded, read-only                              |
- * | `/src/<component>.patches` | the archive that holds its patches, where the channel has some; applied already |
+ * | `/src/<component>.patches-<n>` | archives that hold its patches, from 1 on, where the channel has some; applied already |
  * | `/src/crates/<crate>-<version>.crate` | each crate of `crates` as downloaded, read-only       |
  * | `/files/<path>`   | each entry of `files`, read-only, under its path in the project          |
  * | `/tools/<folder>` | output of each of `tools`; its `usr/bin` and `usr/sbin` are on PATH      |

@@ -2,6 +2,7 @@
  * What surrounds a recipe's script wherever it runs, in the forge's sandbox or in the Monolith: the environment, and the
  * text that runs before it. The environment and the script are in the key; the prelude belongs to the engine.
  */
+import type { Patches } from "./channel.ts";
 import { folderOf, type Output, type Recipe, type Versions } from "./recipe.ts";
 
 const TARGET = "x86_64-anvil-linux-musl";
@@ -73,12 +74,20 @@ const unpack = (archive: string, folder: string): string =>
   `mkdir /build/${folder}\ntar -xf /src/${archive} -C /build/${folder} --strip-components=1 --no-same-owner\n`;
 
 /** Only what both GNU's and busybox' `patch` understand: roots without a seed have the latter. */
-function patchScript(component: string, files: readonly string[]): string {
-  if (files.length === 0) return "";
-  const from = `${component}.patches`;
-  return [
-    `${unpack(from, from)}cd /build/${component}\n`,
-    ...files.map((file) => `patch -p1 -i /build/${from}/${file}\n`),
-    `cd /build\nrm -r /build/${from}\n`,
-  ].join("");
+function patchScript(component: string, patches: readonly Patches[]): string {
+  return patches
+    .map(({ files }, index) => {
+      const from = patchesName(component, index);
+      return [
+        `${unpack(from, from)}cd /build/${component}\n`,
+        ...files.map((file) => `patch -p1 -i /build/${from}/${file}\n`),
+        `cd /build\nrm -r /build/${from}\n`,
+      ].join("");
+    })
+    .join("");
+}
+
+/** What the archive of a component's patches is called among the sources of a step. */
+export function patchesName(component: string, index: number): string {
+  return `${component}.patches-${index + 1}`;
 }

@@ -40,7 +40,7 @@ function checkComponent(at: Checker): Component {
   const sha256 = at.optional("sha256")?.sha256();
   const size = at.optional("size")?.count();
   const unverified = at.optional("unverified")?.text();
-  const patches = at.optional("patches");
+  const patches = at.optional("patches")?.list((each) => checkPatches(each));
   if (archive === undefined && (urls === undefined || urls.length === 0)) {
     throw wrong(at.file, at.path, '"archive" or "urls"', at.value);
   }
@@ -56,7 +56,7 @@ function checkComponent(at: Checker): Component {
     verified: at.get("verified").oneOf("signed", "recorded"),
     ...(unverified !== undefined && { unverified }),
     licence: at.get("licence").text(),
-    ...(patches !== undefined && { patches: checkPatches(patches) }),
+    ...(patches !== undefined && { patches }),
   };
 }
 

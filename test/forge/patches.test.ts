@@ -25,7 +25,7 @@ async function rigWith(t: TestContext, files: readonly string[]): Promise<{ rig:
   const { archive, pin } = sourceOf("data-packaging", patches.bytes);
   const patched = {
     ...data.pin,
-    patches: { archive, sha256: pin.sha256, size: patches.bytes.length, verified: "signed" as const, files },
+    patches: [{ archive, sha256: pin.sha256, size: patches.bytes.length, verified: "signed" as const, files }],
   };
   const rig = await Rig.make(t, { components: { data: patched } });
   for (const { bytes, pin } of [data, patches]) writeFileSync(rig.store.sourcePath(pin.sha256 as Digest), bytes);
@@ -72,11 +72,13 @@ test("the key depends on the patches, and only of what is built from that source
 test("a channel file says where a list of patches is wrong", () => {
   const file = "channels/debian.json";
   const channel = JSON.parse(readFileSync(path.join(projectRoot, file), "utf8")) as {
-    components: { musl: { patches: { files: string[] } } };
+    components: { musl: { patches: { files: string[] }[] } };
   };
   assert.doesNotThrow(() => checkChannel(channel, file));
-  channel.components.musl.patches.files = ["../secret"];
-  assert.throws(() => checkChannel(channel, file), /\$\.components\.musl\.patches\.files\[0\]/);
-  channel.components.musl.patches.files = [];
-  assert.throws(() => checkChannel(channel, file), /\$\.components\.musl\.patches\.files/);
+  const [first] = channel.components.musl.patches;
+  assert.ok(first);
+  first.files = ["../secret"];
+  assert.throws(() => checkChannel(channel, file), /\$\.components\.musl\.patches\[0\]\.files\[0\]/);
+  first.files = [];
+  assert.throws(() => checkChannel(channel, file), /\$\.components\.musl\.patches\[0\]\.files/);
 });
