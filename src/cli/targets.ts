@@ -6,7 +6,7 @@ import { isoImage } from "../../recipes/iso.ts";
 import { Fault } from "../fault/fault.ts";
 import { trustedKeys } from "../inject/key-file.ts";
 import type { Channel } from "../recipe/channel.ts";
-import { isRecipe, type Output, type Recipe } from "../recipe/recipe.ts";
+import { isRecipe, type Output, type Recipe, type Seed } from "../recipe/recipe.ts";
 import { userKeys, userLogins } from "./user-keys.ts";
 
 const images = new Map<string, Recipe>();
@@ -65,6 +65,11 @@ export function allOutputs(): ReadonlyMap<string, Output> {
 export function componentsOf(targets: readonly Output[]): string[] {
   const recipes = [...reachable(targets)].filter(isRecipe);
   return [...new Set(recipes.flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
+}
+
+/** The seeds that these outputs are made with. */
+export function seedsOf(targets: readonly Output[]): Seed[] {
+  return [...reachable(targets)].filter((output) => output.kind === "seed");
 }
 
 function dependencies(output: Output): readonly Output[] {

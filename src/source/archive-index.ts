@@ -11,6 +11,7 @@ import { Fault } from "../fault/fault.ts";
 import { unxz } from "../format/xz.ts";
 import { listedFiles, paragraphs, type ListedFile, type Paragraph } from "./control.ts";
 import { download, urlsFor } from "./fetch.ts";
+import { httpRequest } from "./http.ts";
 import { verifyCleartext, type Keyring } from "./openpgp.ts";
 
 /**
@@ -38,6 +39,23 @@ export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): 
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  };
+}
+
+/** Whether a mirror answers for a file, by HTTP's HEAD. */
+export function mirrorHas(mirrors: readonly string[], signal?: AbortSignal): (file: ListedFile) => Promise<boolean> {
+  return async ({ path: archive }) => {
+    for (const url of urlsFor({ archive }, mirrors)) {
+      try {
+        const request = { method: "HEAD", ...(signal !== undefined && { signal }) };
+        const { status } = await httpRequest(url, request);
+        // some servers know no HEAD
+        if (status < 400 || status === 405 || status === 501) return true;
+      } catch {
+        signal?.throwIfAborted();
+      }
+    }
+    return false;
   };
 }
 

@@ -5,13 +5,16 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { createCleartextMessage, generateKey, readKey, readPrivateKey, sign } from "openpgp";
 import { file, serve, status } from "../source/http-server.ts";
-import { anvil, copyOfProject, temporaryFolder } from "./command-line.ts";
+import { anvil, copyOfProject, root, temporaryFolder } from "./command-line.ts";
 
 const hashOf = (data: string): string => createHash("sha256").update(data).digest("hex");
 const pair = await generateKey({ userIDs: [{ name: "archive" }] });
 
 /** A mirror whose suite trixie has one source package, zlib 9.9, and a folder with the key that signed it. */
-async function archive(t: TestContext): Promise<{ readonly mirror: string; readonly keyring: string }> {
+async function archive(
+  t: TestContext,
+  date = "Mon, 11 Jul 2999 10:16:37 UTC",
+): Promise<{ readonly mirror: string; readonly keyring: string }> {
   const keyring = temporaryFolder(t);
   mkdirSync(path.join(keyring, "usr/share/keyrings"), { recursive: true });
   const key = await readKey({ armoredKey: pair.publicKey });
@@ -24,27 +27,34 @@ async function archive(t: TestContext): Promise<{ readonly mirror: string; reado
     ` ${hashOf("zlib 9.9")} 700 zlib_9.9.orig.tar.gz`,
     "",
   ].join("\n");
-  const release = [
+  const files = new Map([["/pool/main/z/zlib/zlib_9.9.orig.tar.gz", "zlib 9.9"]]);
+  for (const [suite, text] of [
+    ["trixie", sources],
+    ["trixie-security", ""],
+  ] as const) {
+    files.set(`/dists/${suite}/InRelease`, await release(suite, text, date));
+    files.set(`/dists/${suite}/main/source/Sources`, text);
+  }
+  const server = await serve(t, (request, response) => {
+    const text = files.get(request.url ?? "");
+    (text === undefined ? status(404) : file(Buffer.from(text)))(request, response);
+  });
+  return { mirror: server.root, keyring };
+}
+
+async function release(suite: string, sources: string, date: string): Promise<string> {
+  const text = [
     "Suite: stable",
-    "Codename: trixie",
-    "Date: Sat, 11 Jul 2026 10:16:37 UTC",
+    `Codename: ${suite}`,
+    `Date: ${date}`,
     "SHA256:",
     ` ${hashOf(sources)} ${sources.length} main/source/Sources`,
     "",
   ].join("\n");
-  const signed = await sign({
-    message: await createCleartextMessage({ text: release }),
+  return sign({
+    message: await createCleartextMessage({ text }),
     signingKeys: await readPrivateKey({ armoredKey: pair.privateKey }),
   });
-  const files = new Map([
-    ["/dists/trixie/InRelease", signed],
-    ["/dists/trixie/main/source/Sources", sources],
-  ]);
-  const { root } = await serve(t, (request, response) => {
-    const text = files.get(request.url ?? "");
-    (text === undefined ? status(404) : file(Buffer.from(text)))(request, response);
-  });
-  return { mirror: root, keyring };
 }
 
 interface Rig {
@@ -67,7 +77,10 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
   const before = channelOf(project);
   const { status, stdout, stderr } = await lock("zlib");
   assert.equal(status, 1, stderr);
-  assert.match(stdout, new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")}\n`));
+  assert.match(
+    stdout,
+    new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}signed\n`),
+  );
   assert.match(stdout, /1 differ; --write takes them over/);
   assert.equal(channelOf(project), before);
 });
@@ -75,6 +88,7 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
 test("--write takes the named component over and leaves all else as it was", async (t) => {
   const { project, lock } = await rig(t);
   interface Pins {
+    suites: Record<string, string>;
     components: Record<string, { sha256: string; verified: string }>;
   }
   const before = JSON.parse(channelOf(project)) as Pins;
@@ -89,9 +103,28 @@ test("--write takes the named component over and leaves all else as it was", asy
   const after = JSON.parse(channelOf(project)) as Pins;
   assert.equal(after.components["zlib"]?.sha256, hashOf("zlib 9.9"));
   assert.equal(after.components["zlib"].verified, "signed");
-  const rest = ({ components, ...others }: Pins): object => ({ ...others, components: { ...components, zlib: null } });
+  const rest = ({ components, suites: _dates, ...others }: Pins): object => ({
+    ...others,
+    components: { ...components, zlib: null },
+  });
   assert.deepEqual(rest(after), rest(before));
+  assert.equal(after.suites["trixie"], "2999-07-11T10:16:37Z");
   assert.equal((await lock("zlib")).status, 0, "now the pin is what the archive has");
+});
+
+test("an archive older than the one seen before is refused, though it is signed", async (t) => {
+  const { project, lock } = await rig(t);
+  assert.equal((await lock("zlib", "--write")).status, 0);
+  const before = channelOf(project);
+  const { mirror, keyring } = await archive(t, "Sun, 10 Jul 2999 10:16:37 UTC");
+  const places = ["--debian-mirror", mirror, "--keyring-root", keyring];
+  const { status, stderr } = await anvil(["lock", "zlib", "--write", ...places], {
+    project,
+    cache: temporaryFolder(t),
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /^E_ARCHIVE_OLD {2}dists\/trixie\/InRelease is older/);
+  assert.equal(channelOf(project), before);
 });
 
 test("nothing is written when one of the components cannot be had", async (t) => {
@@ -99,14 +132,9 @@ test("nothing is written when one of the components cannot be had", async (t) =>
   const before = channelOf(project);
   const { status, stderr } = await lock("zlib", "binutils", "--write");
   assert.equal(status, 1);
-  assert.match(stderr, /^E_COMPONENT {2}trixie main has no source package binutils/);
+  assert.match(stderr, /^E_COMPONENT {2}trixie, trixie-security main: no source package binutils/);
   assert.equal(channelOf(project), before);
-  assert.deepEqual(readdirSync(path.join(project, "channels")).sort(), [
-    "crates.json",
-    "debian.json",
-    "rfc-0054.json",
-    "seed.json",
-  ]);
+  assert.deepEqual(readdirSync(path.join(project, "channels")), readdirSync(path.join(root, "channels")));
 });
 
 test("an archive that an unknown key signed is refused", async (t) => {
