@@ -6,10 +6,11 @@ import { copyOut } from "../forge/forge.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";
 import type { Output } from "../recipe/recipe.ts";
+import { loadAdvisories } from "../source/advisories.ts";
 import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
 import { build, buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, type Command } from "./command.ts";
+import { openStore, parse, projectRoot, type Command } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
 import { acceptsIngots, IMAGE, namedTargets } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
@@ -58,7 +59,7 @@ export const command: Command = {
     try {
       const built = await build({ targets, values, jobs, store, signal: interrupt.signal });
       if (typeof built === "number") return built;
-      publish(built.evaluation, store, path.resolve(values.out), built.why);
+      await publish(built.evaluation, store, path.resolve(values.out), built.why);
       return 0;
     } finally {
       interrupt.close();
@@ -75,7 +76,7 @@ function targetsOf(names: readonly string[]): readonly Output[] {
 }
 
 /** Copies the ISO to the output folder, with its manifest, unless it is there already. */
-function publish(evaluation: Evaluation, store: Store, out: string, why: string): void {
+async function publish(evaluation: Evaluation, store: Store, out: string, why: string): Promise<void> {
   for (const key of evaluation.targets) {
     const record = store.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
@@ -86,7 +87,8 @@ function publish(evaluation: Evaluation, store: Store, out: string, why: string)
     copyOut(from, to);
     const files = [{ file: IMAGE, bytes: statSync(to).size, sha256: hashFile(to) }];
     const trust = trustedKeys(userKeys()).map(keyId);
-    const manifest = manifestOf(evaluation, store, { why, files, trust });
+    const known = await loadAdvisories(projectRoot());
+    const manifest = manifestOf(evaluation, store, { why, files, trust, known });
     writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(to), stampOf(to, key));
   }

@@ -1,7 +1,10 @@
+import { loadAdvisories } from "../source/advisories.ts";
 import { mirrorHas, mirrorReader } from "../source/archive-index.ts";
+import { loadChannel } from "../source/channel.ts";
 import { refreshChannel, writeChannel, type Note, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
-import type { ArchiveAccess } from "../source/signed-archive.ts";
+import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
+import { news } from "../source/watch.ts";
 import { parse, projectRoot, usage, type Command } from "./command.ts";
 import { mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
 import { allTargets, componentsOf, seedsOf } from "./targets.ts";
@@ -21,23 +24,29 @@ The pins of rfc-0054 are not found in an archive: they are edited by hand in cha
 
   --channel <name>       debian (default)
   --write                write channels/debian.json and channels/seed.json
+  --check                say what became known: newer versions, fixes in the packaging archives that the pins
+                         lack, vulnerabilities that channels/advisories.json does not name; writes nothing
   --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
                          else this machine's APT configuration)
   --keyring-root <dir>   where the package debian-archive-keyring was unpacked (default: /)
-  --json                 one document: {channel, written, changes: [{name, before, after}], notes: [{name, why}]}
+  --json                 one document: {channel, written, changes: [{name, before, after}], notes: [{name, why}]};
+                         with --check {channel, findings: [{name, kind, what}]}
 
 examples:
   anvil lock zfs
   anvil lock seed-clang
   anvil lock --write
+  anvil lock --check
 
-exit status: 0 the pins are what the archive has, or were written; 1 they differ, or could not be found; 2 wrong usage
+exit status: 0 the pins are what the archive has, or were written, or nothing became known; 1 they differ, could not be
+found, or something did; 2 wrong usage
 `;
 
 const options = {
   ...mirrorOptions,
   channel: { type: "string", default: "debian" },
   write: { type: "boolean", default: false },
+  check: { type: "boolean", default: false },
   "keyring-root": { type: "string", default: "/" },
   json: { type: "boolean", default: false },
 } as const;
@@ -49,9 +58,11 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     if (values.channel !== "debian")
       throw usage(`only channel debian is locked against an archive, not "${values.channel}"`, help);
+    if (values.check && values.write) throw usage("--check writes nothing: leave out --write", help);
     const interrupt = onInterrupt();
     try {
       const access = await archiveAccess(values, interrupt.signal);
+      if (values.check) return await check(access, positionals, values.json);
       const targets = allTargets();
       const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
       const { channel, changes, notes, newer } = await refreshChannel(projectRoot(), access, wanted, positionals);
@@ -71,6 +82,18 @@ export const command: Command = {
     }
   },
 };
+
+async function check(access: ArchiveAccess, names: readonly string[], json: boolean): Promise<number> {
+  const channel = await loadChannel(projectRoot(), "debian");
+  const known = await loadAdvisories(projectRoot());
+  const findings = await news(new Archive(access, channel.suites), channel, known, names);
+  const lines = findings.map(({ name, what }) => `${name}  ${what}`);
+  if (findings.length === 0) lines.push("nothing became known");
+  process.stdout.write(
+    json ? `${JSON.stringify({ channel: channel.name, findings }, null, 1)}\n` : `${lines.join("\n")}\n`,
+  );
+  return findings.length === 0 ? 0 : 1;
+}
 
 async function archiveAccess(
   values: { readonly "debian-mirror": readonly string[]; readonly "keyring-root": string },

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
   lock: () => import("./lock.ts"),
+  audit: () => import("./audit.ts"),
   purge: () => import("./purge.ts"),
   doctor: () => import("./doctor.ts"),
 };

@@ -137,6 +137,11 @@ export class Checker {
     return this.value as number;
   }
 
+  truth(): true {
+    if (this.value !== true) throw this.expected("true, or nothing");
+    return true;
+  }
+
   sha256(): string {
     if (!/^[0-9a-f]{64}$/.test(this.text())) throw this.expected("64 lower-case hex digits");
     return this.text();

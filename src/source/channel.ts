@@ -13,6 +13,8 @@ import { httpRequest } from "./http.ts";
 const folder = "channels";
 const seedFile = "seed.json";
 const cratesFile = "crates.json";
+/** Files that are no channel. */
+const others = [seedFile, cratesFile, "advisories.json"];
 
 /**
  * The channel of that name with its seeds. Throws E_CHANNEL for an unknown name, a file that is not JSON, or one that
@@ -46,7 +48,7 @@ export async function loadCrates(projectRoot: string): Promise<NonNullable<Chann
 export async function channelNames(projectRoot: string): Promise<string[]> {
   const files = await readdir(path.join(projectRoot, folder)).catch(() => []);
   return files
-    .filter((file) => file.endsWith(".json") && file !== seedFile && file !== cratesFile)
+    .filter((file) => file.endsWith(".json") && !others.includes(file))
     .map((file) => path.basename(file, ".json"))
     .sort();
 }

@@ -115,7 +115,7 @@ function handKept({ components }: Channel, wanted: Wanted): Record<string, Compo
 }
 
 /** A version of a source package with its upstream tarball. */
-interface Candidate extends SourcePackage {
+export interface Candidate extends SourcePackage {
   readonly suite: string;
   readonly upstream: string;
   readonly tarball: ListedFile;
