@@ -72,7 +72,10 @@ async function unreadChanges(
     ...(known?.advisories ?? []).flatMap((advisory) => advisory.patches ?? []),
   ]);
   const findings: Finding[] = [];
+  const told = new Set<string>();
   for (const candidate of candidates.filter(({ version }) => isNews(version))) {
+    if (told.has(candidate.version)) continue;
+    told.add(candidate.version);
     const file = packagingOf(candidate);
     const packaging = file === undefined ? "no packaging archive that can be read" : await read(archive, file);
     if (typeof packaging === "string") {

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
-import { createCleartextMessage, generateKey, readPrivateKey, sign, type PrivateKey } from "openpgp";
-import { pack as tar } from "tar-stream";
 import { Fault } from "../../src/fault/fault.ts";
 import type { Channel, Component, Patches } from "../../src/recipe/channel.ts";
 import { mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
@@ -15,25 +12,21 @@ import { debianSources } from "../../src/source/debian-sources.ts";
 import { lockComponent, refreshChannel, writeChannel, type Refresh, type Wanted } from "../../src/source/lock.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../../src/source/signed-archive.ts";
+import {
+  archiveFiles,
+  hashOf,
+  newSigner,
+  packagingWith,
+  signed,
+  sourceParagraph,
+  type FakeSuite,
+} from "./archive-builder.ts";
 import { file, serve, status } from "./http-server.ts";
-
-interface Signer {
-  readonly key: PrivateKey;
-  readonly publicKey: string;
-}
-
-async function newSigner(): Promise<Signer> {
-  const pair = await generateKey({ userIDs: [{ name: "archive" }] });
-  return { key: await readPrivateKey({ armoredKey: pair.privateKey }), publicKey: pair.publicKey };
-}
 
 const [archiveKey, strangerKey] = await Promise.all([newSigner(), newSigner()]);
 const ring = await keyringOf(archiveKey.publicKey);
 
-async function signed(text: string, ...signers: Signer[]): Promise<string> {
-  const message = await createCleartextMessage({ text });
-  return sign({ message, signingKeys: signers.map(({ key }) => key) });
-}
+const filesOf = (suites: Record<string, FakeSuite>): Promise<Map<string, Buffer>> => archiveFiles(suites, archiveKey);
 
 async function lockChannel(
   root: string,
@@ -44,32 +37,6 @@ async function lockChannel(
   const refresh = await refreshChannel(root, access, wanted, names);
   await writeChannel(root, refresh.channel);
   return refresh;
-}
-
-const hashOf = (data: string | Buffer): string => createHash("sha256").update(data).digest("hex");
-
-interface FakeSuite {
-  readonly release?: string;
-  readonly signers?: readonly Signer[];
-  /** Plain indexes by path. */
-  readonly indexes: Record<string, string>;
-}
-
-/** The files of an archive with these suites, by path. */
-async function archiveFiles(suites: Record<string, FakeSuite>): Promise<Map<string, Buffer>> {
-  const files = new Map<string, Buffer>();
-  for (const [name, { release, signers = [archiveKey], indexes }] of Object.entries(suites)) {
-    const lines: string[] = [];
-    for (const [index, text] of Object.entries(indexes)) {
-      const packed = gzipSync(text);
-      files.set(`dists/${name}/${index}.gz`, packed);
-      lines.push(` ${hashOf(text)} ${text.length} ${index}`, ` ${hashOf(packed)} ${packed.length} ${index}.gz`);
-    }
-    const head = release ?? `Suite: oldstable\nCodename: ${name}\nDate: Sat, 11 Jul 2026 10:16:37 UTC`;
-    const text = `${head}\nSHA256:\n${lines.join("\n")}\n`;
-    files.set(`dists/${name}/InRelease`, Buffer.from(await signed(text, ...signers)));
-  }
-  return files;
 }
 
 function reader(files: ReadonlyMap<string, Buffer>): ReadArchive {
@@ -85,29 +52,6 @@ const accessTo = (files: ReadonlyMap<string, Buffer>, absent: readonly string[] 
   has: ({ path: where }) => Promise.resolve(!absent.includes(path.basename(where))),
   keyring: ring,
 });
-
-interface FakeSource {
-  /** Folder of its pool; "pool/main" when absent. */
-  readonly pool?: string;
-  readonly packaging?: Buffer;
-}
-
-/** The tarball's hash is that of the upstream version: a new Debian revision has the same. */
-function sourceParagraph(name: string, version: string, { pool = "pool/main", packaging }: FakeSource = {}): string {
-  const short = version.replace(/^\d+:/, "");
-  const [upstream = ""] = short.split("-");
-  const files = [`${hashOf(upstream)} 700 ${name}_${upstream}.orig.tar.xz`, `${hashOf("x")} 5 ${name}_${short}.dsc`];
-  if (packaging !== undefined) files.push(`${hashOf(packaging)} ${packaging.length} ${name}_${short}.debian.tar.gz`);
-  return [
-    `Package: ${name}`,
-    `Version: ${version}`,
-    `Directory: ${pool}/${name}`,
-    "Checksums-Sha256:",
-    ...files.map((line) => ` ${line}`),
-    "",
-    "",
-  ].join("\n");
-}
 
 /** Sources of every suite and area: each component in one version, the kernel in four; `more` come on top. */
 function sourceIndexes(more: Record<string, string> = {}): Record<string, FakeSuite> {
@@ -140,7 +84,7 @@ async function wholeArchive(
   const seed = { bookworm: [debPackage("bash", "5.2", "Depends: libc6\n"), debPackage("libc6", "2.36")], ...packages };
   for (const [suite, list] of Object.entries(seed))
     (suites[suite] as FakeSuite).indexes["main/binary-amd64/Packages"] = list.join("\n\n");
-  return archiveFiles(suites);
+  return filesOf(suites);
 }
 
 /** A project whose channels were locked once upon a time. */
@@ -246,7 +190,7 @@ test("a component that recipes need and the archive lists no more is a fault: no
   indexes["main/source/Sources"] = (indexes["main/source/Sources"] ?? "").replace("Package: zlib\n", "Package: zlob\n");
   (suites["bookworm"] as FakeSuite).indexes["main/binary-amd64/Packages"] = debPackage("bash", "5.2");
   const before = readFileSync(path.join(root, "channels/debian.json"));
-  await assert.rejects(lockChannel(root, accessTo(await archiveFiles(suites))), {
+  await assert.rejects(lockChannel(root, accessTo(await filesOf(suites))), {
     code: "E_COMPONENT",
     message: /trixie, trixie-security main: no source package zlib/,
   });
@@ -275,7 +219,7 @@ test("a release file older than the one seen before is refused, and the newest d
 test("a mirror that is behind is passed over where another one is not", async (t) => {
   const root = project(t, { suites: { trixie: "2026-07-11T10:16:37Z" } });
   const files = await wholeArchive();
-  const old = await archiveFiles({
+  const old = await filesOf({
     trixie: {
       release: "Codename: trixie\nDate: Fri, 10 Jul 2026 10:16:37 UTC",
       indexes: { "main/source/Sources": sourceParagraph("zlib", "0.1-1") },
@@ -343,15 +287,6 @@ test("a seed takes security updates, and of those only what a mirror has", async
   assert.deepEqual(await versions(["libc6_2.37.deb"]), ["5.3", "2.36"]);
 });
 
-async function packagingWith(files: Record<string, string>): Promise<Buffer> {
-  const pack = tar();
-  for (const [name, text] of Object.entries(files)) pack.entry({ name: `debian/${name}` }, text);
-  pack.finalize();
-  const chunks: Buffer[] = [];
-  for await (const chunk of pack) chunks.push(chunk as Buffer);
-  return gzipSync(Buffer.concat(chunks));
-}
-
 const patchesOf = (packaging: Buffer, version: string, files: readonly string[]): Patches => ({
   archive: `pool/main/musl/musl_${version}.debian.tar.gz`,
   sha256: hashOf(packaging),
@@ -377,7 +312,7 @@ test("patches follow the newest packaging archive of the pinned version, with th
   const { indexes } = suites["trixie"] as FakeSuite;
   indexes["main/source/Sources"] =
     (indexes["main/source/Sources"] ?? "").replace(/Package: musl\n[^]*?\n\n/, "") + sources;
-  const files = await archiveFiles(suites);
+  const files = await filesOf(suites);
   files.set("pool/main/musl/musl_1.5-3.debian.tar.gz", second);
   const wanted = { components: ["musl"], seeds: [] };
   const { channel, changes } = await refreshChannel(root, accessTo(files), wanted);
@@ -402,7 +337,7 @@ test("a patch that the archive has no longer is given up only for a component th
   indexes["main/source/Sources"] =
     (indexes["main/source/Sources"] ?? "").replace(/Package: musl\n[^]*?\n\n/, "") +
     sourceParagraph("musl", "1.5-3", { packaging: second });
-  const files = await archiveFiles(suites);
+  const files = await filesOf(suites);
   files.set("pool/main/musl/musl_1.5-3.debian.tar.gz", second);
   const kept = await refreshChannel(root, accessTo(files), { components: ["musl"], seeds: [] });
   assert.deepEqual(kept.channel.components["musl"]?.patches, pinned.patches);
@@ -445,7 +380,7 @@ test("one component can be looked up; an unknown or absent one is a fault", asyn
 test("a release file counts only with a good signature of a known key", async () => {
   const sources = { "main/source/Sources": sourceParagraph("zlib", "1-1") };
   const lock = async (change: Partial<FakeSuite>, edit = (text: string): string => text): Promise<unknown> => {
-    const files = await archiveFiles({
+    const files = await filesOf({
       trixie: { indexes: sources, ...change },
       "trixie-security": { indexes: { "main/source/Sources": "" } },
     });
@@ -480,7 +415,7 @@ test("only what is signed is handed on", async () => {
 });
 
 test("over HTTP an index must be the one that the release file lists; the next mirror is asked", async (t) => {
-  const files = await archiveFiles({
+  const files = await filesOf({
     trixie: { indexes: { "main/source/Sources": sourceParagraph("zlib", "1.3-1") } },
     "trixie-security": { indexes: { "main/source/Sources": "" } },
   });
