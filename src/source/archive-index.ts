@@ -42,13 +42,22 @@ export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): 
   };
 }
 
+/** Milliseconds that a mirror has to say whether it has a file. */
+const patience = 30_000;
+
 /** Whether a mirror answers for a file, by HTTP's HEAD. */
-export function mirrorHas(mirrors: readonly string[], signal?: AbortSignal): (file: ListedFile) => Promise<boolean> {
+export function mirrorHas(
+  mirrors: readonly string[],
+  signal?: AbortSignal,
+): (file: Pick<ListedFile, "path">) => Promise<boolean> {
   return async ({ path: archive }) => {
     for (const url of urlsFor({ archive }, mirrors)) {
       try {
-        const request = { method: "HEAD", ...(signal !== undefined && { signal }) };
-        const { status } = await httpRequest(url, request);
+        const limit = AbortSignal.timeout(patience);
+        const { status } = await httpRequest(url, {
+          method: "HEAD",
+          signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+        });
         // some servers know no HEAD
         if (status < 400 || status === 405 || status === 501) return true;
       } catch {

@@ -29,7 +29,7 @@ export interface PackageIndex {
 const priorities = ["required", "important", "standard", "optional", "extra"];
 
 /** Reads the text of a `Packages` index; of several versions of a package the newest counts that is not `absent`. */
-export function readPackages(text: string, absent: ReadonlySet<string> = new Set()): PackageIndex {
+export function readPackages(text: string, absent: Pick<ReadonlySet<string>, "has"> = new Set()): PackageIndex {
   const byName = new Map<string, BinaryPackage>();
   for (const fields of paragraphs(text)) {
     const name = fields.get("package");

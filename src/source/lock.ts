@@ -8,7 +8,7 @@ import { Fault } from "../fault/fault.ts";
 import type { Channel, Component, Package, Patches } from "../recipe/channel.ts";
 import type { SourcePackage } from "./archive-index.ts";
 import { loadChannel } from "./channel.ts";
-import { closure, readPackages } from "./closure.ts";
+import { closure, readPackages, type PackageIndex } from "./closure.ts";
 import type { ListedFile } from "./control.ts";
 import { debianSources, seedSuites, type DebianSource } from "./debian-sources.ts";
 import { compareDebianVersions, upstreamVersion } from "./debian-version.ts";
@@ -298,22 +298,38 @@ export async function lockSeeds(
   if (seeds.length === 0) return {};
   const indexes = await Promise.all(seedSuites.map((suite) => archive.index(suite, "main/binary-amd64/Packages")));
   const known = new Set(Object.values(pinned).flatMap((packages) => packages.map(({ sha256 }) => sha256)));
-  const absent = new Set<string>();
+  const absent = new Map<string, string>();
   for (;;) {
     const index = readPackages(indexes.join("\n\n"), absent);
-    const locked = seeds.map(({ name, packages }): [string, Package[]] => [name, closure(index, packages)]);
-    const fresh = new Map(locked.flatMap(([, packages]) => packages.map((each) => [each.sha256, each])));
+    const locked = seeds.map(({ name, packages }): [string, Package[]] => [name, closureOf(index, packages, absent)]);
+    const fresh = new Map(locked.flatMap(([, packages]) => packages.map((each) => [each.sha256, each.archive])));
     known.forEach((sha256) => fresh.delete(sha256));
     const found = await Promise.all(
-      [...fresh.values()].map(async (each) =>
-        (await archive.has({ ...each, path: each.archive })) ? [] : [each.sha256],
-      ),
+      [...fresh].map(async ([sha256, archivePath]) => ({
+        sha256,
+        archivePath,
+        here: await archive.has({ path: archivePath }),
+      })),
     );
-    found.flat().forEach((sha256) => absent.add(sha256));
-    if (found.flat().length > 0) continue;
+    const gone = found.filter(({ here }) => !here);
+    gone.forEach(({ sha256, archivePath }) => absent.set(sha256, archivePath));
+    if (gone.length > 0) continue;
     return Object.fromEntries(
       locked.map(([name, packages]) => [name, packages.map((each) => ({ ...each, verified: "signed" as const }))]),
     );
+  }
+}
+
+/** `absent` are the paths of what is listed but on no mirror, by hash: a reason why something is missing. */
+function closureOf(index: PackageIndex, names: readonly string[], absent: ReadonlyMap<string, string>): Package[] {
+  try {
+    return closure(index, names);
+  } catch (error) {
+    if (!(error instanceof Fault) || absent.size === 0) throw error;
+    throw new Fault(error.code, error.message, {
+      details: [...absent.values()].map((file) => `listed, but no mirror has ${file}`),
+      hint: "the mirrors are in the middle of an update, or keep only a part: try again later or name another",
+    });
   }
 }
 

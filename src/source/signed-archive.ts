@@ -21,7 +21,7 @@ export interface ArchiveAccess {
   /** The mirrors one by one, for release files: the first counts that is not behind. `read` alone when absent. */
   readonly mirrors?: readonly ReadArchive[];
   /** Whether a mirror has a file that an index lists; when absent, all are there. */
-  readonly has?: (file: ListedFile) => Promise<boolean>;
+  readonly has?: (file: Pick<ListedFile, "path">) => Promise<boolean>;
   readonly keyring: Keyring;
 }
 
@@ -58,7 +58,7 @@ export class Archive {
     return all.filter((each) => each.package === name);
   }
 
-  has(file: ListedFile): Promise<boolean> {
+  has(file: Pick<ListedFile, "path">): Promise<boolean> {
     const { has } = this.access;
     return has === undefined ? Promise.resolve(true) : remember(this.files, file.path, () => has(file));
   }

@@ -285,6 +285,10 @@ test("a seed takes security updates, and of those only what a mirror has", async
   };
   assert.deepEqual(await versions([]), ["5.3", "2.37"]);
   assert.deepEqual(await versions(["libc6_2.37.deb"]), ["5.3", "2.36"]);
+  await assert.rejects(versions(["libc6_2.37.deb", "libc6_2.36.deb"]), {
+    code: "E_PACKAGE",
+    details: ["listed, but no mirror has pool/libc6_2.37.deb", "listed, but no mirror has pool/libc6_2.36.deb"],
+  });
 });
 
 const patchesOf = (packaging: Buffer, version: string, files: readonly string[]): Patches => ({
