@@ -10,7 +10,7 @@ import { gunzipSync } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
 import { unxz } from "../format/xz.ts";
 import { listedFiles, paragraphs, type ListedFile, type Paragraph } from "./control.ts";
-import { download, urlsFor } from "./fetch.ts";
+import { authorization, download, urlsFor, withoutCredentials } from "./fetch.ts";
 import { httpRequest } from "./http.ts";
 import { verifyCleartext, type Keyring } from "./openpgp.ts";
 
@@ -54,8 +54,9 @@ export function mirrorHas(
     for (const url of urlsFor({ archive }, mirrors)) {
       try {
         const limit = AbortSignal.timeout(patience);
-        const { status } = await httpRequest(url, {
+        const { status } = await httpRequest(withoutCredentials(url), {
           method: "HEAD",
+          headers: authorization(url),
           signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
         });
         // some servers know no HEAD

@@ -178,13 +178,18 @@ async function forgetUnlessResumable(part: PartialFile, url: string, { sha256 }:
   if (part.origin !== url || part.etag === undefined) await part.reset();
 }
 
-function headersFor(url: string, part: PartialFile): Record<string, string> {
+/** The header for a name and password in a URL (RFC 7617); none without them. */
+export function authorization(url: string): Record<string, string> {
   const { username, password } = new URL(url);
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return username === "" ? {} : { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
+}
+
+function headersFor(url: string, part: PartialFile): Record<string, string> {
   return {
     // compression in transit would give other bytes than the pinned ones
     "accept-encoding": "identity",
-    ...(username !== "" && { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` }),
+    ...authorization(url),
     ...(part.length > 0 && { range: `bytes=${part.length}-` }),
     ...(part.length > 0 && part.origin === url && part.etag !== undefined && { "if-range": part.etag }),
   };
@@ -378,7 +383,7 @@ function allFailed(request: Download, failures: readonly PlaceFailure[]): Fault 
   });
 }
 
-function withoutCredentials(url: string): string {
+export function withoutCredentials(url: string): string {
   const parsed = new URL(url);
   parsed.username = "";
   parsed.password = "";

@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Fault } from "../../src/fault/fault.ts";
 import type { Channel, Component, Patches } from "../../src/recipe/channel.ts";
-import { mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
+import { mirrorHas, mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
 import { loadChannel } from "../../src/source/channel.ts";
 import { debianSources } from "../../src/source/debian-sources.ts";
 import { lockComponent, refreshChannel, writeChannel, type Refresh, type Wanted } from "../../src/source/lock.ts";
@@ -467,3 +467,23 @@ test(
     assert.ok((await debianKeyring("/")).keys.length > 1);
   },
 );
+
+test("whether a mirror has a file is asked for with the name and password of its URL, and of each mirror", async (t) => {
+  const asked: string[] = [];
+  const { root } = await serve(t, (request, response) => {
+    asked.push(`${request.method} ${request.url} ${request.headers.authorization ?? "nobody"}`);
+    status(request.url === "/second/pool/a" ? 200 : 404)(request, response);
+  });
+  const withPassword = `${root.replace("://", "://name:p%40ss@")}/first`;
+  const has = mirrorHas([withPassword, `${root}/second`]);
+  assert.equal(await has({ path: "pool/a" }), true);
+  assert.equal(await has({ path: "pool/b" }), false);
+  const basic = `Basic ${Buffer.from("name:p@ss").toString("base64")}`;
+  assert.deepEqual(asked, [
+    `HEAD /first/pool/a ${basic}`,
+    "HEAD /second/pool/a nobody",
+    `HEAD /first/pool/b ${basic}`,
+    "HEAD /second/pool/b nobody",
+  ]);
+  assert.equal(await mirrorHas(["http://127.0.0.1:1"])({ path: "pool/a" }), false);
+});
