@@ -7,7 +7,7 @@ import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { Seed } from "../recipe/recipe.ts";
 import { checkSandbox } from "../sandbox/sandbox.ts";
 import { seedSuite } from "../source/debian-sources.ts";
-import { httpRequest } from "../source/http.ts";
+import { httpClient } from "../source/http.ts";
 import type { Store } from "../store/store.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
@@ -172,12 +172,13 @@ async function silence(root: string): Promise<string | undefined> {
   const { username, password } = new URL(root);
   const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
   try {
-    const { ok: found, status } = await httpRequest(`${shown(root)}/dists/${seedSuite}/InRelease`, {
+    const { status, discard } = await httpClient().request(`${shown(root)}/dists/${seedSuite}/InRelease`, {
       method: "HEAD",
       signal: AbortSignal.timeout(MIRROR_LIMIT),
       headers: username === "" ? {} : { authorization: `Basic ${credentials}` },
     });
-    return found ? undefined : `HTTP status ${status}`;
+    discard();
+    return status < 300 ? undefined : `HTTP status ${status}`;
   } catch (error) {
     const cause = (error as Error).cause ?? error;
     return cause instanceof Error ? cause.message : "no answer";
