@@ -4,8 +4,8 @@ import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { mirrorReader } from "../source/archive-index.ts";
 import { Archive, refreshChannel, writeChannel, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
-import { parse, projectRoot, usage, type Command } from "./command.ts";
-import { mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
+import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { mirrorHelp, mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
 
 const help = `
 usage: anvil lock [component or seed…] [options]
@@ -16,12 +16,11 @@ written without --write, and nothing unless all of it could be locked.
 
 The pins of rfc-0054 are not found in an archive: they are edited by hand in channels/rfc-0054.json.
 
-  --channel <name>       debian (default)
-  --write                write channels/debian.json and channels/seed.json
-  --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                         else this machine's APT configuration)
-  --keyring-root <dir>   where the package debian-archive-keyring was unpacked (default: /)
-  --json                 one document: {channel, written, changes: [{name, before, after}]}
+  --channel <name>            debian (default)
+  --write                     write channels/debian.json and channels/seed.json
+  ${mirrorHelp}
+  --keyring-root <dir>        where the package debian-archive-keyring was unpacked (default: /)
+  --json                      one document: {channel, written, changes: [{name, before, after}]}
 
 examples:
   anvil lock zfs
@@ -48,7 +47,7 @@ export const command: Command = {
       throw usage(`only channel debian is locked against an archive, not "${values.channel}"`, help);
     const interrupt = onInterrupt();
     try {
-      const read = mirrorReader(await mirrors(values), interrupt.signal);
+      const read = mirrorReader(await mirrors(values, openStore()), interrupt.signal);
       const archive = new Archive(read, await debianKeyring(values["keyring-root"]));
       const { channel, changes } = await refreshChannel(
         projectRoot(),

@@ -7,8 +7,16 @@ import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
 import { diskFault } from "./disk.ts";
-import { describeNetworkError, httpClient, HttpError, PROXY_STATUS, type HttpClient, type HttpResponse } from "./http.ts";
-import { placesInMirrors } from "./mirror.ts";
+import {
+  describeNetworkError,
+  httpClient,
+  HttpError,
+  PROXY_STATUS,
+  withoutCredentials,
+  type HttpClient,
+  type HttpResponse,
+} from "./http.ts";
+import { placesInMirrors, type DebianMirrors } from "./mirror.ts";
 
 export interface Download {
   /** Places of the same file, best first. */
@@ -66,13 +74,14 @@ const defaultTimeouts: Timeouts = { response: 30_000, idle: 30_000 };
 const maxResumes = 5;
 const progressStep = 1 << 20;
 
-/** Places of a pin: below each mirror's root, then upstream. */
+/** Places of a pin: below each mirror's root, then upstream. Without mirrors only the latter. */
 export function urlsFor(
   pin: { readonly archive?: string | undefined; readonly urls?: readonly string[] | undefined },
-  mirrors: readonly string[],
+  mirrors: DebianMirrors | undefined,
 ): string[] {
   const { archive } = pin;
-  return [...(archive === undefined ? [] : placesInMirrors(archive, mirrors)), ...(pin.urls ?? [])];
+  const inMirrors = archive === undefined || mirrors === undefined ? [] : placesInMirrors(archive, mirrors);
+  return [...inMirrors, ...(pin.urls ?? [])];
 }
 
 /**
@@ -146,7 +155,12 @@ async function fetchFrom(url: string, part: PartialFile, request: Download): Pro
  * Whether the partial file is the file now. Some servers label an archive `Content-Encoding: x-gzip` because it is packed,
  * others pack in transit what was not: the pinned hash tells which. Without one the name of the file has to.
  */
-async function isTheFile(url: string, part: PartialFile, encoding: string | undefined, request: Download): Promise<boolean> {
+async function isTheFile(
+  url: string,
+  part: PartialFile,
+  encoding: string | undefined,
+  request: Download,
+): Promise<boolean> {
   const { sha256, size, limit = MOST_BYTES } = request;
   if (sha256 !== undefined && part.digest() === sha256) return true;
   if (encoding === undefined) return sha256 === undefined;
@@ -168,7 +182,7 @@ async function transfer(url: string, part: PartialFile, request: Download): Prom
   let received = 0;
   try {
     await forgetUnlessResumable(part, url, request);
-    const response = await (request.client ?? httpClient()).request(withoutCredentials(url), {
+    const response = await (request.client ?? httpClient()).request(url, {
       headers: headersFor(url, part),
       signal: watch.signal,
       // who is on the way can do no harm to a file that is pinned
@@ -203,7 +217,7 @@ async function transfer(url: string, part: PartialFile, request: Download): Prom
     request.signal?.throwIfAborted();
     const why = watch.expired ?? describeNetworkError(error);
     // also before the first byte: a server may close a connection at the moment in which it is used again
-    if (received > 0 || (error instanceof HttpError && error.broken)) return { state: "cut", why, received };
+    if (received > 0 || (error instanceof HttpError && error.how === "broken")) return { state: "cut", why, received };
     if (watch.expired !== undefined || !(error instanceof HttpError)) return { state: "failed", why };
     return { state: "failed", why, code: error.code === "E_FETCH" ? undefined : error.code, hint: error.hint };
   } finally {
@@ -218,12 +232,9 @@ async function forgetUnlessResumable(part: PartialFile, url: string, { sha256 }:
 }
 
 function headersFor(url: string, part: PartialFile): Record<string, string> {
-  const { username, password } = new URL(url);
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return {
     // compression in transit would give other bytes than the pinned ones
     "accept-encoding": "identity",
-    ...(username !== "" && { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` }),
     ...(part.length > 0 && { range: `bytes=${part.length}-` }),
     ...(part.length > 0 && part.origin === url && part.etag !== undefined && { "if-range": part.etag }),
   };
@@ -237,11 +248,7 @@ interface Answer {
 }
 
 /** What a response means for the partial file: an end, or a body to come. */
-async function readAnswer(
-  response: HttpResponse,
-  part: PartialFile,
-  request: Download,
-): Promise<TransferEnd | Answer> {
+async function readAnswer(response: HttpResponse, part: PartialFile, request: Download): Promise<TransferEnd | Answer> {
   const { status } = response;
   const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.header("content-range") ?? "");
   if (status === 416 && part.length > 0) {
@@ -283,10 +290,19 @@ function refused({ status, proxy }: HttpResponse): TransferEnd {
   if (status === 404 || status === 410) return { state: "failed", why, code: "E_SUPERSEDED" };
   if (proxy === undefined || !PROXY_STATUS.has(status)) return { state: "failed", why };
   const by = `the proxy ${proxy.shown} (${proxy.source})`;
-  return { state: "failed", why: `${why} from ${by} or behind it`, code: "E_PROXY", hint: `see what ${proxy.source} names` };
+  return {
+    state: "failed",
+    why: `${why} from ${by} or behind it`,
+    code: "E_PROXY",
+    hint: `see what ${proxy.source} names`,
+  };
 }
 
-function totalLength(status: number, contentLength: string | undefined, rangeTotal: string | undefined): number | undefined {
+function totalLength(
+  status: number,
+  contentLength: string | undefined,
+  rangeTotal: string | undefined,
+): number | undefined {
   const text = status === 206 ? rangeTotal : contentLength;
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
@@ -493,11 +509,4 @@ function notFetched(
     details: places.length > 0 ? places : ["no place is known that has it"],
     hint: hint ?? "check the network; what is here already is kept and resumed",
   });
-}
-
-function withoutCredentials(url: string): string {
-  const parsed = new URL(url);
-  parsed.username = "";
-  parsed.password = "";
-  return parsed.href;
 }

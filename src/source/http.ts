@@ -5,6 +5,7 @@
  */
 import http from "node:http";
 import https from "node:https";
+import { isIP } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import type { Duplex } from "node:stream";
 import { errno } from "../fault/fault.ts";
@@ -16,6 +17,8 @@ export interface HttpRequest {
   readonly method?: "GET" | "HEAD";
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Milliseconds until the header of the response has to be there, redirections included. */
+  readonly limit?: number;
   /** "manual": a redirection is the response. */
   readonly redirect?: "follow" | "manual";
   /** Follow a redirection from https to http: for what is checked against a pinned hash. */
@@ -41,8 +44,8 @@ export class HttpError extends Error {
     readonly code: "E_PROXY" | "E_TLS" | "E_REDIRECT" | "E_FETCH",
     message: string,
     readonly hint: string | undefined,
-    /** The connection was there and broke: the same request may succeed at once. */
-    readonly broken: boolean = false,
+    /** "broken": the connection was there and broke, so that the same may succeed at once; "slow": no answer in time. */
+    readonly how: "broken" | "slow" | undefined = undefined,
   ) {
     super(message);
   }
@@ -78,20 +81,39 @@ export class HttpClient {
   }
 
   /**
-   * The response to a request, after up to ten redirections. Throws HttpError, the reason of the signal, or a fault
+   * The response to a request, after up to ten redirections. A name and password in the URL go to that server alone, as
+   * Basic authentication (RFC 7617). Throws HttpError, the reason of the signal, or a fault
    * E_PROXY for a setting that names no proxy.
    */
   async request(url: string, request: HttpRequest = {}): Promise<HttpResponse> {
+    const { limit, signal } = request;
+    if (limit === undefined) return this.follow(url, request);
+    const controller = new AbortController();
+    const stop = (): void => controller.abort(signal?.reason);
+    const late = new HttpError("E_FETCH", `no answer within ${limit / 1000} s`, undefined, "slow");
+    const timer = setTimeout(() => controller.abort(late), limit);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      signal?.throwIfAborted();
+      return await this.follow(url, { ...request, signal: controller.signal });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  private async follow(url: string, request: HttpRequest): Promise<HttpResponse> {
     let from = new URL(url);
-    let headers = { ...request.headers };
+    let headers = { ...authorization(from), ...request.headers };
     for (let count = 0; ; count++) {
       const response = await this.send(from, request, headers);
       const location = response.header("location");
       if (request.redirect === "manual" || !REDIRECTS.has(response.status) || location === undefined) return response;
       response.discard();
-      if (count === MAX_REDIRECTS) throw new HttpError("E_FETCH", "leads from place to place without an end", undefined);
+      if (count === MAX_REDIRECTS)
+        throw new HttpError("E_FETCH", "leads from place to place without an end", undefined);
       const to = redirectTarget(location, from, request.allowDowngrade === true);
-      if (to.origin !== from.origin) headers = withoutAuthorization(headers);
+      if (to.origin !== from.origin) headers = { ...withoutAuthorization(headers), ...authorization(to) };
       from = to;
     }
   }
@@ -140,6 +162,7 @@ export class HttpClient {
         ...headers,
         ...(absolute && proxy.authorization !== undefined && { "proxy-authorization": proxy.authorization }),
       },
+      ...(absolute && { servername: serverName(proxy.host) }),
       ...(signal !== undefined && { signal, tunnelSignal: signal }),
     };
     return new Promise((resolve, reject) => {
@@ -254,7 +277,7 @@ class TunnelAgent extends https.Agent {
         "user-agent": "anvilos-forge",
         ...(proxy.authorization !== undefined && { "proxy-authorization": proxy.authorization }),
       },
-      ...(proxy.protocol === "https:" && { secureContext: this.context }),
+      ...(proxy.protocol === "https:" && { secureContext: this.context, servername: serverName(proxy.host) }),
       ...(signal !== undefined && { signal }),
     });
     return new Promise((resolve, reject) => {
@@ -263,7 +286,9 @@ class TunnelAgent extends https.Agent {
         clearTimeout(limit);
         if (statusCode >= 200 && statusCode < 300) return resolve(socket);
         socket.destroy();
-        reject(proxyRefusal(proxy, `status ${statusCode}${statusCode === 407 ? `: ${NEEDS_LOGIN}` : ""} for ${authority}`));
+        reject(
+          proxyRefusal(proxy, `status ${statusCode}${statusCode === 407 ? `: ${NEEDS_LOGIN}` : ""} for ${authority}`),
+        );
       });
       asked.on("response", (message) => {
         clearTimeout(limit);
@@ -279,8 +304,12 @@ class TunnelAgent extends https.Agent {
   }
 }
 
+/** Node would take the site's name, from the header, for the proxy's. An address is none (RFC 6066, 3). */
+const serverName = (host: string): string => (isIP(host) === 0 ? host : "");
+
 function redirectTarget(location: string, from: URL, allowDowngrade: boolean): URL {
-  if (!URL.canParse(location, from.href)) throw new HttpError("E_FETCH", `leads to "${location}", which is no URL`, undefined);
+  if (!URL.canParse(location, from.href))
+    throw new HttpError("E_FETCH", `leads to "${location}", which is no URL`, undefined);
   const to = new URL(location, from);
   if (to.protocol !== "http:" && to.protocol !== "https:") {
     throw new HttpError("E_FETCH", `leads to a URL of the kind ${to.protocol}`, undefined);
@@ -293,6 +322,12 @@ function redirectTarget(location: string, from: URL, allowDowngrade: boolean): U
     );
   }
   return to;
+}
+
+function authorization({ username, password }: URL): Record<string, string> {
+  if (username === "") return {};
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` };
 }
 
 function withoutAuthorization(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -327,7 +362,11 @@ function proxyRefusal({ shown, source }: Proxy, what: string): HttpError {
 }
 
 function unreachableProxy({ shown, source }: Proxy, error: Error): HttpError {
-  return new HttpError("E_PROXY", `the proxy ${shown} (${source}) cannot be used: ${describeNetworkError(error)}`, proxyHint(source));
+  return new HttpError(
+    "E_PROXY",
+    `the proxy ${shown} (${source}) cannot be used: ${describeNetworkError(error)}`,
+    proxyHint(source),
+  );
 }
 
 const proxyHint = (source: string): string =>
@@ -343,7 +382,7 @@ function described(error: Error, url: URL, proxy: Proxy | undefined, reused: boo
   if (proxy !== undefined && !broken) return unreachableProxy(proxy, error);
   const certificate = certificateProblem(error, url);
   if (certificate !== undefined) return new HttpError("E_TLS", certificate, TLS_HINT);
-  return new HttpError("E_FETCH", describeNetworkError(error), undefined, broken || reused);
+  return new HttpError("E_FETCH", describeNetworkError(error), undefined, broken || reused ? "broken" : undefined);
 }
 
 /** What is wrong with a site's certificate or its TLS; undefined for any other error. */
@@ -366,6 +405,14 @@ function certificateProblem(error: Error, url: URL): string | undefined {
       if (/^CERT_|^ERR_(?:SSL|TLS)_|^EPROTO$|_CERT_|SIGNATURE/.test(code)) return `TLS with ${url.host} fails: ${code}`;
       return undefined;
   }
+}
+
+/** Without the name and password that it may hold, for messages. */
+export function withoutCredentials(url: string): string {
+  const parsed = new URL(url);
+  parsed.username = "";
+  parsed.password = "";
+  return parsed.href;
 }
 
 /** A network error of Node in words. */

@@ -18,6 +18,7 @@ import {
   type PinChange,
   type SeedNames,
 } from "../../src/source/lock.ts";
+import { mirrorsAt } from "../../src/source/mirror.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
 import { file, serve, status } from "./http-server.ts";
 
@@ -249,9 +250,9 @@ test("over HTTP an index must be the one that the release file lists; the next m
     answer(files),
   ]);
   const roots = [stale, good].map(({ root }) => `${root}/debian`);
-  const found = await lockComponents(new Archive(mirrorReader(roots), ring), ["zlib"]);
+  const found = await lockComponents(new Archive(mirrorReader(mirrorsAt(roots)), ring), ["zlib"]);
   assert.equal(found["zlib"]?.version, "1.3");
-  const only = new Archive(mirrorReader(roots.slice(0, 1)), ring);
+  const only = new Archive(mirrorReader(mirrorsAt(roots.slice(0, 1))), ring);
   await assert.rejects(lockComponents(only, ["zlib"]), { code: "E_SOURCE_HASH", message: /Sources\.gz/ });
 });
 
