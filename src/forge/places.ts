@@ -187,7 +187,7 @@ export function lockNames({ seeds }: Channel): NameOf {
     for (const { sha256 } of packages) if (!names.has(sha256)) names.set(sha256, `seed-${seed}`);
   return ({ archive, name, sha256 }) => {
     if (archive === undefined) return undefined;
-    return (sha256 === undefined ? undefined : names.get(sha256)) ?? name.replace(/\.patches$/, "");
+    return (sha256 === undefined ? undefined : names.get(sha256)) ?? name.replace(/\.patches(?:-\d+)?$/, "");
   };
 }
 

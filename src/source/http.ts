@@ -45,7 +45,7 @@ export class HttpError extends Error {
     message: string,
     readonly hint: string | undefined,
     /** "broken": the connection was there and broke, so that the same may succeed at once; "slow": no answer in time. */
-    readonly how: "broken" | "slow" | undefined = undefined,
+    readonly how?: "broken" | "slow",
   ) {
     super(message);
   }
@@ -258,7 +258,7 @@ class TunnelAgent extends https.Agent {
         const servername = options.servername ?? host;
         callback?.(null, tls.connect({ socket, servername, secureContext: this.context, host }));
       },
-      (error: Error) => callback?.(error, undefined as unknown as Duplex),
+      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
     );
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** Certificates (RFC 5280) made for a test: an authority that nobody knows, and servers of it. */
-import { createPrivateKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
 
 export interface Credentials {
   /** PEM. */
@@ -28,9 +28,7 @@ export class Authority {
     });
     return {
       cert,
-      key: createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" }))
-        .export({ type: "pkcs8", format: "pem" })
-        .toString(),
+      key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     };
   }
 }
@@ -53,8 +51,7 @@ const isAuthority = extension("551d13", true, der(0x30, der(0x01, Buffer.from([0
 const commonName = (name: string): Buffer =>
   der(0x30, der(0x31, der(0x30, oid("550403"), der(0x0c, Buffer.from(name)))));
 
-const time = (ms: number): Buffer =>
-  der(0x18, Buffer.from(`${new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, "")}`));
+const time = (ms: number): Buffer => der(0x18, Buffer.from(new Date(ms).toISOString().replace(/[-:T]|\.\d+/g, "")));
 
 function certificate(
   subject: string,
