@@ -187,11 +187,20 @@ const notNeeded = "what is here already needs none";
 /** How many of the places answer. One that answers is enough for a forge, so that the others are a warning. */
 async function answering(urls: readonly string[], needed: boolean, hint: string): Promise<Verdict> {
   const asked = await Promise.all(urls.map(async (url) => ({ url, problem: await silence(url) })));
-  const silent = asked.flatMap(({ url, problem }) => (problem === undefined ? [] : [`${siteOf(url)}: ${problem}`]));
-  const answers = asked.length - silent.length;
-  if (answers === 0) return needed ? fail(silent.join("; "), hint) : warn(silent.join("; "), `${hint}; ${notNeeded}`);
+  const silent = byProblem(asked.filter(({ problem }) => problem !== undefined));
+  const answers = asked.filter(({ problem }) => problem === undefined).length;
+  if (answers === 0) return needed ? fail(silent, hint) : warn(silent, `${hint}; ${notNeeded}`);
   const found = `${answers} of ${asked.length} answer`;
-  return silent.length === 0 ? ok(found) : warn(`${found}; ${silent.join("; ")}`, "the others are asked first or next");
+  return silent === "" ? ok(found) : warn(`${found}; ${silent}`, "the others are asked first or next");
+}
+
+/** Those with the same problem together. */
+function byProblem(asked: readonly { readonly url: string; readonly problem: string | undefined }[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { url, problem = "" } of asked) groups.set(problem, [...(groups.get(problem) ?? []), siteOf(url)]);
+  return [...groups]
+    .map(([problem, [first, ...more]]) => `${first}${more.length > 0 ? ` and ${more.length} more` : ""}: ${problem}`)
+    .join("; ");
 }
 
 async function archive(
@@ -235,6 +244,8 @@ async function crates(places: Downloads, { crates: lists = {} }: Channel): Promi
   const hint = "only the ingot vmm needs it; --crates-mirror <url> names another";
   try {
     const named = await places.namedRegistries();
+    if (named === undefined && !places.canAskCargo())
+      return warn("cargo's own registry; not tried yet", "anvil forge seed-rust brings cargo; " + hint);
     const templates = named ?? (await places.crates());
     const verdict = await answering(
       templates.map((template) => crateUrl(template, crate)),

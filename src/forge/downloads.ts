@@ -59,7 +59,9 @@ export class Downloads implements Places {
   async seedForCrates(): Promise<Key | undefined> {
     const { store } = this.options;
     if (!missingFetches(this.evaluation, store).some(({ crate }) => crate !== undefined)) return undefined;
-    if ((await this.namedRegistries()) !== undefined || rememberedTemplate(store) !== undefined) return undefined;
+    // one that is named and does not answer is told with all else that cannot be had
+    const named = await this.namedRegistries().catch(unlessUsage);
+    if (named !== undefined || rememberedTemplate(store) !== undefined) return undefined;
     const seed = cargoSeed(this.evaluation);
     return seed === undefined || store.has(seed) ? undefined : seed;
   }
@@ -116,6 +118,12 @@ export class Downloads implements Places {
     return (this.named ??= namedRegistries(this.options.crates));
   }
 
+  /** Whether cargo's own registry is known, or cargo is here to be asked. */
+  canAskCargo(): boolean {
+    const seed = cargoSeed(this.evaluation);
+    return rememberedTemplate(this.options.store) !== undefined || (seed !== undefined && this.options.store.has(seed));
+  }
+
   private async findRegistries(): Promise<readonly string[]> {
     const { store, env } = this.options;
     const known = (await this.namedRegistries()) ?? rememberedTemplate(store);
@@ -156,6 +164,11 @@ const isInArchive = ({ archive }: FetchDerivation): boolean => archive !== undef
 function ignoreFault(error: unknown): undefined {
   if (!(error instanceof Fault)) throw error;
   return undefined;
+}
+
+function unlessUsage(error: unknown): readonly string[] {
+  if (!(error instanceof Fault) || error.code === "E_USAGE") throw error;
+  return [];
 }
 
 const memoryOf = (store: Store): string => path.join(store.paths.top, "crates.json");

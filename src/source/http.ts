@@ -3,6 +3,7 @@
  * The client inside Node knows neither before Node 24, and it unpacks what a server calls packed: here bodies come as
  * they were sent.
  */
+import { setMaxListeners } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
@@ -87,6 +88,8 @@ export class HttpClient {
    */
   async request(url: string, request: HttpRequest = {}): Promise<HttpResponse> {
     const { limit, signal } = request;
+    // one listener per request that runs
+    if (signal !== undefined) setMaxListeners(0, signal);
     if (limit === undefined) return this.follow(url, request);
     const controller = new AbortController();
     const stop = (): void => controller.abort(signal?.reason);
