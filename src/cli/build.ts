@@ -13,17 +13,15 @@ import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
 import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
-import { crates, mirrors, realiseOptions } from "./realise-options.ts";
+import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
 
 export const buildOptions = {
   ...realiseOptions,
   jobs: { type: "string", short: "j" },
 } as const;
 
-export interface BuildValues {
+export interface BuildValues extends PlaceValues {
   readonly channel: string;
-  readonly "debian-mirror": readonly string[];
-  readonly "crates-mirror": readonly string[];
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
   readonly json: boolean;
@@ -61,19 +59,21 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
   const { json, plain } = values;
   const view = chooseView({ json, plain, stream: process.stdout, env: process.env, profile });
+  const places = downloads(values, store, first);
   const run = new Run();
   const eventFile = lastRunFile(store);
   writeFileSync(eventFile, "");
   try {
+    const note = await places.note();
     const options: RealiseOptions = {
       project: projectRoot(),
       store,
-      why,
+      why: note === "" ? why : `${why}; ${note}`,
       jobs,
       keepGoing: values["keep-going"],
       acceptUnverified: accepted,
-      mirrors: () => mirrors(values),
-      crates: () => crates(values),
+      mirrors: places.mirrors,
+      crates: places.crates,
       onPin: (component, sha256) => writePin(store, channel, component, sha256),
       expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
       signal,
@@ -86,8 +86,13 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     const unpinned = unpinnedFetches(first, accepted);
     if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
     const evaluation = unpinned.targets.length > 0 ? evaluateNow() : first;
+    const notices = await places.prepare({
+      signal,
+      keepGoing: options.keepGoing,
+      makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
+    });
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const outcome = await realise(evaluation, { ...options, ...elsewhere });
+    const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
     // what another machine needed says nothing about this one
     if (outcome.built.length > 0 && place === undefined)
       writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));

@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
 import { build, buildOptions, jobCount } from "./build.ts";
 import { openStore, parse, projectRoot, type Command } from "./command.ts";
-import { onInterrupt } from "./realise-options.ts";
+import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
 import { acceptsIngots, IMAGE, namedTargets } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
 
@@ -24,10 +24,8 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
-  --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                              else this machine's APT configuration)
-  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
-                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
+  ${mirrorHelp}
+  ${cratesHelp}
   --out <folder>              where results are put (default: out)
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal

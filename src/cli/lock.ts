@@ -1,12 +1,13 @@
 import { loadAdvisories } from "../source/advisories.ts";
 import { mirrorHas, mirrorReader } from "../source/archive-index.ts";
 import { loadChannel } from "../source/channel.ts";
+import { oneByOne } from "../source/mirror.ts";
 import { refreshChannel, writeChannel, type Note, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
 import { news } from "../source/watch.ts";
-import { parse, projectRoot, usage, type Command } from "./command.ts";
-import { mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
+import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
 import { allTargets, componentsOf, seedsOf } from "./targets.ts";
 
 const help = `
@@ -22,15 +23,14 @@ the pin is taken only for a component that is named, and a file that no mirror h
 
 The pins of rfc-0054 are not found in an archive: they are edited by hand in channels/rfc-0054.json.
 
-  --channel <name>       debian (default)
-  --write                write channels/debian.json and channels/seed.json
-  --check                say what became known: newer versions, fixes in the packaging archives that the pins
-                         lack, vulnerabilities that channels/advisories.json does not name; writes nothing
-  --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                         else this machine's APT configuration)
-  --keyring-root <dir>   where the package debian-archive-keyring was unpacked (default: /)
-  --json                 one document: {channel, written, changes: [{name, before, after}], notes: [{name, why}]};
-                         with --check {channel, findings: [{name, kind, what}]}
+  --channel <name>            debian (default)
+  --write                     write channels/debian.json and channels/seed.json
+  --check                     say what became known: newer versions, fixes in the packaging archives that the pins
+                              lack, vulnerabilities that channels/advisories.json does not name; writes nothing
+  ${mirrorHelp}
+  --keyring-root <dir>        where the package debian-archive-keyring was unpacked (default: /)
+  --json                      one document: {channel, written, changes: [{name, before, after}], notes:
+                              [{name, why}]}; with --check {channel, findings: [{name, kind, what}]}
 
 examples:
   anvil lock zfs
@@ -96,14 +96,14 @@ async function check(access: ArchiveAccess, names: readonly string[], json: bool
 }
 
 async function archiveAccess(
-  values: { readonly "debian-mirror": readonly string[]; readonly "keyring-root": string },
+  values: MirrorValues & { readonly "keyring-root": string },
   signal: AbortSignal,
 ): Promise<ArchiveAccess> {
-  const roots = await mirrors(values);
+  const all = await mirrors(values, openStore());
   return {
-    read: mirrorReader(roots, signal),
-    mirrors: roots.map((root) => mirrorReader([root], signal)),
-    has: mirrorHas(roots, signal),
+    read: mirrorReader(all, signal),
+    mirrors: oneByOne(all).map((each) => mirrorReader(each, signal)),
+    has: mirrorHas(all, signal),
     keyring: await debianKeyring(values["keyring-root"]),
   };
 }

@@ -18,8 +18,7 @@ import type {
 } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
-import { crateUrl } from "../source/crates-mirror.ts";
-import { download, urlsFor } from "../source/fetch.ts";
+import { download } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
 import type { Lock } from "../store/lock.ts";
 import { walk } from "../store/tree.ts";
@@ -30,9 +29,10 @@ import { seedFor, type Evaluation, type Node } from "./evaluate.ts";
 import { differences, type Elsewhere, type Listing } from "./elsewhere.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
 import { Jobserver } from "./jobserver.ts";
+import { lockNames, placesOf, supersededHint, type NameOf, type Places } from "./places.ts";
 import { failedFolder, keepTail, logFile, runStep, StepFailure, StepOutput } from "./step.ts";
 
-export interface RealiseOptions {
+export interface RealiseOptions extends Places {
   readonly project: string;
   readonly store: Store;
   /** Why this channel was chosen, for the first line. */
@@ -42,10 +42,8 @@ export interface RealiseOptions {
   /** Go on with what does not depend on a failed node. Otherwise what runs is finished and nothing new is started. */
   readonly keepGoing: boolean;
   readonly acceptUnverified: ReadonlySet<string>;
-  /** Roots of Debian mirrors, best first. Called when the first download from one is due. */
-  readonly mirrors: () => Promise<readonly string[]>;
-  /** Download templates of registries of Rust crates, best first. Called when the first crate is due. */
-  readonly crates?: () => Promise<readonly string[]>;
+  /** What the user should know before anything is done. */
+  readonly notices?: readonly string[];
   /** A source without a pin was accepted and has this hash; the caller keeps it and evaluates again. */
   readonly onPin: (component: string, sha256: Digest) => void;
   /** Expected seconds by derivation name, from the last run. */
@@ -88,6 +86,11 @@ export function missing(evaluation: Evaluation, store: Store): Node[] {
   return [...evaluation.nodes.values()].filter((node) => wanted.has(node.key));
 }
 
+/** Files that would have to be downloaded. */
+export function missingFetches(evaluation: Evaluation, store: Store): FetchDerivation[] {
+  return missing(evaluation, store).flatMap(({ derivation }) => (derivation.kind === "fetch" ? [derivation] : []));
+}
+
 function isPresent({ key, derivation }: Node, store: Store): boolean {
   if (derivation.kind !== "fetch") return store.has(key);
   return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
@@ -115,6 +118,7 @@ class Realisation {
   private abandoned: readonly string[] = [];
   private downloads = 0;
   private readonly downloadQueue: (() => void)[] = [];
+  private lockNames: NameOf | undefined;
   private jobserver: Jobserver | undefined;
   private bubblewrapTree: string | undefined;
   private jobserverFolder: string | undefined;
@@ -141,6 +145,7 @@ class Realisation {
       jobs: options.jobs,
       nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
     });
+    for (const text of options.notices ?? []) this.emit({ type: "notice", text });
     this.abandoned = this.store.abandoned();
     await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
     if (this.poll !== undefined) clearInterval(this.poll);
@@ -320,9 +325,12 @@ class Realisation {
     const started = performance.now();
     this.emit({ type: "start", key, log: undefined });
     const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
+    this.lockNames ??= lockNames(this.evaluation.channel);
+    const pin = fetch.urls.length === 0 ? this.lockNames(fetch) : undefined;
     const result = await download({
       name: fetch.file,
-      urls: await this.places(fetch),
+      urls: await placesOf(fetch, this.options),
+      supersededHint: pin === undefined ? undefined : supersededHint([pin]),
       sha256: fetch.sha256,
       size: fetch.size,
       to,
@@ -338,13 +346,6 @@ class Realisation {
     // hashed a moment ago while it came in
     this.usable.set(key, Promise.resolve(true));
     this.done(key, started, undefined, result.size);
-  }
-
-  private async places(fetch: FetchDerivation): Promise<readonly string[]> {
-    const { crate, version, sha256 } = fetch;
-    if (crate === undefined) return urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors());
-    const templates = (await this.options.crates?.()) ?? [];
-    return templates.map((template) => crateUrl(template, { crate, version, sha256: sha256 ?? "" }));
   }
 
   private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {

@@ -8,7 +8,7 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
 import { checkChannel, checkCrates, checkSeeds, wrong } from "./channel-shape.ts";
-import { httpRequest } from "./http.ts";
+import { httpClient } from "./http.ts";
 
 const folder = "channels";
 const seedFile = "seed.json";
@@ -187,8 +187,9 @@ async function firstSilent(absent: readonly Named[], limit: number): Promise<Sil
 /** A redirection is an answer: where release sites lead to is not known in advance. */
 async function answers(url: string, signal: AbortSignal): Promise<boolean> {
   try {
-    const { status } = await httpRequest(url, { method: "HEAD", redirect: "manual", signal });
-    return status < 400 || status === 405;
+    const response = await httpClient().request(url, { method: "HEAD", redirect: "manual", signal });
+    response.discard();
+    return response.status < 400 || response.status === 405;
   } catch {
     return false;
   }

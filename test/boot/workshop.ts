@@ -20,6 +20,7 @@ const values: BuildRequest["values"] = {
   channel: "auto",
   "crates-mirror": [],
   "debian-mirror": [],
+  "debian-security-mirror": [],
   "keep-going": false,
   "accept-unverified": [],
   json: false,

@@ -35,3 +35,8 @@ export function withSmallDisk(seedTree: string, cache: string, bytes: number): W
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
   return (command, args) => asNamespaceRoot(seedTree, ["--ro-bind", cache, cache], [command, ...args]);
 }
+
+/** A machine whose APT is not configured, as on another distribution. */
+export function withoutApt(seedTree: string): Wrap {
+  return (command, args) => asNamespaceRoot(seedTree, ["--tmpfs", "/etc/apt"], [command, ...args]);
+}

@@ -37,6 +37,7 @@ import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import { exists } from "../../src/recipe/proof.ts";
 import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
+import { mirrorsAt } from "../../src/source/mirror.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
 import type { Wrap } from "./confined.ts";
@@ -365,7 +366,8 @@ export function realiseOptions(store: Store, project: string, options: RunOption
     jobs: options.jobs ?? 2,
     keepGoing: options.keepGoing ?? false,
     acceptUnverified: new Set(options.acceptUnverified ?? []),
-    mirrors: () => Promise.resolve(options.mirrors ?? []),
+    mirrors: () => Promise.resolve(mirrorsAt(options.mirrors ?? [])),
+    crates: () => Promise.resolve([]),
     onPin: () => {},
     expected: options.expected ?? new Map(),
     signal: options.signal ?? new AbortController().signal,

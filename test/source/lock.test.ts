@@ -10,6 +10,7 @@ import { mirrorHas, mirrorReader, type ReadArchive } from "../../src/source/arch
 import { loadChannel } from "../../src/source/channel.ts";
 import { debianSources } from "../../src/source/debian-sources.ts";
 import { lockComponent, refreshChannel, writeChannel, type Refresh, type Wanted } from "../../src/source/lock.ts";
+import { mirrorsAt, oneByOne } from "../../src/source/mirror.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../../src/source/signed-archive.ts";
 import {
@@ -434,7 +435,8 @@ test("over HTTP an index must be the one that the release file lists; the next m
     answer(files),
   ]);
   const roots = [stale, good].map(({ root }) => `${root}/debian`);
-  const overHttp = (from: readonly string[]): Archive => new Archive({ read: mirrorReader(from), keyring: ring });
+  const overHttp = (from: readonly string[]): Archive =>
+    new Archive({ read: mirrorReader(mirrorsAt(from)), keyring: ring });
   assert.equal((await lockComponent(overHttp(roots), "zlib")).pin.version, "1.3");
   await assert.rejects(lockComponent(overHttp(roots.slice(0, 1)), "zlib"), {
     code: "E_SOURCE_HASH",
@@ -475,7 +477,7 @@ test("whether a mirror has a file is asked for with the name and password of its
     status(request.url === "/second/pool/a" ? 200 : 404)(request, response);
   });
   const withPassword = `${root.replace("://", "://name:p%40ss@")}/first`;
-  const has = mirrorHas([withPassword, `${root}/second`]);
+  const has = mirrorHas(mirrorsAt([withPassword, `${root}/second`]));
   assert.equal(await has({ path: "pool/a" }), true);
   assert.equal(await has({ path: "pool/b" }), false);
   const basic = `Basic ${Buffer.from("name:p@ss").toString("base64")}`;
@@ -485,5 +487,17 @@ test("whether a mirror has a file is asked for with the name and password of its
     `HEAD /first/pool/b ${basic}`,
     "HEAD /second/pool/b nobody",
   ]);
-  assert.equal(await mirrorHas(["http://127.0.0.1:1"])({ path: "pool/a" }), false);
+  assert.equal(await mirrorHas(mirrorsAt(["http://127.0.0.1:1"]))({ path: "pool/a" }), false);
+});
+
+test("mirrors are asked for release files one by one", () => {
+  const mirrors = { archive: ["a", "b"], security: ["a-security", "b-security", "c-security"], isPublic: false };
+  assert.deepEqual(
+    oneByOne(mirrors).map(({ archive, security }) => [...archive, ...security]),
+    [
+      ["a", "a-security"],
+      ["b", "b-security"],
+      ["b", "c-security"],
+    ],
+  );
 });
