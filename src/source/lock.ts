@@ -334,17 +334,12 @@ function closureOf(index: PackageIndex, names: readonly string[], absent: Readon
 }
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
-export async function writeChannel(projectRoot: string, { seeds, ...rest }: Channel): Promise<void> {
-  const { crates: _elsewhere, name, description, epoch, suites = {}, components } = rest;
+export async function writeChannel(projectRoot: string, channel: Channel): Promise<void> {
+  const { crates: _elsewhere, seeds, suites = {}, components, ...rest } = channel;
   const folder = path.join(projectRoot, "channels");
+  const pins = { suites: sorted(suites), components: sorted(components) };
   await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
-  await replaceFile(path.join(folder, `${name}.json`), {
-    name,
-    description,
-    epoch,
-    suites: sorted(suites),
-    components: sorted(components),
-  });
+  await replaceFile(path.join(folder, `${channel.name}.json`), { ...rest, ...pins });
 }
 
 function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
