@@ -208,7 +208,10 @@ async function archive(
   which: "archive" | "security",
   needed: boolean,
 ): Promise<Verdict> {
-  if ("level" in mirrors) return needed ? mirrors : warn(mirrors.found, `${mirrors.hint ?? ""}; ${notNeeded}`);
+  if ("level" in mirrors) {
+    const found = which === "archive" ? mirrors.found : "none is known, as no mirror is";
+    return needed ? fail(found, mirrors.hint ?? "") : warn(found, `${mirrors.hint ?? ""}; ${notNeeded}`);
+  }
   const suite = which === "archive" ? seedSuite : `${seedSuite}-security`;
   const flag = which === "archive" ? "--debian-mirror" : "--debian-security-mirror";
   const verdict = await answering(

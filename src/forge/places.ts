@@ -38,6 +38,8 @@ export async function placesOf(fetch: FetchDerivation, places: Places): Promise<
 interface Absent {
   readonly fetch: FetchDerivation;
   readonly why: string;
+  /** Further lines about it. */
+  readonly details: readonly string[];
   /** Every place that was asked says that there is no such file. */
   readonly isGone: boolean;
 }
@@ -93,9 +95,10 @@ class Question {
       urls = await placesOf(fetch, places);
     } catch (error) {
       if (!(error instanceof Fault) || error.code === "E_USAGE") throw error;
-      return { fetch, why: [`${error.code} ${error.message}`, ...error.details].join("; "), isGone: false };
+      const { code, message, details } = error;
+      return { fetch, why: `${code} ${message}`, details, isGone: false };
     }
-    if (urls.length === 0) return { fetch, why: "no place is known that has it", isGone: false };
+    if (urls.length === 0) return { fetch, why: "no place is known that has it", details: [], isGone: false };
     const reasons: { readonly url: string; readonly why: string }[] = [];
     for (const url of urls) {
       if (this.signal.aborted) return undefined;
@@ -104,7 +107,7 @@ class Question {
       reasons.push({ url, why });
     }
     const why = reasons.map(({ url, why }) => `${new URL(url).host}: ${why}`).join("; ");
-    return { fetch, why, isGone: reasons.every(({ why }) => isGone(why)) };
+    return { fetch, why, details: [], isGone: reasons.every(({ why }) => isGone(why)) };
   }
 
   /** Why there is nothing at a URL, or undefined when there is, or nobody can tell. */
@@ -145,18 +148,23 @@ class Question {
 
 const isGone = (why: string): boolean => /^HTTP status (?:404|410)$/.test(why);
 
-/** A line per file, or per group of more than three with the same reason. */
+/** A line per file, or per group of more than three with the same reason; what there is to say about a reason, once. */
 function describe(absent: readonly Absent[]): string[] {
   const groups = new Map<string, Absent[]>();
   for (const each of absent) {
     const reason = `${placeKind(each.fetch)} ${each.why}`;
     groups.set(reason, [...(groups.get(reason) ?? []), each]);
   }
+  const said = new Set<string>();
   return [...groups.values()].flatMap((group) => {
     const line = ({ fetch, why }: Absent, more: string): string => `${placeKind(fetch)}: ${fetch.file}${more}: ${why}`;
+    const lines = group.length <= 3 ? group.map((each) => line(each, "")) : [];
     const [first] = group;
-    if (first === undefined || group.length <= 3) return group.map((each) => line(each, ""));
-    return [line(first, ` and ${group.length - 1} others`)];
+    if (first === undefined) return lines;
+    if (lines.length === 0) lines.push(line(first, ` and ${group.length - 1} others`));
+    const details = said.has(first.why) ? [] : first.details.map((detail) => `  ${detail}`);
+    said.add(first.why);
+    return [...lines, ...details];
   });
 }
 

@@ -60,7 +60,8 @@ test("without any mirror named, downloads come from public ones, which the first
     `channel debian: asked for; no Debian mirror is named on this machine: packages come from ${only}`,
   );
   assert.deepEqual(readdirSync(path.join(world.cache, "sources")).sort(), [...world.wanted.keys()].sort());
-  for (const request of mirrors.requests) assert.match(request, /^(?:HEAD|GET) [\w.-]+ \/debian\/(?:pool|dists)\//);
+  for (const request of mirrors.requests)
+    assert.match(request, /^(?:HEAD|GET) [\w.-]+ \/debian(?:-security)?\/(?:pool|dists)\//);
   const asked = new Set(proxy.requests.map((request) => request.replace(/^CONNECT |:443$/g, "")));
   for (const root of PUBLIC_MIRRORS) assert.ok(asked.has(hostOf(root)), `${root} was measured`);
 });

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import type { Channel, Component, Package } from "../../src/recipe/channel.ts";
+import type { Channel, Component, Package, Patches } from "../../src/recipe/channel.ts";
 import { file, serve, status, type Answer, type TestServer } from "../source/http-server.ts";
 import { anvil, copyOfProject, temporaryFolder } from "./command-line.ts";
 
@@ -28,7 +28,7 @@ export interface World {
 export async function smallWorld(t: TestContext, lost?: string): Promise<World> {
   const project = copyOfProject(t);
   const files = new Map<string, Buffer>();
-  const shrink = <T extends Component | Package>(pin: T): T => {
+  const shrink = <T extends Component | Package | Patches>(pin: T): T => {
     const { archive } = pin;
     assert.ok(archive !== undefined);
     const bytes = Buffer.from(`the bytes of ${archive}`);
@@ -41,7 +41,10 @@ export async function smallWorld(t: TestContext, lost?: string): Promise<World> 
   };
   let channel: Omit<Channel, "seeds"> | undefined;
   edit("debian.json", (value: Omit<Channel, "seeds">) => {
-    const pins = Object.entries(value.components).map(([name, pin]) => [name, shrink(pin)] as const);
+    const pins = Object.entries(value.components).map(([name, pin]) => {
+      const { patches } = pin;
+      return [name, { ...shrink(pin), ...(patches !== undefined && { patches: patches.map(shrink) }) }] as const;
+    });
     return (channel = { ...value, components: Object.fromEntries(pins) });
   });
   const seedFiles: string[] = [];
@@ -61,7 +64,13 @@ export async function smallWorld(t: TestContext, lost?: string): Promise<World> 
   };
   const mirror = await serve(t, answer);
   const sources = ["binutils", "gcc", "gmp", "linux", "mpc", "mpfr", "musl", "zlib"];
-  const archives = [...sources.map((name) => channel?.components[name]?.archive ?? name), ...seedFiles];
+  const archives = [
+    ...sources.flatMap((name) => {
+      const pin = channel?.components[name];
+      return [pin?.archive ?? name, ...(pin?.patches ?? []).map(({ archive }) => archive)];
+    }),
+    ...seedFiles,
+  ];
   const wanted = new Map(
     archives.map((archive) => {
       const bytes = files.get(`/${archive}`) ?? Buffer.alloc(0);

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { seedRust } from "../../recipes/seed-rust.ts";
+import type { Digest, FetchDerivation, Key } from "../../src/recipe/derivation.ts";
 import { cargoRegistry } from "../../src/forge/cargo-registry.ts";
 import { Downloads } from "../../src/forge/downloads.ts";
 import { HttpClient } from "../../src/source/http.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { Store } from "../../src/store/store.ts";
 import { Authority } from "../source/certificates.ts";
-import { proxyTo, serve, serveTls, type Answer } from "../source/http-server.ts";
+import { proxyTo, serve, serveTls, status, type Answer } from "../source/http-server.ts";
 import { Rig } from "./rig.ts";
 
 const crate = { crate: "libc", version: "0.2.191", sha256: "ab".repeat(32) };
@@ -69,43 +69,72 @@ test("cargo is asked through the proxy of the environment", async (t) => {
   assert.ok(proxy.requests.includes("GET http://registry.invalid/index/config.json"));
 });
 
-test("with nothing named, the seed is what crates wait for; once it is here they have a place, and that is remembered", async (t) => {
+/** A plan that wants a crate, on a machine that names nothing, without the seed that has cargo. */
+async function wantingCrate(t: TestContext): Promise<{ store: Store; seed: Key; downloads: () => Downloads }> {
   const rig = await Rig.make(t);
   rig.channel = { ...rig.channel, crates: { some: [crate] } };
+  // the seed's packages are here
   const evaluation = rig.evaluate(seedRust);
-  const key = evaluation.targets[0];
-  assert.ok(key !== undefined);
-  const fetch = {
-    ...({
-      kind: "fetch",
-      name: "libc",
-      version: crate.version,
-      file: "libc.crate",
-      archive: undefined,
-      urls: [],
-    } as const),
-    ...{ crate: "libc", sha256: crate.sha256 as never, size: undefined, unverified: undefined },
+  const [seed] = evaluation.targets;
+  assert.ok(seed !== undefined);
+  for (const { sha256 } of rig.channel.seeds["rust"] ?? []) {
+    const file = rig.store.sourcePath(sha256 as Digest);
+    if (!existsSync(file)) writeFileSync(file, "");
+  }
+  const derivation: FetchDerivation = {
+    ...{ kind: "fetch", name: "libc", version: crate.version, file: "libc.crate", archive: undefined, urls: [] },
+    ...{ crate: "libc", sha256: crate.sha256 as Digest, size: undefined, unverified: undefined },
   };
-  const crateKey = createHash("sha256").update("a crate").digest("hex") as typeof key;
+  const key = crate.sha256 as Key;
   const wanting = {
     ...evaluation,
-    nodes: new Map([...evaluation.nodes, [crateKey, { key: crateKey, derivation: fetch, needs: [] }] as const]),
-    targets: [...evaluation.targets, crateKey],
+    nodes: new Map([...evaluation.nodes, [key, { key, derivation, needs: [] }] as const]),
+    targets: [seed, key],
   };
   const downloads = (): Downloads =>
     new Downloads(wanting, {
       store: rig.store,
       client: new HttpClient({ env: {}, apt: "/nonexistent" }),
-      mirrors: { flags: [], environment: undefined, apt: "/nonexistent" },
+      mirrors: { flags: ["http://mirror.invalid"], environment: undefined, apt: "/nonexistent" },
       crates: { flags: [], environment: undefined, cargoHome: "/nonexistent" },
       env: {},
     });
-  assert.equal(await downloads().seedForCrates(), key);
+  return { store: rig.store, seed, downloads };
+}
+
+/** What cargo said is remembered by this. */
+const remember = (store: Store, template: string): void =>
+  writeFileSync(path.join(store.paths.top, "crates.json"), JSON.stringify({ at: Date.now(), template }));
+
+test("with nothing named crates wait for the seed that has cargo; what cargo said is remembered", async (t) => {
+  const { store, seed, downloads } = await wantingCrate(t);
+  assert.equal(await downloads().seedForCrates(), seed);
+  assert.match(await downloads().note(), /crates from cargo's own registry$/);
   await assert.rejects(downloads().crates(), { code: "E_NO_CRATES_MIRROR" });
-  writeFileSync(
-    path.join(rig.store.paths.top, "crates.json"),
-    JSON.stringify({ at: Date.now(), template: "http://dl.invalid" }),
-  );
+  remember(store, "http://dl.invalid");
   assert.equal(await downloads().seedForCrates(), undefined);
   assert.deepEqual(await downloads().crates(), ["http://dl.invalid"]);
+});
+
+test("before anything is built the seed is made, and then it is known whether the crates are there", async (t) => {
+  const { store, seed, downloads } = await wantingCrate(t);
+  const registry = await serve(t, status(404));
+  const made: Key[] = [];
+  const prepare = (keepGoing: boolean): Promise<readonly string[]> =>
+    downloads().prepare({
+      signal: new AbortController().signal,
+      keepGoing,
+      makeSeed: (key) => {
+        made.push(key);
+        remember(store, `${registry.root}/{crate}`);
+        return Promise.resolve(true);
+      },
+    });
+  await assert.rejects(prepare(false), {
+    code: "E_UNAVAILABLE",
+    details: [`registry of crates: libc.crate: ${new URL(registry.root).host}: HTTP status 404`],
+  });
+  assert.deepEqual(made, [seed]);
+  const notices = await prepare(true);
+  assert.match(notices.join(), /^E_UNAVAILABLE .*libc\.crate/);
 });
