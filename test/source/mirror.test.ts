@@ -216,21 +216,21 @@ test("where nothing names a mirror the public ones are taken", async (t) => {
 /** Public mirrors on the loopback, which answer in the order in which the test lets them. */
 test("public mirrors are asked at once, those that answer are taken in the order of their answers, and remembered", async (t) => {
   const client = new HttpClient({ env: {}, apt: "/nonexistent" });
-  const waiting: (() => void)[] = [];
-  const late = await serve(
-    t,
-    (request, response) => void waiting.push(() => file(Buffer.from("x"))(request, response)),
-  );
+  let finished = (): void => {};
+  const quickAnswered = new Promise<void>((resolve) => (finished = resolve));
+  // answers only when the quick one has, which it can only if both are asked at once
+  const late = await serve(t, (request, response) => {
+    void quickAnswered.then(() => file(Buffer.from("x"))(request, response));
+  });
   const quick = await serve(t, (request, response) => {
+    response.on("finish", finished);
     file(Buffer.from("x"))(request, response);
-    // the late one answers only when this one has, which it can only if both are asked at once
-    response.on("finish", () => waiting.forEach((answer) => answer()));
   });
   const empty = await serve(t, status(404));
   const memory = path.join(apt(t, {}), "memory.json");
   const roots = [late.root, empty.root, quick.root];
   const ask = (): Promise<string[]> => publicMirrors({ client, memory, roots });
-  // whichever came first is first; both are there, and the one without the suite is not
+  // both are there, and the one without the suite is not
   assert.deepEqual((await ask()).sort(), [late.root, quick.root].sort());
   assert.deepEqual((await ask()).sort(), [late.root, quick.root].sort());
   assert.equal(quick.requests.length, 1);
