@@ -1,5 +1,6 @@
 /** Downloads of pinned files over HTTP (RFC 9110), from the first place that has them, resumed where they broke. */
 import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -430,7 +431,8 @@ class PartialFile {
     const handle = await onDisk(plain, () => open(plain, "w+"));
     let bytes = 0;
     try {
-      const packed = this.handle.createReadStream({ start: 0, end: Math.max(0, this.length - 1), autoClose: false });
+      // not from the handle: a pipeline that fails would close it
+      const packed = createReadStream(this.file);
       await pipeline(packed, unpacker, async (chunks: AsyncIterable<Buffer>) => {
         for await (const chunk of chunks) {
           bytes += chunk.length;
