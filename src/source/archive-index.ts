@@ -105,23 +105,29 @@ export async function readSuite(read: ReadArchive, name: string, keyring: Keyrin
 }
 
 /** The text of an index such as `main/source/Sources`, in the smallest form that the suite lists. */
-export async function readIndex(read: ReadArchive, suite: Suite, index: string): Promise<string> {
+export async function readIndex(read: ReadArchive, suite: Suite, index: string, most = MOST_INDEX): Promise<string> {
   for (const ending of [".xz", ".gz", ""]) {
     const listed = suite.indexes.get(index + ending);
     if (listed === undefined) continue;
-    return decompress(await read(`dists/${suite.name}/${index}${ending}`, listed), ending, index);
+    return decompress(await read(`dists/${suite.name}/${index}${ending}`, listed), ending, { index, most });
   }
   throw new Fault("E_ARCHIVE_INDEX", `suite ${suite.name} has no index ${index}`);
 }
 
-async function decompress(bytes: Buffer, ending: string, index: string): Promise<string> {
+interface Unpacked {
+  readonly index: string;
+  /** Bytes that it may unpack to. */
+  readonly most: number;
+}
+
+async function decompress(bytes: Buffer, ending: string, { index, most }: Unpacked): Promise<string> {
   if (ending === "") return bytes.toString("utf8");
   const unpacked = ending === ".gz" ? Readable.from([bytes]).pipe(createGunzip()) : unxz(Readable.from([bytes]));
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of unpacked as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MOST_INDEX) throw new Fault("E_ARCHIVE_INDEX", `${index} unpacks to more than ${MOST_INDEX} bytes`);
+    if (size > most) throw new Fault("E_ARCHIVE_INDEX", `${index} unpacks to more than ${most} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

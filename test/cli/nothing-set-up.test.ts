@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { PUBLIC_MIRRORS } from "../../src/source/public-mirrors.ts";
@@ -17,7 +17,8 @@ interface Bare {
 }
 
 /**
- * A machine with neither APT's nor cargo's configuration. Its way out is a proxy with tunnels to port 443 alone, behind which
+ * A machine with neither APT's nor cargo's configuration, in whose store of certificates is a company's authority, as with a
+ * proxy that looks into TLS. Its way out is a proxy with tunnels to port 443 alone, behind which
  * the public mirrors that `has` says have what the world has.
  */
 async function bare(t: TestContext, world: World, has: (host: string) => boolean = () => true): Promise<Bare> {
@@ -32,16 +33,17 @@ async function bare(t: TestContext, world: World, has: (host: string) => boolean
     plain: () => 403,
     tunnel: (target) => (has(target.replace(/:443$/, "")) ? 200 : 502),
   });
-  const pem = path.join(world.cache, "authority.pem");
-  writeFileSync(pem, authority.cert);
+  const store = path.join(world.cache, "certs");
+  mkdirSync(store);
+  writeFileSync(path.join(store, "ca-certificates.crt"), authority.cert);
   const { seedTree } = await Rig.make(t);
   const home = mkdtempSync(path.join(world.cache, "home-"));
   const run = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
     anvil(args, {
       project: world.project,
       cache: world.cache,
-      env: { HOME: home, https_proxy: proxy.root, SSL_CERT_FILE: pem, ...env },
-      wrap: withoutApt(seedTree),
+      env: { HOME: home, https_proxy: proxy.root, ...env },
+      wrap: withoutApt(seedTree, store),
     });
   return { run, mirrors, proxy };
 }

@@ -36,7 +36,8 @@ export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
   return (command, args) => asNamespaceRoot(seedTree, ["--ro-bind", cache, cache], [command, ...args]);
 }
 
-/** A machine whose APT is not configured, as on another distribution. */
-export function withoutApt(seedTree: string): Wrap {
-  return (command, args) => asNamespaceRoot(seedTree, ["--tmpfs", "/etc/apt"], [command, ...args]);
+/** A machine whose APT is not configured, as on another distribution, and whose store of certificates is this folder. */
+export function withoutApt(seedTree: string, certificates: string): Wrap {
+  const options = ["--tmpfs", "/etc/apt", "--tmpfs", "/etc/ssl", "--ro-bind", certificates, "/etc/ssl/certs"];
+  return (command, args) => asNamespaceRoot(seedTree, options, [command, ...args]);
 }
