@@ -148,7 +148,7 @@ export class HttpClient {
     { method = "GET", signal }: HttpRequest,
     headers: Record<string, string>,
   ): Promise<HttpResponse> {
-    const absolute = proxy !== undefined && url.protocol === "http:";
+    const absolute = proxy !== undefined && url.protocol === "http:" && !isSocks(proxy);
     const target = withoutFragment(url);
     const { hostname, port } = absolute ? { hostname: proxy.host, port: proxy.port } : url;
     const options: TunnelOptions = {
@@ -163,7 +163,7 @@ export class HttpClient {
         "user-agent": "anvilos-forge",
         host: url.host,
         ...headers,
-        ...(absolute && proxy.authorization !== undefined && { "proxy-authorization": proxy.authorization }),
+        ...(absolute && proxyAuthorization(proxy)),
       },
       ...(absolute && { servername: serverName(proxy.host) }),
       ...(signal !== undefined && { signal, tunnelSignal: signal }),
@@ -194,22 +194,22 @@ export class HttpClient {
   }
 
   private agent(protocol: string, proxy: Proxy | undefined): http.Agent {
-    const key = `${protocol} ${proxy === undefined ? "" : `${proxy.shown} ${proxy.authorization}`}`;
+    const key = `${protocol} ${proxy === undefined ? "" : `${proxy.shown} ${JSON.stringify(proxy.login)}`}`;
     let agent = this.agents.get(key);
     if (agent === undefined) this.agents.set(key, (agent = this.newAgent(protocol, proxy)));
     return agent;
   }
 
   private newAgent(protocol: string, proxy: Proxy | undefined): http.Agent {
-    const plain = protocol === "http:" && proxy?.protocol !== "https:";
-    if (plain) return new http.Agent({ keepAlive: true });
-    const context = this.context();
-    if (protocol === "https:" && proxy !== undefined) return new TunnelAgent(proxy, context);
-    return new https.Agent({ keepAlive: true, secureContext: context });
-  }
-
-  private context(): SecureContext {
-    return (this.trust ??= trustContext(this.settings.env));
+    const context = (): SecureContext => (this.trust ??= trustContext(this.settings.env));
+    if (protocol === "https:") {
+      if (proxy === undefined) return new https.Agent({ keepAlive: true, secureContext: context() });
+      return new SecureTunnelAgent(new Tunnel(proxy, context), context());
+    }
+    if (proxy !== undefined && isSocks(proxy)) return new PlainTunnelAgent(new Tunnel(proxy, context));
+    return proxy?.protocol === "https:"
+      ? new https.Agent({ keepAlive: true, secureContext: context() })
+      : new http.Agent({ keepAlive: true });
   }
 }
 
@@ -242,45 +242,87 @@ class ConnectLimit {
 /** The signal reaches the agent under a name of its own: Node keeps `signal` from it. */
 type TunnelOptions = https.RequestOptions & { readonly tunnelSignal?: AbortSignal };
 
-/** TLS to a site through a proxy's tunnel (CONNECT; RFC 9110, 9.3.6). */
-class TunnelAgent extends https.Agent {
+type Connected = (error: Error | null, stream: Duplex) => void;
+
+/** Plain HTTP to a site through a tunnel: by a SOCKS proxy. */
+class PlainTunnelAgent extends http.Agent {
+  constructor(private readonly tunnel: Tunnel) {
+    super({ keepAlive: true });
+  }
+
+  override createConnection(options: TunnelOptions, callback?: Connected): undefined {
+    this.tunnel.open(String(options.host), Number(options.port ?? 80), options.tunnelSignal).then(
+      (socket) => callback?.(null, socket),
+      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
+    );
+  }
+}
+
+/** TLS to a site through a tunnel. */
+class SecureTunnelAgent extends https.Agent {
   constructor(
-    private readonly proxy: Proxy,
-    private readonly context: SecureContext,
+    private readonly tunnel: Tunnel,
+    private readonly trust: SecureContext,
   ) {
     super({ keepAlive: true });
   }
 
-  override createConnection(
-    options: TunnelOptions,
-    callback?: (error: Error | null, stream: Duplex) => void,
-  ): Duplex | null | undefined {
+  override createConnection(options: TunnelOptions, callback?: Connected): undefined {
     const host = String(options.host);
-    this.openTunnel(host, Number(options.port ?? 443), options.tunnelSignal).then(
+    this.tunnel.open(host, Number(options.port ?? 443), options.tunnelSignal).then(
       (socket) => {
         const servername = options.servername ?? host;
-        callback?.(null, tls.connect({ socket, servername, secureContext: this.context, host }));
+        callback?.(null, tls.connect({ socket, servername, secureContext: this.trust, host }));
       },
       (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
     );
-    return undefined;
+  }
+}
+
+/** The way through one proxy to any host. */
+class Tunnel {
+  constructor(
+    private readonly proxy: Proxy,
+    private readonly trust: () => SecureContext,
+  ) {}
+
+  open(host: string, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+    return isSocks(this.proxy) ? this.bySocks(host, port) : this.byConnect(host, port, signal);
   }
 
-  private openTunnel(host: string, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+  private async bySocks(host: string, port: number): Promise<Duplex> {
+    const { proxy } = this;
+    // loaded only when needed
+    const { SocksClient } = await import("socks");
+    try {
+      const { socket } = await SocksClient.createConnection({
+        command: "connect",
+        destination: { host, port },
+        proxy: {
+          ...{ host: proxy.host, port: proxy.port, type: proxy.protocol === "socks4:" ? 4 : 5 },
+          ...(proxy.login !== undefined && { userId: proxy.login.name, password: proxy.login.password }),
+        },
+        timeout: CONNECT_LIMIT,
+      });
+      return socket;
+    } catch (error) {
+      throw unreachableProxy(proxy, error as Error);
+    }
+  }
+
+  /** CONNECT (RFC 9110, 9.3.6). */
+  private byConnect(host: string, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
     const { proxy } = this;
     const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    const asked = (proxy.protocol === "https:" ? https : http).request({
+    const secure = proxy.protocol === "https:";
+    const asked = (secure ? https : http).request({
       method: "CONNECT",
       host: proxy.host,
       port: proxy.port,
       path: authority,
       agent: false,
-      headers: {
-        host: authority,
-        "user-agent": "anvilos-forge",
-        ...(proxy.authorization !== undefined && { "proxy-authorization": proxy.authorization }),
-      },
-      ...(proxy.protocol === "https:" && { secureContext: this.context, servername: serverName(proxy.host) }),
+      headers: { host: authority, "user-agent": "anvilos-forge", ...proxyAuthorization(proxy) },
+      ...(secure && { secureContext: this.trust(), servername: serverName(proxy.host) }),
       ...(signal !== undefined && { signal }),
     });
     return new Promise((resolve, reject) => {
@@ -289,9 +331,8 @@ class TunnelAgent extends https.Agent {
         clearTimeout(limit);
         if (statusCode >= 200 && statusCode < 300) return resolve(socket);
         socket.destroy();
-        reject(
-          proxyRefusal(proxy, `status ${statusCode}${statusCode === 407 ? `: ${NEEDS_LOGIN}` : ""} for ${authority}`),
-        );
+        const why = statusCode === 407 ? `: ${NEEDS_LOGIN}` : "";
+        reject(proxyRefusal(proxy, `status ${statusCode}${why} for ${authority}`));
       });
       asked.on("response", (message) => {
         clearTimeout(limit);
@@ -305,6 +346,13 @@ class TunnelAgent extends https.Agent {
       asked.end();
     });
   }
+}
+
+const isSocks = ({ protocol }: Proxy): boolean => protocol === "socks4:" || protocol === "socks5:";
+
+function proxyAuthorization({ login }: Proxy): Record<string, string> {
+  if (login === undefined) return {};
+  return { "proxy-authorization": `Basic ${Buffer.from(`${login.name}:${login.password}`).toString("base64")}` };
 }
 
 /** Node would take the site's name, from the header, for the proxy's. An address is none (RFC 6066, 3). */

@@ -7,12 +7,11 @@ import { Fault } from "../fault/fault.ts";
 import type { AptSettings } from "./apt-config.ts";
 
 export interface Proxy {
-  /** `http:` or `https:`: how the proxy itself is spoken to. */
-  readonly protocol: "http:" | "https:";
+  /** How the proxy itself is spoken to; SOCKS of version 4 or 5. */
+  readonly protocol: "http:" | "https:" | "socks4:" | "socks5:";
   readonly host: string;
   readonly port: number;
-  /** Value of `Proxy-Authorization`. */
-  readonly authorization: string | undefined;
+  readonly login: { readonly name: string; readonly password: string } | undefined;
   /** What says so: `https_proxy`, or `Acquire::http::Proxy of APT's configuration`. */
   readonly source: string;
   /** The proxy's address without name and password, for messages. */
@@ -25,7 +24,7 @@ export interface Proxy {
  * The proxy for a URL, or undefined for a direct connection. For `http:` that is `http_proxy`, for `https:`
  * `https_proxy`, else `all_proxy`; names in small letters win over those in capitals, and an empty value says nothing.
  * `HTTP_PROXY` is not believed where REQUEST_METHOD is set: there it may be a header of a web server's request.
- * `no_proxy` names exceptions. Throws E_PROXY for a value that is no address of an HTTP proxy.
+ * `no_proxy` names exceptions. Throws E_PROXY for a value that is no address of a proxy.
  */
 export function proxyFor(url: URL, env: Readonly<NodeJS.ProcessEnv>, apt: () => AptSettings): Proxy | undefined {
   if (isExempt(url, env["no_proxy"] || env["NO_PROXY"] || "")) return undefined;
@@ -63,26 +62,39 @@ function parseProxy(value: string, source: string, optional: boolean): Proxy {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.hostname === "") {
     throw new Fault("E_PROXY", `${source} is no address of a proxy`, {
-      hint: `write it as http://<host>:<port>, or <host>:<port>`,
+      hint: "write it as http://<host>:<port>, or <host>:<port>",
     });
   }
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
+  const protocol = PROTOCOLS.get(url.protocol);
+  if (protocol === undefined) {
     throw new Fault("E_PROXY", `${source} names a proxy of the kind ${url.protocol.slice(0, -1)}`, {
-      hint: "HTTP proxies are known here: http://<host>:<port>, or https://<host>:<port>",
+      hint: `known are ${[...PROTOCOLS.keys()].map((each) => `${each}//`).join(", ")}`,
     });
   }
   const { username, password } = url;
-  const credentials = `${decoded(username)}:${decoded(password)}`;
   return {
-    protocol: url.protocol,
+    protocol,
     host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: Number(url.port || (url.protocol === "https:" ? 443 : 80)),
-    authorization: username === "" ? undefined : `Basic ${Buffer.from(credentials).toString("base64")}`,
+    port: Number(url.port || PORTS[protocol]),
+    login: username === "" ? undefined : { name: decoded(username), password: decoded(password) },
     source,
     shown: `${url.protocol}//${url.host}`,
     optional,
   };
 }
+
+/** The endings of curl's names say who resolves host names: here it is always the proxy. */
+const PROTOCOLS: ReadonlyMap<string, Proxy["protocol"]> = new Map([
+  ["http:", "http:"],
+  ["https:", "https:"],
+  ["socks:", "socks5:"],
+  ["socks5:", "socks5:"],
+  ["socks5h:", "socks5:"],
+  ["socks4:", "socks4:"],
+  ["socks4a:", "socks4:"],
+]);
+
+const PORTS = { "http:": 80, "https:": 443, "socks4:": 1080, "socks5:": 1080 } as const;
 
 /** A name or password may hold a percent sign that was meant as it stands. */
 function decoded(text: string): string {

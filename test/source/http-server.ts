@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import { connect, type AddressInfo } from "node:net";
+import { connect, createServer as createNetServer, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TestContext } from "node:test";
 
@@ -85,6 +85,46 @@ export async function proxyTo(t: TestContext, root: string, rules: ProxyRules = 
     server.close();
   });
   return { root: rootOf(server, rules.tls === undefined ? "http" : "https"), requests };
+}
+
+/**
+ * A SOCKS proxy of version 5 (RFC 1928, RFC 1929) that leads to one server whatever it is asked for. With a login it wants
+ * that; `answer` is the code of its replies: 0 opens the way, 2 does not allow it.
+ */
+export async function socksTo(t: TestContext, root: string, { login = "", answer = 0 } = {}): Promise<TestServer> {
+  const requests: string[] = [];
+  const { hostname, port } = new URL(root);
+  const server = createNetServer((socket) => {
+    let step: "greeting" | "login" | "request" = "greeting";
+    socket.on("error", () => {});
+    t.after(() => socket.destroy());
+    const take = (data: Buffer): void => {
+      if (step === "greeting") {
+        step = login === "" ? "request" : "login";
+        socket.write(Buffer.from([5, login === "" ? 0 : 2]));
+      } else if (step === "login") {
+        step = "request";
+        const name = data.subarray(2, 2 + (data[1] ?? 0)).toString();
+        const password = data.subarray(3 + (data[1] ?? 0)).toString();
+        socket.write(Buffer.from([1, `${name}:${password}` === login ? 0 : 1]));
+      } else {
+        socket.off("data", take);
+        const length = data[4] ?? 0;
+        const host = data[3] === 3 ? data.subarray(5, 5 + length).toString() : "an address";
+        requests.push(`${host}:${data.readUInt16BE(data.length - 2)}`);
+        const reply = Buffer.from([5, answer, 0, 1, 0, 0, 0, 0, 0, 0]);
+        if (answer !== 0) return void socket.end(reply);
+        const onward = connect(Number(port), hostname, () => socket.write(reply));
+        onward.on("error", () => {});
+        socket.pipe(onward).pipe(socket);
+        t.after(() => onward.destroy());
+      }
+    };
+    socket.on("data", take);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  return { root: `socks5h://127.0.0.1:${(server.address() as AddressInfo).port}`, requests };
 }
 
 /** As serve, over TLS. */

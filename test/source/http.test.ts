@@ -8,7 +8,7 @@ import { Fault } from "../../src/fault/fault.ts";
 import { download, type Download } from "../../src/source/fetch.ts";
 import { HttpClient } from "../../src/source/http.ts";
 import { Authority } from "./certificates.ts";
-import { file, proxyTo, refusingRoot, serve, serveTls, status } from "./http-server.ts";
+import { file, proxyTo, refusingRoot, serve, serveTls, socksTo, status } from "./http-server.ts";
 
 const bytes = Buffer.alloc(70_000, "anvil and hammer ");
 const pin = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
@@ -273,9 +273,37 @@ test("a proxy that takes the connection and says nothing is left when the run is
   }
 });
 
-test("a setting that names no HTTP proxy is refused with its name", async (t) => {
+test("a SOCKS proxy leads to both kinds of sites, resolves their names, and is told by its variable", async (t) => {
+  const plain = await serve(t, file(bytes));
+  const secure = await serveTls(t, authority.server(["mirror.invalid"]), file(bytes));
+  const one = await socksTo(t, plain.root, { login: "me:s3cret" });
+  const two = await socksTo(t, secure.root);
+  const login = one.root.replace("//", "//me:s3cret@");
+  assert.deepEqual(await fetched(t, client(t, { all_proxy: login }), "http://mirror.invalid/a"), bytes);
+  assert.deepEqual(
+    await fetched(t, client(t, { ...trusting(t), ALL_PROXY: two.root }), "https://mirror.invalid/a"),
+    bytes,
+  );
+  assert.deepEqual([...one.requests, ...two.requests], ["mirror.invalid:80", "mirror.invalid:443"]);
+  const denying = await socksTo(t, plain.root, { answer: 2 });
+  const dead = (await refusingRoot()).replace("http:", "socks5:");
+  for (const root of [one.root, denying.root, dead]) {
+    for (const scheme of ["http", "https"]) {
+      const fault = await faultOf(
+        t,
+        client(t, { all_proxy: root.replace("//", "//me:wrong@") }),
+        `${scheme}://x.invalid/a`,
+      );
+      assert.equal(fault.code, "E_PROXY");
+      assert.match(fault.details[0] ?? "", /the proxy socks5h?:\/\/127\.0\.0\.1:\d+ \(all_proxy\) cannot be used: /);
+      assert.doesNotMatch(fault.details.join(), /wrong/);
+    }
+  }
+});
+
+test("a setting that names no proxy that is known is refused with its name", async (t) => {
   for (const [value, said] of [
-    ["socks5h://me:s3cret@p:1080", /kind socks5h/],
+    ["gopher://me:s3cret@p:70", /kind gopher/],
     ["http://", /no address/],
     ["ht tp://x", /no address/],
   ] as const) {
