@@ -120,10 +120,11 @@ class Question {
       this.dead.set(origin, head);
       return head;
     }
-    if (head === undefined || head < 400) return undefined;
+    // 429: too many questions are no answer to one
+    if (head === undefined || head < 400 || head === 429) return undefined;
     // some sites refuse the method, or sign their links for another one
     const status = head === 404 || head === 410 ? head : await this.status(url, "GET");
-    if (status === undefined || (typeof status === "number" && status < 400)) return undefined;
+    if (status === undefined || (typeof status === "number" && (status < 400 || status === 429))) return undefined;
     return typeof status === "string" ? status : `HTTP status ${status}`;
   }
 

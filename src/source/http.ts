@@ -61,6 +61,8 @@ export interface HttpSettings {
 /** Milliseconds until a connection, or a tunnel through a proxy, has to be there. */
 const CONNECT_LIMIT = 15_000;
 const MAX_REDIRECTS = 10;
+/** Bytes of a body that is not wanted. */
+const LITTLE = 1 << 16;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What a proxy answers by itself when it does not let a request through, or finds no site there. */
 export const PROXY_STATUS: ReadonlySet<number> = new Set([403, 407, 502, 503, 504]);
@@ -181,7 +183,7 @@ export class HttpClient {
       sent.on("response", (message) => {
         settled();
         const from = absolute ? proxy : undefined;
-        if (message.statusCode !== 407 || from === undefined) return resolve(responseOf(message, from));
+        if (message.statusCode !== 407 || from === undefined) return resolve(responseOf(message, method, from));
         message.on("error", () => {}).destroy();
         reject(proxyRefusal(from, `status 407: ${NEEDS_LOGIN}`));
       });
@@ -393,7 +395,7 @@ function withoutFragment(url: URL): URL {
   return target;
 }
 
-function responseOf(message: http.IncomingMessage, proxy: Proxy | undefined): HttpResponse {
+function responseOf(message: http.IncomingMessage, method: string, proxy: Proxy | undefined): HttpResponse {
   return {
     status: message.statusCode ?? 0,
     header: (name) => {
@@ -401,7 +403,13 @@ function responseOf(message: http.IncomingMessage, proxy: Proxy | undefined): Ht
       return typeof value === "object" ? value.join(", ") : value;
     },
     body: message,
-    discard: () => void message.on("error", () => {}).destroy(),
+    discard: () => {
+      message.on("error", () => {});
+      // the connection of what is read to its end is used again; for much of it a new one costs less
+      const rest = method === "HEAD" ? 0 : Number(message.headers["content-length"] ?? Infinity);
+      if (rest <= LITTLE) message.resume();
+      else message.destroy();
+    },
     proxy,
   };
 }

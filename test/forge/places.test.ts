@@ -55,6 +55,19 @@ test("what is there is no fault, by HEAD alone, at the first mirror that has it"
   assert.equal(await ask([]), undefined);
 });
 
+test("many questions take few connections", async (t) => {
+  const connections = new Set<unknown>();
+  const mirror = await serve(t, (request, response) => {
+    connections.add(request.socket);
+    response.setHeader("content-length", 1e9);
+    response.end();
+  });
+  const fetches = Array.from({ length: 200 }, (_, index) => archived(`f${index}`));
+  assert.equal(await ask(fetches, { mirrors: () => Promise.resolve(mirrorsAt([mirror.root])) }), undefined);
+  assert.equal(mirror.requests.length, 200);
+  assert.ok(connections.size <= 16, `${connections.size} connections`);
+});
+
 test("each file that no mirror has is named, with the pins to lock again; a package by its seed", async (t) => {
   const mirror = await mirrorWithout(t, "zfs", "gcc", "musl.patches");
   const fetches = ["zfs", "gcc", "zlib", "musl.patches"].map(archived);
