@@ -65,7 +65,7 @@ test("many questions take few connections", async (t) => {
   const fetches = Array.from({ length: 200 }, (_, index) => archived(`f${index}`));
   assert.equal(await ask(fetches, { mirrors: () => Promise.resolve(mirrorsAt([mirror.root])) }), undefined);
   assert.equal(mirror.requests.length, 200);
-  assert.ok(connections.size <= 16, `${connections.size} connections`);
+  assert.ok(connections.size <= 32, `${connections.size} connections`);
 });
 
 test("each file that no mirror has is named, with the pins to lock again; a package by its seed", async (t) => {
