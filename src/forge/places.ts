@@ -42,6 +42,14 @@ interface Absent {
   readonly details: readonly string[];
   /** Every place that was asked says that there is no such file. */
   readonly isGone: boolean;
+  /** What to do, if it is not to name another place. */
+  readonly hint?: string | undefined;
+}
+
+/** Why there is nothing at a URL. */
+interface Reason {
+  readonly why: string;
+  readonly hint?: string | undefined;
 }
 
 /** How many files are asked for at once. */
@@ -82,7 +90,7 @@ export type NameOf = (fetch: FetchDerivation) => string | undefined;
 
 class Question {
   /** What is wrong with sites that did not answer at all: they are asked once. */
-  private readonly dead = new Map<string, string>();
+  private readonly dead = new Map<string, Reason>();
 
   constructor(
     private readonly client: HttpClient,
@@ -95,41 +103,41 @@ class Question {
       urls = await placesOf(fetch, places);
     } catch (error) {
       if (!(error instanceof Fault) || error.code === "E_USAGE") throw error;
-      const { code, message, details } = error;
-      return { fetch, why: `${code} ${message}`, details, isGone: false };
+      const { code, message, details, hint } = error;
+      return { fetch, why: `${code} ${message}`, details, isGone: false, hint };
     }
     if (urls.length === 0) return { fetch, why: "no place is known that has it", details: [], isGone: false };
-    const reasons: { readonly url: string; readonly why: string }[] = [];
+    const reasons: (Reason & { readonly url: string })[] = [];
     for (const url of urls) {
       if (this.signal.aborted) return undefined;
-      const why = await this.ask(url);
-      if (why === undefined) return undefined;
-      reasons.push({ url, why });
+      const reason = await this.ask(url);
+      if (reason === undefined) return undefined;
+      reasons.push({ ...reason, url });
     }
     const why = reasons.map(({ url, why }) => `${new URL(url).host}: ${why}`).join("; ");
-    return { fetch, why, details: [], isGone: reasons.every(({ why }) => isGone(why)) };
+    const hint = reasons.every((reason) => reason.hint !== undefined) ? reasons[0]?.hint : undefined;
+    return { fetch, why, details: [], isGone: reasons.every(({ why }) => isGone(why)), hint };
   }
 
-  /** Why there is nothing at a URL, or undefined when there is, or nobody can tell. */
-  private async ask(url: string): Promise<string | undefined> {
+  /** Undefined when there is something at a URL, or nobody can tell. */
+  private async ask(url: string): Promise<Reason | undefined> {
     const { origin } = new URL(url);
     const known = this.dead.get(origin);
     if (known !== undefined) return known;
     const head = await this.status(url, "HEAD");
-    if (typeof head === "string") {
+    if (typeof head === "object") {
       this.dead.set(origin, head);
       return head;
     }
-    // 429: too many questions are no answer to one
-    if (head === undefined || head < 400 || head === 429) return undefined;
+    if (head === undefined || mayBeThere(head)) return undefined;
     // some sites refuse the method, or sign their links for another one
     const status = head === 404 || head === 410 ? head : await this.status(url, "GET");
-    if (status === undefined || (typeof status === "number" && (status < 400 || status === 429))) return undefined;
-    return typeof status === "string" ? status : `HTTP status ${status}`;
+    if (typeof status === "object") return status;
+    return status === undefined || mayBeThere(status) ? undefined : { why: `HTTP status ${status}` };
   }
 
-  /** A string says why there was none; undefined: no answer in time. */
-  private async status(url: string, method: "HEAD" | "GET"): Promise<number | string | undefined> {
+  /** A reason says why there was no response; undefined: no answer in time. */
+  private async status(url: string, method: "HEAD" | "GET"): Promise<number | Reason | undefined> {
     try {
       const response = await this.client.request(url, {
         method,
@@ -142,10 +150,14 @@ class Question {
       return response.status;
     } catch (error) {
       if (this.signal.aborted || (error instanceof HttpError && error.how !== undefined)) return undefined;
-      return error instanceof Fault ? `${error.code} ${error.message}` : describeNetworkError(error);
+      if (error instanceof Fault) return { why: `${error.code} ${error.message}`, hint: error.hint };
+      return { why: describeNetworkError(error), hint: error instanceof HttpError ? error.hint : undefined };
     }
   }
 }
+
+/** 429: too many questions are no answer to one. */
+const mayBeThere = (status: number): boolean => status < 400 || status === 429;
 
 const isGone = (why: string): boolean => /^HTTP status (?:404|410)$/.test(why);
 
@@ -172,9 +184,11 @@ function describe(absent: readonly Absent[]): string[] {
 function hintFor(absent: readonly Absent[], nameOf: NameOf): string {
   const gone = absent.filter(({ fetch, isGone: is }) => is && fetch.archive !== undefined);
   const names = [...new Set(gone.flatMap(({ fetch }) => nameOf(fetch) ?? []))];
-  const kinds = new Set(absent.filter((each) => !gone.includes(each)).map(({ fetch }) => placeKind(fetch)));
+  const others = absent.filter((each) => !gone.includes(each));
+  const kinds = new Set(others.filter(({ hint }) => hint === undefined).map(({ fetch }) => placeKind(fetch)));
   const hints = [
     names.length > 0 ? supersededHint(names) : undefined,
+    ...new Set(others.map(({ hint }) => hint)),
     kinds.has("Debian archive") ? "name a mirror with --debian-mirror <url>" : undefined,
     kinds.has("Debian security archive") ? "name one of the updates with --debian-security-mirror <url>" : undefined,
     kinds.has("release sites") ? "--channel debian takes the sources from a Debian mirror" : undefined,

@@ -5,7 +5,8 @@ import type { Fault } from "../../src/fault/fault.ts";
 import { lockNames, unavailable, type Places } from "../../src/forge/places.ts";
 import { HttpClient } from "../../src/source/http.ts";
 import { mirrorsAt } from "../../src/source/mirror.ts";
-import { file, refusingRoot, serve, status, type Answer } from "../source/http-server.ts";
+import { Authority } from "../source/certificates.ts";
+import { file, refusingRoot, serve, serveTls, status, type Answer } from "../source/http-server.ts";
 
 const there = file(Buffer.from("there"));
 
@@ -26,12 +27,16 @@ function pin(name: string, fields: Partial<FetchDerivation> = {}): FetchDerivati
 
 const archived = (name: string): FetchDerivation => pin(name, { archive: `pool/main/${name}_1.tar.gz` });
 
-async function ask(fetches: readonly FetchDerivation[], places: Partial<Places> = {}): Promise<Fault | undefined> {
+async function ask(
+  fetches: readonly FetchDerivation[],
+  places: Partial<Places> = {},
+  env: Record<string, string> = {},
+): Promise<Fault | undefined> {
   return unavailable(
     fetches,
     { mirrors: () => Promise.resolve(mirrorsAt([])), crates: () => Promise.resolve([]), ...places },
     {
-      client: new HttpClient({ env: {}, apt: "/nonexistent" }),
+      client: new HttpClient({ env, apt: "/nonexistent" }),
       signal: new AbortController().signal,
       nameOf: lockNames({
         ...{ name: "debian", description: "", epoch: 0, components: {} },
@@ -96,6 +101,27 @@ test("a site that is not there is asked once, and its files are one line", async
     `registry of crates: crate_1.tar.gz: ${host}: connection refused`,
   ]);
   assert.match(fault.hint ?? "", /--channel debian.*--crates-mirror/);
+});
+
+test("where a proxy or TLS is in the way, that is what the hint is about", async (t) => {
+  const dead = await refusingRoot();
+  const fault = await ask(
+    [archived("a"), archived("b")],
+    { mirrors: () => Promise.resolve(mirrorsAt(["http://m.invalid"])) },
+    { http_proxy: dead },
+  );
+  assert.deepEqual(
+    fault?.details,
+    ["a", "b"].map(
+      (name) =>
+        `Debian archive: ${name}_1.tar.gz: m.invalid: the proxy ${dead} (http_proxy) cannot be used: connection refused`,
+    ),
+  );
+  assert.match(fault.hint ?? "", /^correct http_proxy [^;]*no_proxy$/);
+  const secure = await serveTls(t, new Authority("nobody knows it").server(["127.0.0.1"]), there);
+  const untrusted = await ask([pin("x", { urls: [`${secure.root}/x`] })]);
+  assert.match(untrusted?.details[0] ?? "", /authority that is not trusted here/);
+  assert.match(untrusted?.hint ?? "", /^behind a company's proxy: .*NODE_EXTRA_CA_CERTS=/);
 });
 
 test("a site that does not take HEAD, or answers late or with a broken connection, is not called absent", async (t) => {
