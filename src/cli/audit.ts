@@ -4,6 +4,7 @@ import { auditOf, readManifest } from "../forge/manifest.ts";
 import { audit, loadAdvisories, pinsOf, type AuditedAdvisory, type ComponentAudit } from "../source/advisories.ts";
 import { hashFile } from "../store/tree.ts";
 import { channelOptions, openStore, parse, projectRoot, selectChannel, type Command } from "./command.ts";
+import { print, printJson } from "./print.ts";
 import { componentsOf, namedTargets, seedsOf } from "./targets.ts";
 
 const help = `
@@ -40,9 +41,8 @@ export const command: Command = {
     const { of, components } = await judged(positionals, values.channel);
     const open = count(components, "open");
     const shown = values.open ? onlyOpen(components) : components;
-    process.stdout.write(
-      values.json ? `${JSON.stringify({ of, open, components: shown }, null, 1)}\n` : renderText(of, components, shown),
-    );
+    if (values.json) printJson({ of, open, components: shown }, 1);
+    else print(renderText(of, components, shown));
     return open === 0 && unlooked(components).length === 0 ? 0 : 1;
   },
 };

@@ -9,6 +9,7 @@ import type { Disk } from "../vm/options.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { IMAGE } from "./targets.ts";
 import { vmLauncher } from "./vm-launcher.ts";
+import { print } from "./print.ts";
 
 const help = `
 usage: anvil boot [options]
@@ -61,7 +62,7 @@ export const command: Command = {
     const store = openStore();
     const launcher = await vmLauncher(store);
     const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
-    process.stdout.write(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
+    print(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
     const disks: Disk[] = [];
     if (values.disk !== undefined) {
       const file = path.resolve(values.disk);
@@ -87,7 +88,7 @@ export const command: Command = {
       ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),
     });
     const { left } = await attach(machine, { input: process.stdin, output: process.stdout });
-    const signal = (constants.signals as Partial<Record<string, number>>)[left];
+    const signal = (constants.signals as Partial<Record<string, number>>)[left === "output closed" ? "SIGPIPE" : left];
     return signal === undefined ? 0 : 128 + signal;
   },
 };

@@ -1,24 +1,33 @@
 /** What `anvil forge` and `anvil inject` share: builds what targets need, shows it, keeps events and profile. */
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import type { Output } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
 import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
+import { lastRunFile, openStore, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
+import { findIngot } from "./targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
   jobs: { type: "string", short: "j" },
+  "accept-from-vm": { type: "string", multiple: true, default: [] as string[] },
 } as const;
+
+/** The store with what `--accept-from-vm` names, and what is being built for `also`. Throws E_NO_TARGET. */
+export function openBuildStore(values: { readonly "accept-from-vm": readonly string[] }, also?: string): Store {
+  const ingots = [...values["accept-from-vm"], ...(also === undefined ? [] : [also])];
+  return openStore().accepting(ingots.map((name) => findIngot(name).name));
+}
 
 export interface BuildValues extends PlaceValues {
   readonly channel: string;
@@ -62,7 +71,9 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   const places = downloads(values, store, first);
   const run = new Run();
   const eventFile = lastRunFile(store);
-  writeFileSync(eventFile, "");
+  // a new file: one of an earlier version could be read by others
+  rmSync(eventFile, { force: true });
+  writeFileSync(eventFile, "", { mode: 0o600 });
   try {
     const note = await places.note();
     const options: RealiseOptions = {
@@ -131,7 +142,5 @@ function keepEvent(file: string, event: ForgeEvent): void {
 }
 
 function writeProfile(file: string, profile: Profile): void {
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, serialiseProfile(profile));
-  renameSync(draft, file);
+  replaceFile(file, serialiseProfile(profile));
 }

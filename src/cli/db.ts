@@ -9,6 +9,7 @@ import { findMachine, type MachineState } from "../vm/state.ts";
 import { size } from "../ui/units.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, lockLine } from "./connect.ts";
+import { complain, print, printForeign, printJson } from "./print.ts";
 
 const help = `
 usage: anvil db psql [<cluster>] [options] [-- <arguments of psql>…]
@@ -111,7 +112,7 @@ async function psql(command: string, values: Values): Promise<number> {
   );
   // anvil-db itself, before psql had its turn
   if (status !== 0 && /^E_[A-Z_]+ {2}/.test(output)) throw refusal(output, status);
-  process.stdout.write(output);
+  printForeign(output);
   return status;
 }
 
@@ -136,8 +137,9 @@ async function act(action: string, command: string, values: Values): Promise<num
       ? await withMachine(values, (_, console) => run(console, command))
       : await runOverSsh(values.to, command);
   if (status !== 0) throw refusal(output, status);
-  if (action !== "list") process.stdout.write(output);
-  else process.stdout.write(values.json ? `${JSON.stringify(listed(output), null, 1)}\n` : rows(output));
+  if (action !== "list") printForeign(output);
+  else if (values.json) printJson(listed(output), 1);
+  else print(rows(output));
   return 0;
 }
 
@@ -146,7 +148,7 @@ async function withMachine<T>(
   { machine }: Values,
   act: (machine: MachineState, console: Console) => Promise<T>,
 ): Promise<T> {
-  const state = findMachine(openStore().paths.top, machine);
+  const state = await findMachine(openStore().paths.top, machine);
   if (state.console === undefined)
     throw new Fault("E_NO_MACHINE", `machine "${state.name}" was started without a console for programs`, {
       hint: "`anvil boot` in another terminal starts one that has it",
@@ -210,7 +212,7 @@ async function runOverSsh(to: string, command: string): Promise<{ status: number
     });
   if (status === NOT_FOUND) throw absent();
   if (status !== 0) return { status, output: complaints + output };
-  process.stderr.write(complaints);
+  complain(complaints);
   return { status, output };
 }
 

@@ -2,6 +2,7 @@ import type { Evaluation } from "../forge/evaluate.ts";
 import type { Store } from "../store/store.ts";
 import { checkMachine, type Finding } from "./machine-checks.ts";
 import { parse, usage, type Command } from "./command.ts";
+import { print, printJson } from "./print.ts";
 import { cratesHelp, cratesOptions, downloads, mirrorHelp, mirrorOptions, mirrors } from "./realise-options.ts";
 
 const help = `
@@ -39,10 +40,10 @@ export const command: Command = {
     for await (const finding of checkMachine(places)) {
       checks.push(finding);
       // line by line: some checks wait for the network or run a guest
-      if (!values.json) process.stdout.write(renderText(finding));
+      if (!values.json) print(renderText(finding));
     }
     const ok = checks.every(({ level }) => level !== "fail");
-    if (values.json) process.stdout.write(`${JSON.stringify({ ok, checks }, null, 1)}\n`);
+    if (values.json) printJson({ ok, checks }, 1);
     return ok ? 0 : 1;
   },
 };

@@ -9,8 +9,8 @@ import type { Output } from "../recipe/recipe.ts";
 import { loadAdvisories } from "../source/advisories.ts";
 import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
-import { build, buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, projectRoot, type Command } from "./command.ts";
+import { build, buildOptions, jobCount, openBuildStore } from "./build.ts";
+import { parse, projectRoot, type Command } from "./command.ts";
 import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
 import { acceptsIngots, IMAGE, namedTargets } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
@@ -23,6 +23,8 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
   --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
+  --accept-from-vm <ingot>    also use what a running Monolith built for this ingot (\`anvil inject --in vm\`), which is
+                              not known to be what the sandbox would make; may be repeated
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
   ${mirrorHelp}
   ${cratesHelp}
@@ -52,7 +54,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const jobs = jobCount(values.jobs, help);
     const targets = targetsOf(positionals);
-    const store = openStore();
+    const store = openBuildStore(values);
     const interrupt = onInterrupt();
     try {
       const built = await build({ targets, values, jobs, store, signal: interrupt.signal });

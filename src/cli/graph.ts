@@ -3,6 +3,7 @@ import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
 import { namedTargets } from "./targets.ts";
+import { print, printJson } from "./print.ts";
 
 const help = `
 usage: anvil graph [target…] [options]
@@ -35,7 +36,8 @@ export const command: Command = {
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-    process.stdout.write(values.json ? renderJson(evaluation, store) : renderText(evaluation, store, why, values.all));
+    if (values.json) printJson(facts(evaluation, store), 1);
+    else print(renderText(evaluation, store, why, values.all));
     return 0;
   },
 };
@@ -45,7 +47,7 @@ function isThere({ key, derivation }: Node, store: Store): boolean {
   return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
 }
 
-function renderJson({ channel, nodes, targets }: Evaluation, store: Store): string {
+function facts({ channel, nodes, targets }: Evaluation, store: Store): object {
   const rows = [...nodes.values()].map((node) => ({
     key: node.key,
     name: node.derivation.name,
@@ -54,7 +56,7 @@ function renderJson({ channel, nodes, targets }: Evaluation, store: Store): stri
     needs: node.needs,
     present: isThere(node, store),
   }));
-  return `${JSON.stringify({ channel: channel.name, targets, nodes: rows }, null, 1)}\n`;
+  return { channel: channel.name, targets, nodes: rows };
 }
 
 function renderText({ channel, nodes }: Evaluation, store: Store, why: string, all: boolean): string {

@@ -7,6 +7,7 @@ import { debianKeyring } from "../source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
 import { news } from "../source/watch.ts";
 import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { print, printJson, printLines } from "./print.ts";
 import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
 import { allTargets, componentsOf, seedsOf } from "./targets.ts";
 
@@ -68,11 +69,8 @@ export const command: Command = {
       const { channel, changes, notes, newer } = await refreshChannel(projectRoot(), access, wanted, positionals);
       const written = values.write && (changes.length > 0 || newer);
       if (written) await writeChannel(projectRoot(), channel);
-      process.stdout.write(
-        values.json
-          ? `${JSON.stringify({ channel: channel.name, written, changes, notes }, null, 1)}\n`
-          : renderText(changes, notes, written, positionals),
-      );
+      if (values.json) printJson({ channel: channel.name, written, changes, notes }, 1);
+      else print(renderText(changes, notes, written, positionals));
       return changes.length === 0 || written ? 0 : 1;
     } catch (error) {
       if (interrupt.signal.aborted) return 130;
@@ -89,9 +87,8 @@ async function check(access: ArchiveAccess, names: readonly string[], json: bool
   const findings = await news(new Archive(access, channel.suites), channel, known, names);
   const lines = findings.map(({ name, what }) => `${name}  ${what}`);
   if (findings.length === 0) lines.push("nothing became known");
-  process.stdout.write(
-    json ? `${JSON.stringify({ channel: channel.name, findings }, null, 1)}\n` : `${lines.join("\n")}\n`,
-  );
+  if (json) printJson({ channel: channel.name, findings }, 1);
+  else printLines(lines);
   return findings.length === 0 ? 0 : 1;
 }
 

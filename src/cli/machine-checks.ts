@@ -16,6 +16,7 @@ import { loadChannel } from "../source/channel.ts";
 import { seedSuite } from "../source/debian-sources.ts";
 import { describeNetworkError, httpClient, withoutCredentials } from "../source/http.ts";
 import type { DebianMirrors } from "../source/mirror.ts";
+import { checkCache, networkWarning, writableByOthers } from "../store/fitness.ts";
 import type { Store } from "../store/store.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
@@ -64,7 +65,7 @@ export async function* checkMachine({ mirrors, places }: CheckedPlaces): AsyncGe
     yield { name: "store", ...failure(error) };
     return;
   }
-  yield { name: "store", ...ok(store.paths.top) };
+  yield { name: "store", ...storeFolder(store) };
   yield { name: "disk", ...disk(store) };
   const plan = await choose(store);
   const seeds = "fault" in plan ? [] : presentSeeds(plan.evaluation, store);
@@ -110,6 +111,19 @@ function memory(): Verdict {
   return available >= LITTLE_MEMORY
     ? ok(found)
     : warn(found, "end other programs or add swap: making the pool image and booting run a guest of 1 GiB");
+}
+
+function storeFolder(store: Store): Verdict {
+  const { top } = store.paths;
+  try {
+    checkCache(store);
+  } catch (error) {
+    return failure(error);
+  }
+  const network = networkWarning(top);
+  if (network !== undefined) return warn(network, "choose a local folder with ANVIL_CACHE=<folder>");
+  const others = writableByOthers(top);
+  return others === undefined ? ok(top) : warn(`${top}: ${others}`, "whoever writes there decides what runs as you");
 }
 
 function disk(store: Store): Verdict {

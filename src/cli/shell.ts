@@ -18,6 +18,7 @@ import {
   type Command,
 } from "./command.ts";
 import { findTarget } from "./targets.ts";
+import { complain } from "./print.ts";
 
 const help = `
 usage: anvil shell <recipe> [options] [-- command…]
@@ -72,7 +73,7 @@ export const command: Command = {
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
       const { command: program, args: all } = sandboxCommand({ ...sandbox, env, terminal: true }, inner);
       if (argv.length === 0)
-        process.stderr.write(
+        complain(
           `${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`,
         );
       return await run(program, all);

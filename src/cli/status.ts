@@ -3,6 +3,7 @@ import { evaluate } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
 import { namedTargets } from "./targets.ts";
+import { printJson, printLines } from "./print.ts";
 
 const help = `
 usage: anvil status [target…] [options]
@@ -40,9 +41,7 @@ export const command: Command = {
     const { bavail, bsize } = statfsSync(store.paths.top);
     const held = { folder: store.paths.top, outputs: records.length, bytes, free: bavail * bsize };
     if (values.json) {
-      process.stdout.write(
-        `${JSON.stringify({ channel: channel.name, why, missing: absent, store: held }, null, 1)}\n`,
-      );
+      printJson({ channel: channel.name, why, missing: absent, store: held }, 1);
     } else {
       const built = absent.filter(({ kind }) => kind !== "fetch");
       const lines = [
@@ -52,7 +51,7 @@ export const command: Command = {
           : `to download: ${absent.length - built.length} files; to build: ${built.map(({ name }) => name).join(", ") || "nothing"}`,
         `store ${held.folder}: ${held.outputs} outputs, ${gigabytes(bytes)}; ${gigabytes(held.free)} free`,
       ];
-      process.stdout.write(`${lines.join("\n")}\n`);
+      printLines(lines);
     }
     return absent.length === 0 ? 0 : 1;
   },

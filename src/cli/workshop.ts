@@ -35,7 +35,7 @@ export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopR
     return signed.close();
   });
   return withTurns(request, async (turns) => {
-    const elsewhere = new Workshop(turns, signed.manifest.name, signed.key);
+    const elsewhere = new Workshop(turns, signed.manifest.name, signed.key, name);
     const built = await build({ ...request, targets: steps, elsewhere });
     if (typeof built === "number") return built;
     // all of it is in the store now, and a live system has it in memory

@@ -7,7 +7,7 @@ import { errno, Fault } from "../fault/fault.ts";
 import type { Channel, Patches } from "../recipe/channel.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import { audit, type ComponentAudit, type Known, type Pinned } from "../source/advisories.ts";
-import type { Store } from "../store/store.ts";
+import type { Origin, Store } from "../store/store.ts";
 import type { Evaluation } from "./evaluate.ts";
 
 export interface Manifest {
@@ -47,6 +47,8 @@ export interface ManifestComponent {
   readonly sources: readonly ManifestSource[];
   readonly inputs: readonly { readonly name: string; readonly key: Key }[];
   readonly proofs: readonly { readonly proof: string; readonly detail: string }[];
+  /** Absent for what the sandbox made; else the place, and the ingots for which it was accepted. */
+  readonly origin?: Origin;
 }
 
 /** What the evaluation does not know: why this channel, the published files, the keys. */
@@ -87,6 +89,7 @@ export function manifestOf(
         .filter((node) => node.derivation.kind !== "fetch")
         .map((node) => ({ name: node.derivation.name, key: node.key })),
       proofs: record.proofs,
+      ...(record.origin === undefined ? {} : { origin: record.origin }),
     });
   }
   const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, verifiedPackage(channel, fetch)));

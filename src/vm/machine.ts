@@ -1,16 +1,15 @@
 /** A virtual machine: one QEMU process and the lines to it. */
-import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { Fault } from "../fault/fault.ts";
 import { machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
 import { Console } from "./console.ts";
 import type { MachineOptions } from "./options.ts";
 import { checkOptions, emptyLog, provideVariables } from "./preparation.ts";
-import { identify } from "./process.ts";
+import { identify } from "../host/process.ts";
 import { QemuProcess } from "./qemu-process.ts";
 import { Qmp } from "./qmp.ts";
 import { SerialPort } from "./serial.ts";
-import { makeSocketFolder } from "./socket-folder.ts";
+import { makeSocketFolder, removeSocketFolder } from "./socket-folder.ts";
 import { refuseIfRunning, removeState, writeState } from "./state.ts";
 import { guestSeconds, timeoutFault, type TranscriptContext } from "./transcript.ts";
 
@@ -41,15 +40,15 @@ const EMULATION_SCALE = 10;
  */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   await checkOptions(options);
-  if (options.stateDir !== undefined) refuseIfRunning(options.stateDir, options.name);
-  const folder = makeSocketFolder();
+  if (options.stateDir !== undefined) await refuseIfRunning(options.stateDir, options.name);
+  const folder = await makeSocketFolder();
   try {
     const paths = machinePaths(folder, options);
     if (options.firmware === "ovmf") await provideVariables(options.launcher, paths.variables);
     if (options.serialLog !== undefined) await emptyLog(options.serialLog);
     return await spawnMachine(options, paths);
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
+    removeSocketFolder(folder);
     throw error;
   }
 }
@@ -63,7 +62,7 @@ async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promi
     qemuBinds(options, paths),
     paths.folder,
   );
-  qemu.atEnd(() => rmSync(paths.folder, { recursive: true, force: true }));
+  qemu.atEnd(() => removeSocketFolder(paths.folder));
   try {
     const [qmp, serialSocket] = await orFail(
       qemu,
@@ -71,7 +70,7 @@ async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promi
     );
     const forwards = options.network === undefined ? [] : parseForwards(await qmp.human("info usernet"));
     const machine = new Machine(options, paths, qemu, qmp, serialSocket, forwards);
-    if (options.stateDir !== undefined) publish(options.stateDir, machine, qemu, options, paths);
+    if (options.stateDir !== undefined) await publish(options.stateDir, machine, qemu, options, paths);
     return machine;
   } catch (error) {
     qemu.kill();
@@ -212,16 +211,16 @@ function timeScale(options: MachineOptions): number {
   return options.timeScale ?? (options.acceleration.accel === "kvm" ? 1 : EMULATION_SCALE);
 }
 
-function publish(
+async function publish(
   stateDir: string,
   machine: Machine,
   qemu: QemuProcess,
   options: MachineOptions,
   paths: MachinePaths,
-): void {
+): Promise<void> {
   const identity = identify(machine.pid);
   if (identity === undefined) return; // it has ended already
-  writeState(stateDir, {
+  await writeState(stateDir, {
     name: machine.name,
     process: identity,
     qmp: paths.control,

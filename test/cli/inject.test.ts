@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import { Ingot } from "../../src/inject/ingot-file.ts";
 import { frame } from "../../src/inject/frames.ts";
-import { identify, type ProcessIdentity } from "../../src/vm/process.ts";
+import { identify, type ProcessIdentity } from "../../src/host/process.ts";
 import { removeState, writeState } from "../../src/vm/state.ts";
 import { projectRoot } from "../forge/rig.ts";
 import { acknowledged, GREETING, progress, refusal, success, wanted } from "../inject/peer.ts";
@@ -44,7 +44,7 @@ async function playMachine(t: TestContext, answer: (type: string, body: Buffer) 
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const top = project.store.paths.top;
-  writeState(top, {
+  await writeState(top, {
     name: "played",
     process: identify(process.pid) as ProcessIdentity,
     qmp: "/nowhere",

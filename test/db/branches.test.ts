@@ -36,7 +36,7 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
   });
 
   await t.test("at a terminal psql completes names, knows what was typed, and minds Ctrl-C", async () => {
-    const psql = first.terminal("anvil-db psql main");
+    const psql = await first.terminal("anvil-db psql main");
     const prompt = "postgres=# ";
     await psql.await(prompt);
     psql.type("create table orders_of_today (n int);\r");
@@ -54,7 +54,7 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
     await psql.await(prompt);
     psql.type("\\q\r");
     assert.equal(await psql.ended, 0);
-    const again = first.terminal("anvil-db psql main");
+    const again = await first.terminal("anvil-db psql main");
     await again.await(prompt);
     again.type("\x1b[A\x1b[A\x1b[A\r");
     await again.await("1000");

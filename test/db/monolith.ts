@@ -95,7 +95,7 @@ export class Monolith {
 
   /** A root shell's output. The line is free for others afterwards. */
   async inside(command: string): Promise<string> {
-    const { console: socket = "", timeScale } = findMachine(openStore().paths.top, this.name);
+    const { console: socket = "", timeScale } = await findMachine(openStore().paths.top, this.name);
     const console = new Console({ label: "the console", timeScale, evidence: () => [], log: undefined, socket });
     try {
       return (await console.succeed(`. /etc/profile; ${command}`, LONG)).trim();
@@ -105,8 +105,8 @@ export class Monolith {
   }
 
   /** The line of `inside` is taken until it has ended. */
-  terminal(command: string): Terminal {
-    return new Terminal(findMachine(openStore().paths.top, this.name), command);
+  async terminal(command: string): Promise<Terminal> {
+    return new Terminal(await findMachine(openStore().paths.top, this.name), command);
   }
 
   async run(args: readonly string[], input = ""): Promise<Ended> {
@@ -144,7 +144,7 @@ export class Monolith {
 
   /** A port of this host that leads to one in the machine. */
   async forward(port: number): Promise<number> {
-    const { qmp } = findMachine(openStore().paths.top, this.name);
+    const { qmp } = await findMachine(openStore().paths.top, this.name);
     const socket = connect(qmp);
     await new Promise((resolve) => socket.once("connect", resolve));
     const control = await Qmp.over(socket, 60_000);
@@ -159,7 +159,7 @@ export class Monolith {
 
   /** As a power cut does. */
   async kill(): Promise<void> {
-    process.kill(findMachine(openStore().paths.top, this.name).process.pid, "SIGKILL");
+    process.kill((await findMachine(openStore().paths.top, this.name)).process.pid, "SIGKILL");
     await this.#ended;
   }
 

@@ -31,6 +31,20 @@ export function withSmallDisk(seedTree: string, cache: string, bytes: number): W
     asNamespaceRoot(seedTree, ["--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
 }
 
+/** As in another container that shares the file system: own processes, own network. */
+export function inContainer(seedTree: string): Wrap {
+  return (command, args) =>
+    asNamespaceRoot(seedTree, ["--unshare-pid", "--unshare-net", "--proc", "/proc"], [command, ...args]);
+}
+
+/** A folder on a file system of its own from which no program can be started; what the seed is of is shown in it. */
+export function withoutExecution(seedTree: string, folder: string): Wrap {
+  return (command, args) => {
+    const script = `/usr/bin/mount -o remount,bind,noexec ${folder} && exec "$@"`;
+    return asNamespaceRoot(seedTree, ["--bind", folder, folder], ["/bin/sh", "-c", script, "sh", command, ...args]);
+  };
+}
+
 /** The cache folder cannot be written. */
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
   return (command, args) => asNamespaceRoot(seedTree, ["--ro-bind", cache, cache], [command, ...args]);

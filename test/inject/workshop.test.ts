@@ -133,7 +133,7 @@ async function monolith(
     peer.say(...(rest.length === 0 ? [] : [frame("B", rest)]), success(`size ${content.length}\n`));
   });
   const client = await Client.open(peer, signal);
-  return new Workshop((act) => act(client), "workshop-pieces", KEY);
+  return new Workshop((act) => act(client), "workshop-pieces", KEY, "pieces");
 }
 
 test("what was built there is fetched, proven and put into the store", async (t) => {

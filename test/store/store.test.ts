@@ -18,7 +18,6 @@ import { test, type TestContext } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
 import { sha256 } from "../../src/forge/key.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
-import { ownerName } from "../../src/store/lock.ts";
 import { removeTree, Store, writeFault } from "../../src/store/store.ts";
 import { hashFile, hashTree } from "../../src/store/tree.ts";
 import { cachePaths, temporaryFolder } from "../forge/rig.ts";
@@ -54,7 +53,7 @@ test("an output is there once it was added, with what is known of it", async (t)
   assert.deepEqual(store.record(key), record);
   assert.deepEqual([record.files, record.bytes], [2, 11]);
   assert.deepEqual(store.records(), [record]);
-  assert.deepEqual(store.strays(), []);
+  assert.deepEqual(await store.strays(), []);
   assert.equal(await store.isSound(key), true);
 });
 
@@ -121,7 +120,7 @@ test("a record that a power cut cut off does not count, and its output is made a
   truncateSync(record, 20);
   assert.equal(store.has(key), false);
   assert.equal(await store.isSound(key), false);
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
   await store.add(tree(store), facts);
   assert.equal(await store.isSound(key), true);
 });
@@ -130,7 +129,7 @@ test("a folder without a record is not an output, and is replaced", async (t) =>
   const { store, folder } = await stored(t);
   rmSync(path.join(store.paths.outputs, `${key}.json`));
   assert.equal(store.has(key), false);
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
   const half = tree(store);
   writeFileSync(path.join(half, "more"), "");
   await store.add(half, facts);
@@ -140,11 +139,11 @@ test("a folder without a record is not an output, and is replaced", async (t) =>
 test("a folder that somebody is about to write the record of is no stray", async (t) => {
   const { store, folder } = await stored(t);
   rmSync(path.join(store.paths.outputs, `${key}.json`));
-  const lock = store.lock(key);
+  const lock = await store.lock(key);
   assert.ok("release" in lock);
-  assert.deepEqual(store.strays(), []);
+  assert.deepEqual(await store.strays(), []);
   lock.release();
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
 });
 
 test("what is removed is gone, although it was read-only", async (t) => {
@@ -155,13 +154,13 @@ test("what is removed is gone, although it was read-only", async (t) => {
   assert.deepEqual(readdirSync(store.paths.outputs), []);
 });
 
-test("work of processes that are gone is abandoned, that of living ones is not", (t) => {
+test("work of processes that are gone is abandoned, that of living ones is not", async (t) => {
   const store = openStore(t);
   const mine = store.workFolder("mine");
-  const [pid, started, boot] = ownerName().split(".");
+  const [pid, started, boot] = store.owners.self().split(".");
   const theirs = path.join(store.paths.tmp, `${pid}.${Number(started) - 1}.${boot}.theirs-x`);
   mkdirSync(theirs);
-  assert.deepEqual(store.abandoned(), [theirs]);
+  assert.deepEqual(await store.abandoned(), [theirs]);
   assert.ok(existsSync(mine));
 });
 

@@ -1,0 +1,55 @@
+/** The only way from a command to the user's terminal: what others wrote, names in it for example, stays text. */
+import { pipeline } from "node:stream/promises";
+import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+import { printable, printableJson } from "../fault/printable.ts";
+
+/** Text of several lines, which ends with a line feed. */
+export function print(text: string): void {
+  process.stdout.write(printable(text));
+}
+
+export function printLines(lines: readonly string[]): void {
+  print(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** A document, or with `indent` undefined a line. */
+export function printJson(value: unknown, indent?: number): void {
+  process.stdout.write(`${printableJson(value, indent)}\n`);
+}
+
+/** As `print`, for what is not the result. */
+export function complain(text: string): void {
+  process.stderr.write(printable(text));
+}
+
+/** Text that somebody else wrote: to a terminal as `print` does, into a file or another program unchanged. */
+export function printForeign(text: string): void {
+  process.stdout.write(process.stdout.isTTY ? printable(text) : text);
+}
+
+/** As `printForeign`, byte for byte and piece by piece. */
+export async function printStream(bytes: Readable): Promise<void> {
+  await pipeline(bytes, process.stdout.isTTY ? forTerminal : pass, process.stdout, { end: false });
+}
+
+async function* pass(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* bytes;
+}
+
+/** Whole lines, so that no sequence is cut in two. */
+async function* forTerminal(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  for await (const piece of bytes) {
+    rest += decoder.write(piece);
+    // a line that never ends is let go at some point: what is left of a cut sequence is text without its beginning
+    const end = rest.length > LONGEST_LINE ? rest.length : rest.lastIndexOf("\n") + 1;
+    if (end === 0) continue;
+    yield printable(rest.slice(0, end));
+    rest = rest.slice(end);
+  }
+  yield printable(rest + decoder.end());
+}
+
+const LONGEST_LINE = 1 << 16;
