@@ -76,13 +76,24 @@ function endWithReaders(): void {
 
 const SIGPIPE_STATUS = 128 + constants.signals.SIGPIPE;
 
-function endUnheard(error: Error): never {
-  if (errno(error) === "EPIPE") process.exit(SIGPIPE_STATUS);
+let ending = false;
+
+function endUnheard(error: Error): void {
+  if (ending) return;
+  ending = true;
+  if (errno(error) === "EPIPE") return endWork();
   const fault = new Fault("E_STDOUT", `the output cannot be written: ${error.message}`, {
     hint: "what was printed so far is not whole; the work itself may be done",
     cause: error,
   });
   process.exit(report(fault));
+}
+
+/** A build that runs stops in order, as after a signal. */
+function endWork(): void {
+  if (process.listenerCount("SIGTERM") === 0) process.exit(SIGPIPE_STATUS);
+  process.on("exit", () => (process.exitCode = SIGPIPE_STATUS));
+  process.emit("SIGTERM", "SIGTERM");
 }
 
 /** Returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */

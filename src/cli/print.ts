@@ -1,8 +1,7 @@
 /** The only way from a command to the user's terminal: what others wrote, names in it for example, stays text. */
 import { pipeline } from "node:stream/promises";
 import type { Readable } from "node:stream";
-import { StringDecoder } from "node:string_decoder";
-import { printable, printableJson } from "../fault/printable.ts";
+import { printable, printableJson, printablePieces } from "../fault/printable.ts";
 
 /** Text of several lines, which ends with a line feed. */
 export function print(text: string): void {
@@ -30,26 +29,9 @@ export function printForeign(text: string): void {
 
 /** As `printForeign`, byte for byte and piece by piece. */
 export async function printStream(bytes: Readable): Promise<void> {
-  await pipeline(bytes, process.stdout.isTTY ? forTerminal : pass, process.stdout, { end: false });
+  await pipeline(bytes, process.stdout.isTTY ? printablePieces : pass, process.stdout, { end: false });
 }
 
 async function* pass(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield* bytes;
 }
-
-/** Whole lines, so that no sequence is cut in two. */
-async function* forTerminal(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  const decoder = new StringDecoder("utf8");
-  let rest = "";
-  for await (const piece of bytes) {
-    rest += decoder.write(piece);
-    // a line that never ends is let go at some point: what is left of a cut sequence is text without its beginning
-    const end = rest.length > LONGEST_LINE ? rest.length : rest.lastIndexOf("\n") + 1;
-    if (end === 0) continue;
-    yield printable(rest.slice(0, end));
-    rest = rest.slice(end);
-  }
-  yield printable(rest + decoder.end());
-}
-
-const LONGEST_LINE = 1 << 16;

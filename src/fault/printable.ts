@@ -4,6 +4,8 @@
  * shell, or let a line look like another one.
  */
 
+import { StringDecoder } from "node:string_decoder";
+
 /**
  * Control sequences of ECMA-48, 5.4 to 5.6, with C1 controls as two bytes (`ESC [`) or as one character (U+009B, which
  * UTF-8 writes as C2 9B): strings with their end, CSI, and other escape sequences. A string without an end is not
@@ -33,4 +35,22 @@ export function printableJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, undefined, indent)
     .replace(/[\x7f-\x9f\u2028\u2029]/g, escaped)
     .replace(REORDERING, escaped);
+}
+
+/** Characters after which a line is let go that does not end. */
+const LONGEST_LINE = 1 << 16;
+
+/** As `printable`, of bytes as they come: whole lines, so that no sequence is cut in two. */
+export async function* printablePieces(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
+  for await (const piece of bytes) {
+    rest += decoder.write(piece);
+    // what is left of a sequence that is cut all the same is text without its beginning
+    const end = rest.length > LONGEST_LINE ? rest.length : rest.lastIndexOf("\n") + 1;
+    if (end === 0) continue;
+    yield printable(rest.slice(0, end));
+    rest = rest.slice(end);
+  }
+  yield printable(rest + decoder.end());
 }
