@@ -94,6 +94,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Builds the targets. */
   readonly elsewhere?: Elsewhere;
+  /** The rig's own, seen with other eyes. */
+  readonly store?: Store;
   readonly on?: (event: ForgeEvent) => void;
 }
 
@@ -150,7 +152,7 @@ export class Rig {
     };
     const { elsewhere: place } = options;
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const all = realiseOptions(this.store, this.project, { ...options, on });
+    const all = realiseOptions(options.store ?? this.store, this.project, { ...options, on });
     const outcome = await realise(evaluation, { ...all, ...elsewhere });
     return new Run(evaluation, outcome, events);
   }
