@@ -95,7 +95,7 @@ function exchange(words: readonly string[], values: ConnectValues & { readonly j
   if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
   return withClient(values, async (client) => {
     const lines: string[] = [];
-    const show = (line: string): void => print(`${words[0] === "list" ? listRow(line) : line}\n`);
+    const show = (line: string): void => printLines([words[0] === "list" ? listRow(line) : line]);
     const facts = await client.command(words, values.json ? (line) => lines.push(line) : show);
     if (values.json) printJson(resultOf(words, lines, facts), 1);
     else Object.entries(facts).forEach((fact) => show(fact.join(" ")));

@@ -1,15 +1,16 @@
 /** The only way from a command to the user's terminal: what others wrote, names in it for example, stays text. */
 import { pipeline } from "node:stream/promises";
 import type { Readable } from "node:stream";
-import { printable, printableJson, printablePieces } from "../fault/printable.ts";
+import { printable, printableJson, printableLine, printablePieces } from "../fault/printable.ts";
 
 /** Text of several lines, which ends with a line feed. */
 export function print(text: string): void {
   process.stdout.write(printable(text));
 }
 
+/** Each stays one line. */
 export function printLines(lines: readonly string[]): void {
-  print(lines.map((line) => `${line}\n`).join(""));
+  process.stdout.write(lines.map((line) => `${printableLine(line)}\n`).join(""));
 }
 
 /** A document, or with `indent` undefined a line. */

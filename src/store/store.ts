@@ -214,6 +214,13 @@ export class Store {
     return record !== undefined && (await this.#digests(record, [layoutOf(record)]))?.[0] === record.digest;
   }
 
+  /** The digest by today's listing of an output that is there, whenever its record was written: for comparisons. */
+  async digest(key: Key): Promise<Digest | undefined> {
+    const record = this.record(key);
+    if (record === undefined || layoutOf(record) === LAYOUT) return record?.digest;
+    return (await this.#digests(record, [LAYOUT]))?.[0];
+  }
+
   /**
    * As `isSound`, of any record. With `update` one whose digest is of an older listing is written anew, once its bytes are
    * what that digest says: nothing is built again.

@@ -1,5 +1,5 @@
 /** The private folder of a machine: its sockets and scratch files. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
@@ -53,7 +53,7 @@ async function sweep(place: string): Promise<void> {
 
 async function isAbandoned(folder: string): Promise<boolean> {
   try {
-    if (statSync(folder).uid !== process.getuid?.()) return false;
+    if (lstatSync(folder).uid !== process.getuid?.()) return false;
     const owner = readFileSync(path.join(folder, "owner"), "utf8");
     if (!owner.startsWith("{")) return owner !== "" && !(await new Owners(folder).isAlive(owner));
     // of an earlier version, which could not say in which container it runs

@@ -41,6 +41,26 @@ test("over ssh a list is what it is over the console", async (t) => {
   assert.match((await db(t, `say("${said}", "", 0);`, ["list"])).stdout, /^main +running +port 5432 /);
 });
 
+test("what the Monolith says does not steer the terminal", async (t) => {
+  const evil = "\\x1b]0;title\\x07\\x1b[2Jma\\u202ein";
+  const said = `cluster ${evil} running 5432 1048576 ${evil}\\nsnapshot ${evil}@one 512\\n`;
+  for (const args of [["list"], ["list", "--json"]]) {
+    const { status, stdout, stderr } = await db(t, `say("${said}", "${evil}\\n", 0);`, args);
+    assert.equal(status, 0);
+    assert.match(stdout, /ma.*in/);
+    assert.doesNotMatch(stdout + stderr, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+  const refused = await db(t, `say("", "E_DB_EXISTS  ${evil}\\n  ${evil}\\n  hint: ${evil}\\n", 1);`, [
+    "branch",
+    "a",
+    "b",
+  ]);
+  assert.equal(refused.stderr, "E_DB_EXISTS  main\n  main\n  hint: main\n");
+  // a program gets what the server wrote, as it is
+  const log = await db(t, `say("\\x1b[31mred\\n", "", 0);`, ["log", "main"]);
+  assert.equal(log.stdout, "\x1b[31mred\n");
+});
+
 test("over ssh refusals have their code and hint, and so has what ssh itself says", async (t) => {
   const refusal = "E_DB_EXISTS  there is a cluster b already\\n  hint: take another name\\n";
   const exists = await db(t, `say("", "${refusal}", 1);`, ["branch", "main", "b"]);

@@ -114,6 +114,28 @@ test("what is built is sent without a word about building; --json is a line per 
   assert.equal(received[1]?.toString(), "Cadd allow-downgrade");
 });
 
+test("what the Monolith says does not steer the terminal", async (t) => {
+  const evil = "\x1b]0;title\x07\x1b[2Jma\u202ein\u009b31m\r";
+  await playMachine(t, (type, body) => {
+    if (type === "H")
+      return [frame("H", `protocol 1\nsystem ${evil}\npool ${evil}\nkept yes\ntrust ${evil}\nfree 1\n`)];
+    if (body.toString() === "list")
+      return [frame("L", `${evil} 1 abc ${evil} 12 ${evil}\nforged`), success(`${evil} ${evil}\n`)];
+    return type === "M" ? [progress(evil), refusal(`E_INGOT_ARCH ${evil}\n${evil}\nhint: ${evil}\n`)] : [];
+  });
+  const calls = [
+    ["ingot", "list"],
+    ["ingot", "list", "--json"],
+    ["inject", "number", "--plain", ...debian],
+  ];
+  for (const args of calls) {
+    const { stdout, stderr } = await project.anvil(args);
+    assert.match(stdout, /ma.*in/);
+    assert.doesNotMatch(stdout + stderr, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+  assert.doesNotMatch((await project.anvil(["ingot", "list"])).stdout, /^forged/m);
+});
+
 test("a refusal ends with status 1 and the Monolith's words", async (t) => {
   await playMachine(t, (type) =>
     type === "H" ? [GREETING] : type === "M" ? [refusal("E_INGOT_ARCH wrong machine\nhint: buy another\n")] : [],

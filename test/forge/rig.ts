@@ -187,8 +187,8 @@ export class Rig {
     return readFileSync(this.output(target, file), "utf8");
   }
 
-  digest(target: Output): Digest | undefined {
-    return this.store.record(this.key(target))?.digest;
+  digest(target: Output): Promise<Digest | undefined> {
+    return this.store.digest(this.key(target));
   }
 
   /** The work folder of a step that runs now, of any process or that of one. */
