@@ -242,7 +242,7 @@ test("with --in vm the Monolith builds it, is asked for what it made, and takes 
   const there: Readonly<Record<string, string>> = {
     events: "start made\ndone made 1\nend\n",
     "logs/made": "made here\n",
-    "lists/made": `d .\nf ${createHash("sha256").update("7\n").digest("hex")}  ./made\n`,
+    "lists/made": `s 2 ./made\nd .\nf ${createHash("sha256").update("7\n").digest("hex")}  ./made\n`,
     "made/made/made": "7\n",
   };
   const received = await playMachine(t, (type, body) => {
@@ -261,8 +261,19 @@ test("with --in vm the Monolith builds it, is asked for what it made, and takes 
     ["add allow-downgrade", "remove workshop-portable data", "add"],
   );
   const made = project.store.records().find(({ name }) => name === "made");
-  assert.ok(made !== undefined);
-  assert.equal(readFileSync(path.join(project.store.outputPath(made.key), "made"), "utf8"), "7\n");
+  assert.deepEqual(made?.origin, { place: "the Monolith", for: ["portable"] });
+  const accepting = project.store.accepting(["portable"]);
+  assert.equal(readFileSync(path.join(accepting.outputPath(made.key), "made"), "utf8"), "7\n");
+
+  // nobody else takes it, unless that is said
+  const why = await project.anvil(["why", "made", ...debian]);
+  assert.match(why.stdout, /^ {2}output {2}not built\n {2}also {4}made \(made in the Monolith for portable\)$/m);
+  const kept = await project.anvil(["gc", "--dry-run"]);
+  assert.doesNotMatch(kept.stdout, /made in the Monolith/);
+  const accepted = await project.anvil(["forge", "made", "--accept-from-vm", "portable", ...debian]);
+  assert.match(accepted.stdout, /nothing to do/);
+  assert.notEqual((await project.anvil(["forge", "made", ...debian])).status, 0);
+  refused(await project.anvil(["forge", "made", "--accept-from-vm", "nothing"]), "E_NO_TARGET");
 });
 
 test("what needs a seed cannot be built there, which is said before anything is sent", async (t) => {
