@@ -7,8 +7,8 @@ import path from "node:path";
 import { test } from "node:test";
 import { findMount } from "../../src/host/file-system.ts";
 import { makeSocketFolder, removeSocketFolder } from "../../src/vm/socket-folder.ts";
-import { checkCache, otherMachine, writableByOthers } from "../../src/store/fitness.ts";
-import { inContainer, withoutExecution } from "./confined.ts";
+import { checkCache, writableByOthers } from "../../src/store/fitness.ts";
+import { inContainer, toldOfMounts, withoutExecution } from "./confined.ts";
 import { bundled, holdHere, Rig, step, temporaryFolder } from "./rig.ts";
 
 const simple = step("simple", "echo > /out/file");
@@ -75,10 +75,26 @@ test("the mount of a folder is the last one of the longest above it", () => {
   assert.equal(findMount(mounts, "/homework")?.network, true);
 });
 
-test("what another machine holds has its own code and names the lock", () => {
-  const fault = otherMachine("/cache/locks/abc", "zlib");
-  assert.equal(fault.code, "E_CACHE_NETWORK");
-  assert.deepEqual(fault.details, ["lock: /cache/locks/abc"]);
+test("on a network file system a lock of another machine is refused, not taken over, and the forge says where it is", async (t) => {
+  const rig = await Rig.make(t);
+  const mountinfo = path.join(rig.top, "mountinfo");
+  writeFileSync(mountinfo, `1 1 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 / ${rig.top} rw - nfs4 server:/home rw\n`);
+  const wrap = toldOfMounts(rig.seedTree, mountinfo);
+  const lock = path.join(rig.store.paths.locks, rig.key(simple));
+  const [pid, started, , space] = rig.store.owners.self().split(".");
+  writeFileSync(lock, `${pid}.${started}.11111111-2222-3333-4444-555555555555.${space}`);
+  const refused = rig.spawn(simple, { wrap });
+  assert.equal((await refused.ended).status, 1);
+  const notice = refused.events.find((event) => event.type === "notice");
+  assert.match(notice?.type === "notice" ? notice.text : "", /on a network file system \(nfs4 at \S+\)/);
+  const failed = refused.events.find((event) => event.type === "failed");
+  assert.ok(failed?.type === "failed");
+  assert.equal(failed.fault.code, "E_CACHE_NETWORK");
+  assert.deepEqual(failed.fault.details, [`lock: ${lock}`]);
+  assert.ok(existsSync(lock));
+  // elsewhere such a lock is of before the last start of this machine
+  assert.deepEqual(await rig.spawn(simple).ended, { status: 0, stderr: "" });
+  assert.equal(existsSync(lock), false);
 });
 
 test("a folder in which others may write is noticed", (t) => {

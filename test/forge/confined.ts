@@ -57,6 +57,24 @@ export function inContainer(seedTree: string): Wrap {
   return (command, args) => seedProgram(seedTree, "usr/bin/perl", ["-e", script, command, ...args]);
 }
 
+/** The process itself, not its children, is told of these mounts: a file like mountinfo lies over its own. */
+export function toldOfMounts(seedTree: string, mountinfo: string): Wrap {
+  const script = `
+    my ($uid, $gid) = ($>, $) + 0);
+    syscall(272, 0x10020000) == 0 or die "unshare: $!";
+    for (["setgroups", "deny"], ["uid_map", "$uid $uid 1"], ["gid_map", "$gid $gid 1"]) {
+      open(my $file, ">", "/proc/self/$_->[0]") or die "$!";
+      print $file $_->[1];
+      close $file or die "$_->[0]: $!";
+    }
+    my ($none, $root, $from, $at) = ("none", "/", shift, "/proc/$$/mountinfo");
+    syscall(165, $none, $root, $none, 0x44000, 0) == 0 or die "private: $!";
+    syscall(165, $from, $at, $none, 0x1000, 0) == 0 or die "bind: $!";
+    exec { $ARGV[0] } @ARGV;
+  `;
+  return (command, args) => seedProgram(seedTree, "usr/bin/perl", ["-e", script, mountinfo, command, ...args]);
+}
+
 /** No program in the folder can be started: mount(2) with MS_REMOUNT, MS_BIND and MS_NOEXEC. */
 export function withoutExecution(seedTree: string, folder: string): Wrap {
   return (command, args) => {
