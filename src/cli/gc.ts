@@ -32,7 +32,7 @@ export const command: Command = {
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const store = openStore();
     const garbage = await findGarbage(store, await needed(store));
-    if (!values["dry-run"]) garbage.forEach((each) => each.remove());
+    if (!values["dry-run"]) for (const each of garbage) await each.remove();
     const bytes = garbage.reduce((sum, each) => sum + each.bytes, 0);
     const word = values["dry-run"] ? "would remove" : "removed";
     if (values.json) printJson({ removed: garbage.map(({ name }) => name), bytes });

@@ -10,7 +10,7 @@ export interface Garbage {
   /** For a reader. */
   readonly name: string;
   readonly bytes: number;
-  remove(): void;
+  remove(): void | Promise<void>;
 }
 
 /** What plans need. */
@@ -49,7 +49,11 @@ export async function findGarbage(store: Store, { keys, sources }: Needed): Prom
     ...namesIn(path.join(top, "failed")).map((name) =>
       entry(path.join(top, "failed", name), `kept sandbox ${name} of a failed step`),
     ),
-    ...(await store.strays()).map((folder) => entry(folder, `half-made ${path.relative(outputs, folder)}`)),
+    ...(await store.strays()).map((folder) => ({
+      ...entry(folder, `half-made ${path.relative(outputs, folder)}`),
+      // a forge may have come to make this very output since
+      remove: async () => ((await store.strays()).includes(folder) ? removeTree(folder) : undefined),
+    })),
     ...(await store.abandoned()).map((file) => entry(file, `left by a killed process: ${leftName(file)}`)),
   ];
 }
