@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { findMount } from "../../src/host/file-system.ts";
 import { makeSocketFolder, removeSocketFolder } from "../../src/vm/socket-folder.ts";
+import { findMachine, listMachines, refuseIfRunning } from "../../src/vm/state.ts";
+import type { Fault } from "../../src/fault/fault.ts";
 import { checkCache, writableByOthers } from "../../src/store/fitness.ts";
 import { inContainer, toldOfMounts, withoutExecution } from "./confined.ts";
 import { bundled, holdHere, Rig, step, temporaryFolder } from "./rig.ts";
@@ -148,6 +150,27 @@ test("the sockets of a machine in another container with the same /tmp stay unti
   await once(child, "close");
   removeSocketFolder(await makeSocketFolder());
   assert.equal(existsSync(folder), false);
-  mkdirSync(folder);
-  removeSocketFolder(folder);
+});
+
+test("a machine of another container is known, out of reach, and keeps its name until it has ended", async (t) => {
+  const rig = await Rig.make(t);
+  const stateDir = rig.store.paths.top;
+  const { command, args } = inContainer(rig.seedTree)(process.execPath, [bundled("test/forge/socket-owner"), stateDir]);
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const [said] = (await once(child.stdout, "data")) as [Buffer];
+  assert.deepEqual(
+    (await listMachines(stateDir)).map(({ name }) => name),
+    ["played"],
+  );
+  await assert.rejects(findMachine(stateDir), (fault: Fault) => {
+    assert.equal(fault.code, "E_NO_MACHINE");
+    assert.match(fault.details.join(), /^played {2}pid \d+, started .*, in another container$/);
+    return true;
+  });
+  await assert.rejects(refuseIfRunning(stateDir, "played"), { code: "E_VM_RUNNING" });
+  child.kill("SIGKILL");
+  await once(child, "close");
+  await refuseIfRunning(stateDir, "played");
+  assert.deepEqual(await listMachines(stateDir), []);
+  removeSocketFolder(said.toString().trim());
 });
