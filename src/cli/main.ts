@@ -69,10 +69,14 @@ function say(text: string): number {
  */
 function endWithReaders(): void {
   process.stdout.on("error", (error: Error) => {
+    output.lost ??= error;
     if (process.stdout.listenerCount("error") === 1) endUnheard(error);
   });
   process.stderr.on("error", () => undefined);
 }
+
+/** Why the output came to an end. */
+const output: { lost: Error | undefined } = { lost: undefined };
 
 const SIGPIPE_STATUS = 128 + constants.signals.SIGPIPE;
 
@@ -111,7 +115,7 @@ process.on("uncaughtException", (error) => process.exit(report(error)));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
-  if (code === "EPIPE" && syscall === "write") process.exit(SIGPIPE_STATUS);
+  // a command that listened itself has failed for it
+  if (output.lost !== undefined) endUnheard(output.lost);
   process.exitCode = report(error);
 }

@@ -89,10 +89,12 @@ test("a build whose output nobody reads any more stops in order", async () => {
 });
 
 test("a disk that is full is not taken for a reader that has gone", async () => {
-  const { status, stderr } = await redirected('"$@" > /dev/full', ["graph", "--channel", "debian"]);
-  assert.match(stderr, /^E_STDOUT {2}the output cannot be written: .*ENOSPC/);
-  assert.doesNotMatch(stderr, /\n\s+at /);
-  assert.equal(status, 1);
+  for (const args of [["graph", "--channel", "debian"], ["log", "iso"], ["--help"]]) {
+    const { status, stderr } = await redirected('"$@" > /dev/full', args);
+    assert.match(stderr, /^E_STDOUT {2}the output cannot be written: .*ENOSPC/);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+    assert.equal(status, 1);
+  }
 });
 
 test("a mistake in the program says where, without what steers a terminal", async () => {
