@@ -117,5 +117,5 @@ try {
 } catch (error) {
   // a command that listened itself has failed for it
   if (output.lost !== undefined) endUnheard(output.lost);
-  process.exitCode = report(error);
+  else process.exitCode = report(error);
 }

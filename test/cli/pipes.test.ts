@@ -89,7 +89,7 @@ test("a build whose output nobody reads any more stops in order", async () => {
 });
 
 test("a disk that is full is not taken for a reader that has gone", async () => {
-  for (const args of [["graph", "--channel", "debian"], ["log", "iso"], ["--help"]]) {
+  for (const args of [["graph", "--channel", "debian"], ["log", "base"], ["--help"]]) {
     const { status, stderr } = await redirected('"$@" > /dev/full', args);
     assert.match(stderr, /^E_STDOUT {2}the output cannot be written: .*ENOSPC/);
     assert.doesNotMatch(stderr, /\n\s+at /);
