@@ -76,8 +76,9 @@ export class Store {
         // whatever the umask is, nobody else writes here
         mkdirSync(folder, { recursive: true, mode: 0o755 });
       }
-      // what steps print, and addresses of mirrors, which may hold passwords
-      if ((statSync(paths.logs).mode & 0o077) !== 0) chmodSync(paths.logs, 0o700);
+      // what steps print, and addresses of mirrors, which may hold passwords; a folder of another user is that one's to close
+      const { mode, uid } = statSync(paths.logs);
+      if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync(paths.logs, 0o700);
       const probe = mkdtempSync(path.join(paths.tmp, "probe-"));
       // another forge may take it for something abandoned and be faster
       rmSync(probe, { recursive: true, force: true });
