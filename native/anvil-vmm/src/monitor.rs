@@ -201,7 +201,8 @@ impl Monitor {
                     Source::Queue(index) => self.queue_event(index),
                     Source::Device(index) => {
                         if let (Some(machine), false) = (&self.machine, self.paused) {
-                            lock(&machine.bus.devices[index]).host_event();
+                            let again = lock(&machine.bus.devices[index]).host_event();
+                            machine.notify_again(index, again);
                         }
                     }
                 }
@@ -215,7 +216,8 @@ impl Monitor {
         let _ = notification.event.read();
         // after a pause every queue is looked at
         if !self.paused {
-            lock(&machine.bus.devices[notification.device]).notified(notification.queue);
+            let again = lock(&machine.bus.devices[notification.device]).notified(notification.queue);
+            machine.notify_again(notification.device, again);
         }
     }
 
@@ -415,7 +417,7 @@ impl Monitor {
         }
         for (network, tap) in self.config.networks.iter().zip(&self.taps) {
             let tap = tap.try_clone().map_err(|error| format!("{}: {error}.", network.tap))?;
-            devices.push(Box::new(Net::new(tap, network.mac).map_err(|error| format!("{}: {error}.", network.tap))?));
+            devices.push(Box::new(Net::new(tap, network.mac)));
         }
         if let Some(vsock) = self.vsock.take() {
             devices.push(Box::new(vsock));
@@ -487,8 +489,9 @@ impl Monitor {
 
     fn wake(&mut self) {
         if let (Some(machine), false) = (&self.machine, self.paused) {
-            for device in &machine.bus.devices {
-                lock(device).wake();
+            for (index, device) in machine.bus.devices.iter().enumerate() {
+                let again = lock(device).wake();
+                machine.notify_again(index, again);
             }
         }
     }

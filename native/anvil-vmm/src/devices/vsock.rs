@@ -13,7 +13,6 @@ use std::os::unix::net::UnixStream;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use super::queue::{copy_from, copy_to, length, part, Broken, Buffers, Queues};
-use super::wake::Wake;
 use super::VirtioDevice;
 use crate::server::Socket;
 
@@ -48,9 +47,6 @@ const MAX_ANSWERS: usize = 256;
 /// The longest greeting: `CONNECT 4294967295\n`.
 const GREETING: usize = 20;
 const FIRST_PORT: u32 = 1 << 30;
-/// Packets of one turn, so that a busy guest does not keep the rest of the monitor waiting.
-const TURN: usize = 512;
-
 const LISTENER: u64 = 0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,7 +167,6 @@ pub struct Vsock {
     socket: Socket,
     path: String,
     epoll: Epoll,
-    wake: Wake,
     connections: BTreeMap<Ports, Connection>,
     /// By their key in the epoll.
     ports: BTreeMap<u64, Ports>,
@@ -187,7 +182,6 @@ impl Vsock {
     pub fn new(cid: u32, path: &str) -> io::Result<Self> {
         let socket = Socket::bind(path)?;
         let epoll = Epoll::new()?;
-        let wake = Wake::new(&epoll)?;
         epoll.ctl(ControlOperation::Add, socket.listener.as_raw_fd(), EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, LISTENER))?;
         Ok(Vsock {
             cid: u64::from(cid),
@@ -195,7 +189,6 @@ impl Vsock {
             socket,
             path: path.to_string(),
             epoll,
-            wake,
             connections: BTreeMap::new(),
             ports: BTreeMap::new(),
             greeting: BTreeMap::new(),
@@ -288,13 +281,7 @@ impl Vsock {
     // From the guest
 
     fn transmit(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        let mut turn = TURN;
         while self.answers.len() < MAX_ANSWERS {
-            if turn == 0 {
-                self.wake.later();
-                break;
-            }
-            turn -= 1;
             let Some(buffers) = queues.pop_or_wait(TRANSMIT)? else { break };
             self.packet(&buffers);
             queues.push(TRANSMIT, buffers.head, 0)?;
@@ -428,9 +415,6 @@ impl Vsock {
         if key == LISTENER {
             return self.accept();
         }
-        if key == Wake::KEY {
-            return self.wake.heard();
-        }
         if self.greeting.contains_key(&key) {
             return self.greet(key);
         }
@@ -501,13 +485,7 @@ impl Vsock {
 
     /// Gives the guest answers and data, as much as it has buffers for.
     fn deliver(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        let mut turn = TURN;
         while !self.answers.is_empty() || !self.ready.is_empty() {
-            if turn == 0 {
-                self.wake.later();
-                break;
-            }
-            turn -= 1;
             let Some(buffers) = queues.pop_or_wait(RECEIVE)? else { break };
             if length(&buffers.writable) < HEADER {
                 queues.push(RECEIVE, buffers.head, 0)?;
