@@ -20,6 +20,7 @@ use anvil_vmm::devices::queue::{Interrupt, Memory};
 use anvil_vmm::devices::rng::Rng;
 use anvil_vmm::devices::vsock::Vsock;
 use anvil_vmm::devices::VirtioDevice;
+use anvil_vmm::reach::Reach;
 use common::{Folder, Random};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap};
@@ -75,7 +76,8 @@ fn subjects(memory: &Memory, folder: &Folder) -> Vec<Subject> {
     assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) }, 0);
     // SAFETY: both are new
     let (tap, wire) = unsafe { (File::from_raw_fd(pair[0]), UnixStream::from_raw_fd(pair[1])) };
-    let vsock = Vsock::new(3, &folder.path("v")).unwrap();
+    let listener = anvil_vmm::server::bind(&folder.path("v")).unwrap();
+    let vsock = Vsock::new(3, listener, Reach::Path(folder.path("v"))).unwrap();
     let devices: Vec<(&'static str, Box<dyn VirtioDevice>, Vec<UnixStream>)> = vec![
         ("block", Box::new(Block::new(&drive, DriveFile::open(&drive.path, false).unwrap())), Vec::new()),
         ("net", Box::new(Net::new(tap, Some([6, 0, 0, 0, 0, 1]))), vec![wire]),
