@@ -95,6 +95,7 @@ mod libc_numbers {
     pub const signalfd4: i64 = 289;
     pub const eventfd2: i64 = 290;
     pub const epoll_create1: i64 = 291;
+    pub const pipe2: i64 = 293;
     pub const preadv: i64 = 295;
     pub const pwritev: i64 = 296;
     pub const setns: i64 = 308;
@@ -108,7 +109,7 @@ mod libc_numbers {
 numbers! {
     read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
     rt_sigreturn ioctl readv writev mremap madvise dup2 getpid socket connect sendto recvfrom sendmsg recvmsg shutdown
-    bind listen socketpair clone fork exit wait4 kill fcntl flock fdatasync chdir unlink umask geteuid setgroups
+    bind listen socketpair pipe2 clone fork exit wait4 kill fcntl flock fdatasync chdir unlink umask geteuid setgroups
     setresuid setresgid capset sigaltstack pivot_root prctl chroot mount umount2 gettid tkill futex restart_syscall set_tid_address
     clock_gettime exit_group epoll_wait epoll_ctl tgkill openat newfstatat unshare set_robust_list epoll_pwait accept4 signalfd4
     eventfd2 epoll_create1 preadv pwritev setns getrandom pwritev2 statx rseq close_range

@@ -184,8 +184,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs the guest for a keeper, to the end of either; the exit status.
-    pub fn serve(mut self, control: Link) -> i32 {
+    /// Runs the guest for a keeper, to the end of either; the exit status. Exit with it while this is there: once the end of the
+    /// link is closed the keeper waits for nothing more.
+    pub fn serve(&mut self, control: Link) -> i32 {
         if let Err(error) = self.watch(control.as_raw_fd(), Source::Control, EventSet::IN) {
             keeper::failed(&control, &format!("Cannot watch the keeper: {error}."));
             return 1;

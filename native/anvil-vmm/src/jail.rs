@@ -3,8 +3,9 @@
 //!
 //! The process that the requests reach stays outside ([`crate::keeper`]).
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 use libc::{c_int, c_ulong};
 
@@ -54,7 +55,7 @@ impl Jail {
     /// As fork(2), while there is one thread; the child is the first process of a namespace of processes.
     pub fn fork() -> Result<libc::pid_t, String> {
         // the namespace of children is chosen once; a second child needs the choice to be taken back
-        let own = std::fs::File::open("/proc/self/ns/pid").map_err(|error| sentence(("/proc/self/ns/pid", error)))?;
+        let own = File::open("/proc/self/ns/pid").map_err(|error| sentence(("/proc/self/ns/pid", error)))?;
         // SAFETY: calls without pointers; there is one thread
         unsafe {
             check("unshare", libc::unshare(libc::CLONE_NEWPID)).map_err(sentence)?;
@@ -134,9 +135,22 @@ fn close_range(first: u32, last: Option<u32>) -> Result<(), Step> {
 }
 
 /// A file in the place of a standard one, before [`Jail::enter`].
-pub fn replace(file: RawFd, number: RawFd) -> Result<(), String> {
+pub fn replace(file: &File, number: RawFd) -> Result<(), String> {
     // SAFETY: a call without pointers
-    check("dup2", unsafe { libc::dup2(file, number) }).map(|_| ()).map_err(sentence)
+    check("dup2", unsafe { libc::dup2(file.as_raw_fd(), number) }).map(|_| ()).map_err(sentence)
+}
+
+/// An end to read from, which does not wait, and one to write to.
+pub fn pipe() -> Result<(File, File), String> {
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors; both are new
+    unsafe {
+        check("pipe2", libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC)).map_err(sentence)?;
+        let (from, to) = (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]));
+        let mut yes: c_int = 1;
+        check("ioctl", libc::ioctl(from.as_raw_fd(), libc::FIONBIO, &raw mut yes)).map_err(sentence)?;
+        Ok((from, to))
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 //! listens for the guest at a port, which the keeper connects to ([`crate::reach`]).
 //!
 //! A guest may have taken over its process. So the keeper never waits for it without hearing signals, takes no file and no
-//! path from it, and of a word of it only the first byte means something; the rest, at most, is shown.
+//! path from it, and of an answer of it only the first byte means something; the rest, at most, is shown. What that process
+//! prints comes through a pipe, and so much of it is passed on, without control characters.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 
 use libc::pid_t;
@@ -33,18 +34,44 @@ pub struct Jailed {
     process: pid_t,
     control: Link,
     asking: Link,
+    /// What it prints, and how much of that was passed on.
+    words: File,
+    passed_on: usize,
     status: Option<i32>,
 }
 
+/// Bytes of what the guest's process prints that are passed on: its own sentences are few.
+const MOST_WORDS: usize = 16 << 10;
+
 impl Jailed {
-    /// The keeper's ends of both links.
-    pub fn new(process: pid_t, control: Link, asking: Link) -> Self {
-        Jailed { process, control, asking, status: None }
+    /// The keeper's ends of both links, and of the pipe, from which reading does not wait.
+    pub fn new(process: pid_t, control: Link, asking: Link, words: File) -> Self {
+        Jailed { process, control, asking, words, passed_on: 0, status: None }
     }
 
-    /// What becomes readable when the guest has ended, and when it asks for a program of the host.
-    pub fn numbers(&self) -> [RawFd; 2] {
-        [self.control.as_raw_fd(), self.asking.as_raw_fd()]
+    /// What becomes readable when the guest has ended, when it asks for a program of the host, and when it has printed.
+    pub fn numbers(&self) -> [RawFd; 3] {
+        [self.control.as_raw_fd(), self.asking.as_raw_fd(), self.words.as_raw_fd()]
+    }
+
+    /// Passes on what was printed; false when nothing will be any more.
+    pub fn printed(&mut self) -> bool {
+        let mut bytes = [0; 1024];
+        match self.words.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(length) => {
+                let length = length.min(MOST_WORDS - self.passed_on);
+                self.passed_on += length;
+                for byte in &mut bytes[..length] {
+                    if byte.is_ascii_control() && *byte != b'\n' {
+                        *byte = b'?';
+                    }
+                }
+                let _ = io::stderr().write_all(&bytes[..length]);
+                true
+            }
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted,
+        }
     }
 
     /// Gives a command and waits until it is done. `signals` ends the waiting when it becomes readable, and the guest.
@@ -61,7 +88,7 @@ impl Jailed {
 
     /// Waits for the answer to a command, or to the start; meanwhile the guest's process may ask.
     pub fn wait(&mut self, signals: RawFd, uds: Option<&str>) -> Result<(), String> {
-        let mut wanted = [self.control.as_raw_fd(), self.asking.as_raw_fd(), signals]
+        let mut wanted = [self.control.as_raw_fd(), self.asking.as_raw_fd(), signals, self.words.as_raw_fd()]
             .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         loop {
             // SAFETY: as many as it says
@@ -78,6 +105,9 @@ impl Jailed {
             }
             if wanted[1].revents != 0 && !reach::answer(&self.asking, uds) {
                 wanted[1].fd = -1;
+            }
+            if wanted[3].revents != 0 && !self.printed() {
+                wanted[3].fd = -1;
             }
             if wanted[0].revents != 0 {
                 let mut bytes = [0; MOST];
@@ -113,6 +143,8 @@ impl Jailed {
     /// The exit status of a process that has ended, or given up its end of a link.
     fn reap(&mut self) -> i32 {
         let status = self.end();
+        // its last words: nobody has the other end any more
+        while self.printed() {}
         if libc::WIFSIGNALED(status) {
             eprintln!("anvil-vmm: signal {} ended the guest's process", libc::WTERMSIG(status));
             return 1;
@@ -179,31 +211,34 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     /// A keeper whose guest is a child that does what it is told to, by the other ends of the links.
-    fn keeper(child: impl FnOnce(Link, Link)) -> (Jailed, UnixStream, UnixStream) {
+    fn keeper(child: impl FnOnce(&Link, &Link)) -> (Jailed, UnixStream, UnixStream) {
         let (control, theirs) = Link::pair().unwrap();
         let (asking, asks) = Link::pair().unwrap();
         let (signals, raise) = UnixStream::pair().unwrap();
+        let (words, prints) = UnixStream::pair().unwrap();
+        words.set_nonblocking(true).unwrap();
         // SAFETY: the child calls what is safe after a fork of many threads, and leaves
         let process = unsafe { libc::fork() };
         assert!(process >= 0);
         if process == 0 {
             drop((control, asking));
-            child(theirs, asks);
+            let _ = (&prints).write_all(b"printed by the guest's process\n");
+            child(&theirs, &asks);
             // SAFETY: a call without pointers
             unsafe { libc::_exit(7) };
         }
-        (Jailed::new(process, control, asking), signals, raise)
+        (Jailed::new(process, control, asking, File::from(std::os::fd::OwnedFd::from(words))), signals, raise)
     }
 
     #[test]
     fn commands_are_answered_and_the_status_is_the_guests() {
         let (mut jailed, signals, _raise) = keeper(|control, _asks| {
-            done(&control);
-            if matches!(command(&control), Some(Command::Pause)) {
-                done(&control);
+            done(control);
+            if matches!(command(control), Some(Command::Pause)) {
+                done(control);
             }
-            if matches!(command(&control), Some(Command::CtrlAltDel)) {
-                failed(&control, "no\u{1b}keyboard");
+            if matches!(command(control), Some(Command::CtrlAltDel)) {
+                failed(control, "no\u{1b}keyboard");
             }
         });
         let signals = signals.as_raw_fd();
@@ -222,7 +257,7 @@ mod tests {
             let _ = control.receive_file(&mut [0; 1]);
             let _ = control.receive_file(&mut [0; 1]);
         });
-        std::io::Write::write_all(&mut &raise, b"x").unwrap();
+        (&raise).write_all(b"x").unwrap();
         assert!(jailed.command(Command::Pause, signals.as_raw_fd(), None).is_err());
         assert_eq!(jailed.ended(), Some(1));
     }

@@ -48,9 +48,10 @@ enum Source {
     Signals,
     /// The guest in this process has something to do.
     Engine,
-    /// The guest in another process has ended; it asks for something.
+    /// The guest in another process has ended; it asks for something; it has printed something.
     Jailed,
     Asking,
+    Words,
 }
 
 enum Guest {
@@ -141,7 +142,7 @@ impl Monitor {
                     Source::Api => self.accept_client(),
                     Source::Client(fd) => self.serve(fd),
                     Source::Signals => return Ok(0),
-                    Source::Engine | Source::Jailed | Source::Asking => {
+                    Source::Engine | Source::Jailed | Source::Asking | Source::Words => {
                         if let Some(status) = self.guest_event(source)? {
                             return Ok(status);
                         }
@@ -156,10 +157,14 @@ impl Monitor {
         match (&mut self.guest, source) {
             (Guest::Here(engine), _) => engine.turn(0),
             (Guest::Jailed(jailed), Source::Jailed) => Ok(jailed.ended()),
-            (Guest::Jailed(jailed), _) => {
-                if !jailed.asked(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str())) {
-                    let [_, asking] = jailed.numbers();
-                    self.epoll.ctl(ControlOperation::Delete, asking, EpollEvent::default())?;
+            (Guest::Jailed(jailed), source) => {
+                let [_, asking, words] = jailed.numbers();
+                let (number, more) = match source {
+                    Source::Words => (words, jailed.printed()),
+                    _ => (asking, jailed.asked(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))),
+                };
+                if !more {
+                    self.epoll.ctl(ControlOperation::Delete, number, EpollEvent::default())?;
                 }
                 Ok(None)
             }
@@ -395,18 +400,20 @@ impl Monitor {
         let ((control, controlled), (asking, asks)) = (Link::pair().map_err(io)?, Link::pair().map_err(io)?);
         let files = self.files().map_err(io)?.ok_or(BEFORE_START)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(io)?;
+        let (words, prints) = jail::pipe()?;
         let process = Jail::fork()?;
         if process == 0 {
-            self.live(kvm, jail, files, &null, controlled, asks);
+            self.live(kvm, jail, files, &null, &prints, controlled, asks);
         }
-        drop((kvm, files, null, controlled, asks));
-        let mut jailed = Jailed::new(process, control, asking);
+        drop((kvm, files, null, prints, controlled, asks));
+        let mut jailed = Jailed::new(process, control, asking, words);
         let uds = self.config.vsock.as_ref().map(|vsock| vsock.path.as_str());
         if let Err(message) = jailed.wait(self.signals.as_raw_fd(), uds) {
             return Err(jailed.give_up(message));
         }
-        let [control, asking] = jailed.numbers();
-        self.watch(control, Source::Jailed).and_then(|_| self.watch(asking, Source::Asking)).map_err(io)?;
+        for (number, source) in jailed.numbers().into_iter().zip([Source::Jailed, Source::Asking, Source::Words]) {
+            self.watch(number, source).map_err(io)?;
+        }
         if self.options.confine.seccomp {
             seccomp::enter(Role::Keeper)?;
         }
@@ -416,12 +423,16 @@ impl Monitor {
 
     /// The guest's process, from its beginning to its end. What the keeper had and this one has not to have is closed, not
     /// dropped: sockets would vanish.
-    fn live(&self, kvm: Kvm, jail: Jail, files: Files, null: &File, control: Link, asks: Link) -> ! {
+    #[allow(clippy::too_many_arguments)]
+    fn live(&self, kvm: Kvm, jail: Jail, files: Files, null: &File, prints: &File, control: Link, asks: Link) -> ! {
         let mut keep = files.numbers();
         keep.extend([0, 1, 2, kvm.as_raw_fd(), control.as_raw_fd(), asks.as_raw_fd()]);
         let (stdio, seccomp) = (self.options.stdio, self.options.confine.seccomp);
         let unused = if stdio { 0 } else { 2 };
-        let entered = (0..unused).try_for_each(|number| jail::replace(null.as_raw_fd(), number)).and_then(|()| jail.enter(&keep));
+        let entered = (0..unused)
+            .try_for_each(|number| jail::replace(null, number))
+            .and_then(|()| jail::replace(prints, 2))
+            .and_then(|()| jail.enter(&keep));
         let made = entered.and_then(|()| {
             let plan = Plan { kvm: &kvm, config: &self.config, files, reach: Reach::Asked(asks), stdio, seccomp };
             let engine = Engine::new(plan)?;
@@ -431,14 +442,13 @@ impl Monitor {
             }
             Ok(engine)
         });
-        let status = match made {
-            Ok(engine) => engine.serve(control),
+        match made {
+            Ok(mut engine) => std::process::exit(engine.serve(control)),
             Err(message) => {
                 keeper::failed(&control, &message);
-                1
+                std::process::exit(1)
             }
-        };
-        std::process::exit(status)
+        }
     }
 }
 

@@ -209,6 +209,23 @@ fn both_processes_end_together_and_their_sockets_go() {
 }
 
 #[test]
+fn the_status_is_the_guests_own() {
+    let folder = Folder::new();
+    // in the place of the one that waits for ever: mov al, 0xfe; out 0x64, al; hlt
+    let code = [0xb0, 0xfe, 0xe6, 0x64, 0xf4];
+    let mut machine = Running::start(&folder, &[]);
+    let mut kernel = fs::read(folder.path("kernel")).unwrap();
+    kernel.truncate(120);
+    kernel.extend(code);
+    kernel[96..104].copy_from_slice(&(code.len() as u64).to_le_bytes());
+    fs::write(folder.path("resets"), kernel).unwrap();
+    machine.configure(&folder, "resets");
+    machine.begin();
+    let (status, said) = machine.wait();
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn without_a_jail_there_is_one_process() {
     let folder = Folder::new();
     let machine = Running::start(&folder, &["--no-jail"]);
