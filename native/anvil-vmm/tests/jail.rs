@@ -5,12 +5,15 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{chown, lchown, symlink, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use anvil_vmm::reach::connect;
+use anvil_vmm::server::{bind, make_link};
 use common::{files, Folder};
 
 const FIRST_USER: u32 = 0x7000_0000;
@@ -236,4 +239,45 @@ fn without_a_jail_there_is_one_process() {
     let api = folder.path("api2");
     let both = Command::new(env!("CARGO_BIN_EXE_anvil-vmm")).args(["--api-sock", &api, "--no-jail", "--jail", "1:1"]).output().unwrap();
     assert_eq!(both.status.code(), Some(153));
+}
+
+#[test]
+fn what_others_own_is_not_replaced_by_a_socket_but_by_the_link() {
+    let folder = Folder::new();
+    fs::set_permissions(&folder.0, Permissions::from_mode(0o1777)).unwrap();
+    let (path, target, kept) = (folder.path("s"), folder.path("target"), folder.path("kept"));
+    fs::write(&kept, "kept").unwrap();
+    let makers: [fn(&str, &str); 4] = [
+        |path, _| drop(UnixListener::bind(path).unwrap()),
+        |path, _| fs::write(path, "").unwrap(),
+        |path, kept| symlink(kept, path).unwrap(),
+        |path, _| {
+            fs::create_dir(path).unwrap();
+            fs::write(format!("{path}/file"), "").unwrap();
+        },
+    ];
+    for (index, maker) in makers.into_iter().enumerate() {
+        maker(&path, &kept);
+        lchown(&path, Some(70), Some(70)).unwrap();
+        assert!(bind(&path).unwrap_err().to_string().contains("belongs to user 70"), "{index}");
+        make_link(&path, &target).unwrap();
+        make_link(&path, &target).unwrap();
+        assert_eq!(fs::read_link(&path).unwrap().to_str().unwrap(), target, "{index}");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+        fs::remove_file(&path).unwrap();
+    }
+    chown(&folder.0, Some(70), Some(70)).unwrap();
+    assert!(bind(&path).unwrap_err().to_string().contains("folder of user 70"));
+}
+
+#[test]
+fn where_anybody_may_make_names_a_guest_reaches_only_listeners_of_root() {
+    let folder = Folder::new();
+    let listener = folder.path("v_52");
+    let _listener = UnixListener::bind(&listener).unwrap();
+    for (mode, owner, well) in [(0o755, 0, true), (0o755, 70, true), (0o1777, 70, false), (0o1777, 0, true)] {
+        lchown(&listener, Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(&folder.0, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(connect(&folder.path("v"), 52).is_ok(), well, "{mode:o} {owner}");
+    }
 }
