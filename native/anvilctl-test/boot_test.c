@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../anvilctl/boot.h"
+#include "../anvilctl/error.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -58,6 +59,15 @@ knows_names(void)
 {
 	CHECK(name_is_valid("web") && name_is_valid("a1-B") && !name_is_valid("a_b") && !name_is_valid("") && !name_is_valid("-a") && !name_is_valid("a/b"));
 	CHECK(!name_is_valid("..") && !name_is_valid("a b") && !name_is_valid("123456789012345678901234567890123"));
+}
+
+static void
+shows_no_control_characters(void)
+{
+	char text[] = "a\nb\033[2J\177 \xc2\x9b" "2J \x9b" "2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3 \xe2\x82 \xed\xa0\x80 \xc0\x80";
+
+	make_printable(text);
+	CHECK(is(text, "a b?[2J? ??2J ?2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 ? ?? ??? ??"));
 }
 
 static void
@@ -194,6 +204,7 @@ test_boot(void)
 	understands_drives();
 	understands_network_and_vsock();
 	knows_names();
+	shows_no_control_characters();
 	looks_at_files_first();
 	remembers_processes();
 	trusts_no_folder_of_others();

@@ -40,6 +40,14 @@ pub struct Jailed {
     status: Option<i32>,
 }
 
+/// What is to be expected of the pipe.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Printed {
+    More,
+    NotNow,
+    Never,
+}
+
 /// Bytes of what the guest's process prints that are passed on: its own sentences are few.
 const MOST_WORDS: usize = 16 << 10;
 
@@ -54,23 +62,25 @@ impl Jailed {
         [self.control.as_raw_fd(), self.asking.as_raw_fd(), self.words.as_raw_fd()]
     }
 
-    /// Passes on what was printed; false when nothing will be any more.
-    pub fn printed(&mut self) -> bool {
+    /// Passes on a part of what was printed.
+    pub fn printed(&mut self) -> Printed {
         let mut bytes = [0; 1024];
         match self.words.read(&mut bytes) {
-            Ok(0) => false,
+            Ok(0) => Printed::Never,
             Ok(length) => {
                 let length = length.min(MOST_WORDS - self.passed_on);
                 self.passed_on += length;
                 for byte in &mut bytes[..length] {
-                    if byte.is_ascii_control() && *byte != b'\n' {
+                    // nothing that a terminal could take for a command; our own sentences are ASCII
+                    if *byte != b'\n' && !(b' '..=b'~').contains(byte) {
                         *byte = b'?';
                     }
                 }
                 let _ = io::stderr().write_all(&bytes[..length]);
-                true
+                Printed::More
             }
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Printed::NotNow,
+            Err(_) => Printed::Never,
         }
     }
 
@@ -106,7 +116,7 @@ impl Jailed {
             if wanted[1].revents != 0 && !reach::answer(&self.asking, uds) {
                 wanted[1].fd = -1;
             }
-            if wanted[3].revents != 0 && !self.printed() {
+            if wanted[3].revents != 0 && self.printed() == Printed::Never {
                 wanted[3].fd = -1;
             }
             if wanted[0].revents != 0 {
@@ -144,7 +154,7 @@ impl Jailed {
     fn reap(&mut self) -> i32 {
         let status = self.end();
         // its last words: nobody has the other end any more
-        while self.printed() {}
+        while self.printed() == Printed::More {}
         if libc::WIFSIGNALED(status) {
             eprintln!("anvil-vmm: signal {} ended the guest's process", libc::WTERMSIG(status));
             return 1;
@@ -222,7 +232,7 @@ mod tests {
         assert!(process >= 0);
         if process == 0 {
             drop((control, asking));
-            let _ = (&prints).write_all(b"printed by the guest's process\n");
+            let _ = (&prints).write_all(b"printed by \x1b[31mthe guest's process\n");
             child(&theirs, &asks);
             // SAFETY: a call without pointers
             unsafe { libc::_exit(7) };

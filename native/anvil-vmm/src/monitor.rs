@@ -16,7 +16,7 @@ use crate::engine::{Command, Engine, Files, Plan};
 use crate::http::{Request, Response};
 use crate::jail::{self, Jail};
 use crate::json::object;
-use crate::keeper::{self, Jailed};
+use crate::keeper::{self, Jailed, Printed};
 use crate::link::Link;
 use crate::machine::{self, boot};
 use crate::reach::Reach;
@@ -160,7 +160,7 @@ impl Monitor {
             (Guest::Jailed(jailed), source) => {
                 let [_, asking, words] = jailed.numbers();
                 let (number, more) = match source {
-                    Source::Words => (words, jailed.printed()),
+                    Source::Words => (words, jailed.printed() != Printed::Never),
                     _ => (asking, jailed.asked(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))),
                 };
                 if !more {
