@@ -42,7 +42,9 @@ impl Driver {
     fn new(vsock: Vsock) -> Self {
         let memory: Memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
         let mut device = Mmio::new(Box::new(vsock), memory.clone(), Interrupt::new().unwrap()).unwrap();
-        let mut set = |register: u64, value: u32| drop(device.write(register, &value.to_le_bytes()));
+        let mut set = |register: u64, value: u32| {
+            device.write(register, &value.to_le_bytes());
+        };
         for (register, value) in [(0x70, 1), (0x70, 3), (0x24, 1), (0x20, 1), (0x70, 11)] {
             set(register, value);
         }
