@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -79,6 +80,15 @@ filter_system_calls(void)
 		REFUSE_CALL(kexec_load),
 		REFUSE_CALL(init_module),
 		REFUSE_CALL(finit_module),
+		/* clients and other databases, names of machines; no families that reach virtual machines or little used code */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 7),
+		LOAD(args[0]),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0),
+		ANSWER(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+		ANSWER(SECCOMP_RET_ALLOW),
 		/* clone with a new namespace; the flags are the low word of the first argument */
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3),
 		LOAD(args[0]),
