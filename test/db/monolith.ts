@@ -147,7 +147,7 @@ export class Monolith {
     const lines = [
       `set -- $(cat /run/anvil-db/.service/${cluster}/supervise/pid)`,
       // the first process of the namespace, then the server, which it started first
-      "for generation in 1 2; do set -- $(cat /proc/$1/task/$1/children); done",
+      "for generation in 1 2; do set -- $(pgrep -o -P $1); done",
       "echo $1",
     ];
     return this.inside(lines.join("\n"));

@@ -105,10 +105,12 @@ settle_files() {
 }
 
 # go_back CLUSTER SNAPSHOT: settle_files has to follow. Until then nothing is mounted at what the snapshot calls `wal`,
-# not even when the machine starts anew.
+# not even when the machine starts anew. What is mounted there now would hide it, and is unmounted first.
 go_back() {
   set=$(dataset "$1")
-  zfs set canmount=noauto "$set/wal" && zfs rollback -r "$set@$2" && zfs rollback -r "$set/wal@$2"
+  zfs set canmount=noauto "$set/wal" &&
+    { [ "$(zfs get -H -o value mounted "$set/wal")" != yes ] || zfs unmount "$set/wal"; } &&
+    zfs rollback -r "$set@$2" && zfs rollback -r "$set/wal@$2"
 }
 
 # clear_state CLUSTER: what is in memory of it, but its lock. Where the folder is not root's (of an earlier version) names
