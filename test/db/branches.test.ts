@@ -66,11 +66,13 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
   });
 
   await t.test("its server is nobody, and can write nothing but its own data", async () => {
-    const process = "/proc/$(head -n 1 /ingots/db/data/main/pgdata/postmaster.pid)";
+    const process = `/proc/${await first.server("main")}`;
     const status = await first.inside(`cat ${process}/status`);
     assert.match(status, /^Uid:\s+70\s+70\s+70\s+70$/m);
     assert.match(status, /^CapEff:\s+0+$/m);
+    assert.match(status, /^CapBnd:\s+0+$/m);
     assert.match(status, /^NoNewPrivs:\s+1$/m);
+    assert.match(status, /^Seccomp:\s+2$/m);
     const mounts = (await first.inside(`cat ${process}/mounts`)).split("\n").filter((line) => / zfs rw/.test(line));
     assert.deepEqual(mounts.map((line) => line.split(" ")[1]).sort(), [
       "/ingots/db/data/main",

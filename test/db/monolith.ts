@@ -142,6 +142,24 @@ export class Monolith {
     return stdout.trim();
   }
 
+  /** The number, outside of its own namespace, of the first process of a cluster's server. */
+  async server(cluster: string): Promise<string> {
+    const lines = [
+      `set -- $(cat /run/anvil-db/.service/${cluster}/supervise/pid)`,
+      // the first process of the namespace, then the server, which it started first
+      "for generation in 1 2; do set -- $(pgrep -o -P $1); done",
+      "echo $1",
+    ];
+    return this.inside(lines.join("\n"));
+  }
+
+  /** What a program prints that a superuser has the server of a cluster run. */
+  async program(cluster: string, script: string): Promise<string> {
+    const said = "create temp table said (line text); copy said from program $program$ { ";
+    const end = "\n} 2>&1; true $program$ (format csv, delimiter e'\\x01', quote e'\\x02'); select * from said";
+    return this.sql(cluster, said + script + end);
+  }
+
   /** A port of this host that leads to one in the machine. */
   async forward(port: number): Promise<number> {
     const { qmp } = await findMachine(openStore().paths.top, this.name);
