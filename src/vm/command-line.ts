@@ -1,5 +1,6 @@
 /** QEMU's arguments for a machine, see qemu(1). */
 import path from "node:path";
+import { LOOPBACK } from "./forward.ts";
 import type { Bind } from "./launcher.ts";
 import type { Disk, MachineOptions } from "./options.ts";
 
@@ -193,9 +194,12 @@ function directKernel({ kernel }: MachineOptions): string[] {
 
 function network({ network }: MachineOptions): string[] {
   if (network === undefined) return [];
-  const forwards = network.forwards.map(({ guest, host = 0 }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`);
+  const forwards = network.forwards.map(
+    ({ guest, host = 0, address = LOOPBACK }) => `,hostfwd=tcp:${address}:${host}-:${guest}`,
+  );
+  const user = `user,id=net${network.restricted === true ? ",restrict=on" : ""}${forwards.join("")}`;
   // no boot ROM: nothing boots from the network, and firmware would wait for it
-  return ["-netdev", `user,id=net${forwards.join("")}`, "-device", "virtio-net-pci,netdev=net,romfile="];
+  return ["-netdev", user, "-device", "virtio-net-pci,netdev=net,romfile="];
 }
 
 /** A value among QEMU's comma-separated options. */

@@ -17,7 +17,7 @@ export interface MachineState {
   readonly serialLog: string | undefined;
   /** Factor on time limits of whoever talks to the guest. */
   readonly timeScale: number;
-  readonly forwards: readonly { readonly guest: number; readonly host: number }[];
+  readonly forwards: readonly { readonly guest: number; readonly host: number; readonly address: string }[];
   /** ISO 8601. */
   readonly started: string;
 }
