@@ -115,7 +115,9 @@ function networkOf(kind: string, forwards: readonly string[]): Network | undefin
 function describe(network: Network | undefined, forwards: readonly ForwardedPort[]): string {
   const lines = forwards.map(({ address, host, guest }) => `port ${guest} of the machine is at ${address}:${host}`);
   if (network?.restricted === false)
-    lines.unshift("network: the machine reaches this host's 127.0.0.1 at 10.0.2.2; with --network restricted it does not");
+    lines.unshift(
+      "network: the machine reaches this host's 127.0.0.1 at 10.0.2.2; with --network restricted it does not",
+    );
   return lines.map((line) => `${line}\n`).join("");
 }
 

@@ -15,7 +15,10 @@ export function parseForwards(texts: readonly string[]): Forward[] {
   for (const [index, forward] of forwards.entries()) {
     const twin = forwards.findIndex((other) => overlap(other, forward));
     if (twin < index)
-      throw new Fault("E_USAGE", `--forward ${texts[index]} and --forward ${texts[twin]} want the same port of this host`);
+      throw new Fault(
+        "E_USAGE",
+        `--forward ${texts[index]} and --forward ${texts[twin]} want the same port of this host`,
+      );
   }
   return forwards;
 }
@@ -30,7 +33,9 @@ function parseForward(text: string): Forward & { readonly host: number; readonly
 }
 
 function malformed(text: string, why: string): Fault {
-  return new Fault("E_USAGE", `--forward ${text}: ${why}`, { hint: "--forward 2222:22 leads from port 2222 here to 22" });
+  return new Fault("E_USAGE", `--forward ${text}: ${why}`, {
+    hint: "--forward 2222:22 leads from port 2222 here to 22",
+  });
 }
 
 const EVERY = "0.0.0.0";
