@@ -9,7 +9,7 @@ import { utilLinux } from "./util-linux.ts";
 import { zfs } from "./zfs.ts";
 
 export interface RootOptions {
-  /** Opens a root shell without a password on every console. */
+  /** A root shell without a password on every console, a rescue shell, and a boot menu that can be edited; or none of them. */
   readonly rootLogin: boolean;
   /** Ed25519 public keys whose ingots the system takes, 64 hexadecimal digits each. Without one it takes none. */
   readonly trust: readonly string[];
@@ -66,9 +66,12 @@ build=$({ find . -type f | sort | xargs -d '\\n' sha256sum; find . -type l -prin
 echo "BUILD_ID=$(echo "$build" | cut -c 1-12)" >> etc/os-release
 `;
 
+/** What names of recipes of a system without root login end in. */
+export const CLOSED = "-no-login";
+
 /** Recipes for the two kinds of system have names of their own, since the store tells users about outputs by name. */
-export function suffix(options: RootOptions): string {
-  return options.rootLogin ? "" : "-no-login";
+export function suffix({ rootLogin }: Pick<RootOptions, "rootLogin">): string {
+  return rootLogin ? "" : CLOSED;
 }
 
 export function rootfs(options: RootOptions): Recipe {
