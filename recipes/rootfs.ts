@@ -1,6 +1,7 @@
 /** The tree of the root: the skeleton, busybox with its links, ZFS and partitioning tools, installer, ingots' agent. */
 import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
+import { anvilExec } from "./anvil-exec.ts";
 import { anvilIngot } from "./anvil-ingot.ts";
 import { busybox } from "./busybox.ts";
 import { dropbear } from "./dropbear.ts";
@@ -33,7 +34,7 @@ mkdir -p /out/var/cache /out/var/empty /out/var/lib /out/var/log /out/var/tmp
 add /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
 add /in/util-linux/usr/bin /in/util-linux/usr/sbin /out/usr
 add /in/zfs/usr/sbin /out/usr
-add /in/anvil-ingot/usr/sbin /out/usr
+add /in/anvil-exec/usr/sbin /in/anvil-ingot/usr/sbin /out/usr
 add /in/zfs/usr/share/zfs /out/usr/share
 add /files/system/root/. /out
 add /files/system/install/anvil-install /out/usr/sbin
@@ -85,7 +86,7 @@ export function rootfs(options: RootOptions): Recipe {
     licence: [...licences, ...(ssh ? [dropbear.licence] : [])].join(" AND "),
     files: ["system/root", "system/install", ...(ssh ? ["system/ssh/run"] : [])],
     seed: seedBase,
-    inputs: [anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
+    inputs: [anvilExec, anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
     script: [
       copy,
       fill,
@@ -97,7 +98,14 @@ export function rootfs(options: RootOptions): Recipe {
     proves: [
       exists("etc/inittab", "etc/anvil/rc", "usr/bin/sh", "usr/sbin/init", "usr/sbin/zpool", "usr/sbin/anvil-install"),
       contains("etc/os-release", /^BUILD_ID=[0-9a-f]{12}$/),
-      isStaticPie("usr/sbin/anvil-ingot", "usr/bin/busybox", "usr/sbin/zfs-tools", "usr/sbin/sfdisk", "usr/bin/lsblk"),
+      isStaticPie(
+        "usr/sbin/anvil-exec",
+        "usr/sbin/anvil-ingot",
+        "usr/bin/busybox",
+        "usr/sbin/zfs-tools",
+        "usr/sbin/sfdisk",
+        "usr/bin/lsblk",
+      ),
       builtByAnvilCc(),
       noBuildPaths(),
     ],

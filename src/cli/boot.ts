@@ -92,6 +92,7 @@ export const command: Command = {
       console: true,
       session: true,
       ingot: true,
+      exec: true,
       stateDir: store.paths.top,
       ...(network === undefined ? {} : { network }),
       ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),

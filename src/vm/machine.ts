@@ -230,6 +230,7 @@ function publish(
     console: options.console === true ? paths.console : undefined,
     session: options.session === true ? paths.session : undefined,
     ingot: machine.ingot,
+    exec: options.exec === true ? paths.exec : undefined,
     serialLog: options.serialLog,
     timeScale: machine.timeScale,
     forwards: machine.forwards,

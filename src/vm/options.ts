@@ -63,6 +63,8 @@ export interface MachineOptions {
   readonly session?: boolean;
   /** A virtio port named `org.anvilos.ingot`, for the agent that takes ingots. Default false. */
   readonly ingot?: boolean;
+  /** A virtio port named `org.anvilos.exec`, for the streams of a command that the shell on the console starts. Default false. */
+  readonly exec?: boolean;
   /** The machine ends when the guest resets (`-no-reboot`). Default false. */
   readonly endsOnReset?: boolean;
   /** File for all that comes from the serial port; replaced. */

@@ -14,6 +14,7 @@ export interface MachineState {
   readonly console: string | undefined;
   readonly session?: string | undefined;
   readonly ingot: string | undefined;
+  readonly exec?: string | undefined;
   readonly serialLog: string | undefined;
   /** Factor on time limits of whoever talks to the guest. */
   readonly timeScale: number;

@@ -100,6 +100,8 @@ test("console and port for ingots share one controller", () => {
   assert.deepEqual(ports({}), []);
   assert.deepEqual(ports({ ingot: true }), ["virtio-serial-pci", ingot]);
   assert.deepEqual(ports({ console: true, ingot: true }), ["virtio-serial-pci", console, ingot]);
+  const exec = "virtserialport,chardev=exec,name=org.anvilos.exec";
+  assert.deepEqual(ports({ ingot: true, exec: true }), ["virtio-serial-pci", ingot, exec]);
   assert.ok(
     valuesOf("-chardev", { ingot: true }).includes("socket,id=ingot,path=/run/m/ingot.sock,server=on,wait=off"),
   );
