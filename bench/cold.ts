@@ -57,6 +57,7 @@ const forge = spawnSync(
   [
     path.join(projectRoot(), "bin/anvil"),
     "forge",
+    "--root-login",
     ...only,
     "--out",
     path.join(cache, "out"),
