@@ -34,7 +34,8 @@ mkdir -p /out/var/cache /out/var/empty /out/var/lib /out/var/log /out/var/tmp
 add /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
 add /in/util-linux/usr/bin /in/util-linux/usr/sbin /out/usr
 add /in/zfs/usr/sbin /out/usr
-add /in/anvil-exec/usr/sbin /in/anvil-ingot/usr/sbin /out/usr
+add /in/anvil-exec/usr/sbin /out/usr
+add /in/anvil-ingot/usr/sbin /out/usr
 add /in/zfs/usr/share/zfs /out/usr/share
 add /files/system/root/. /out
 add /files/system/install/anvil-install /out/usr/sbin
