@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import { closedInitramfs } from "../../recipes/initramfs.ts";
 import { openStore } from "../../src/cli/command.ts";
 import type { Machine } from "../../src/vm/machine.ts";
-import { boot, monolith, output } from "./monolith.ts";
+import { boot, emptyDisk, monolith, output } from "./monolith.ts";
 import { Owner } from "./ssh.ts";
 
 const NOTICE = /^Logins on this console are off/;
@@ -61,6 +61,8 @@ test("a system without root login gives nobody a shell on a console, and lets in
     session: true,
     ingot: true,
     exec: true,
+    disks: [{ path: emptyDisk(owner.folder, 2), bus: "virtio" }],
+    bootOrder: ["cdrom"],
   });
   const port = machine.forwards[0]?.host ?? 0;
   const to = `ssh://root@127.0.0.1:${port}`;
@@ -124,6 +126,14 @@ test("a system without root login gives nobody a shell on a console, and lets in
   await t.test("signed ingots are taken by the port", async () => {
     await owner.succeed(["inject", "tools", "--machine", name, "--plain"]);
     assert.match(await ssh("lz4 --version"), /lz4 v/);
+  });
+
+  await t.test("what it installs to a disk is closed as well", async () => {
+    await ssh("anvil-install --yes /dev/vda");
+    const menu = await ssh("mount -t vfat -o ro /dev/vda2 /mnt; cat /mnt/anvil/grub/grub.cfg; umount /mnt");
+    assert.match(menu, /^set superusers=""$/m);
+    assert.doesNotMatch(menu, /anvil\.rescue/);
+    for (const entry of menu.matchAll(/^menuentry .*/gm)) assert.match(entry[0], / --unrestricted /);
   });
 
   await t.test("psql's streams go over SSH: 64 MB there and back, unchanged", async () => {
