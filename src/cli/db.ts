@@ -125,7 +125,7 @@ async function streams(machine: MachineState, command: string): Promise<number> 
       const text = `. /etc/profile; exec ${command}`;
       await shell(
         machine,
-        `anvil-exec ${EXEC_PORT} ${token} ${quoted(text)} >/dev/null 2>&1 </dev/null &`,
+        `setsid anvil-exec ${EXEC_PORT} ${token} ${quoted(text)} >/dev/null 2>&1 </dev/null &`,
         "anvil-exec",
       );
     } catch (error) {
