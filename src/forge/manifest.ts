@@ -63,11 +63,7 @@ export interface ManifestFacts {
   readonly known: Known;
 }
 
-export function manifestOf(
-  evaluation: Evaluation,
-  store: Store,
-  { why, known, ...facts }: ManifestFacts,
-): Manifest {
+export function manifestOf(evaluation: Evaluation, store: Store, { why, known, ...facts }: ManifestFacts): Manifest {
   const { nodes, channel } = evaluation;
   const seedPackages = new Map<Key, FetchDerivation>();
   const components: ManifestComponent[] = [];
