@@ -31,7 +31,7 @@ function copyKeys(folder: string, user: number | undefined): void {
 
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
   const store = openStore();
-  const targets = names.map(findTarget);
+  const targets = names.map((name) => findTarget(name, true));
   const { channel } = await selectChannel("auto", store, targets);
   const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const cache = secondStore(store, new Set(names));
@@ -43,6 +43,7 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   const args = [
     path.join(projectRoot(), "bin/anvil"),
     "forge",
+    "--root-login",
     ...names,
     "--channel",
     channel.name,

@@ -2,7 +2,7 @@ import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
-import { namedTargets } from "./targets.ts";
+import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
 import { print, printJson } from "./print.ts";
 
 const help = `
@@ -11,6 +11,7 @@ usage: anvil graph [target…] [options]
 Prints the plan: every derivation with its key, version and what it needs, in build order. Builds nothing.
 
   --channel <name>   debian, rfc-0054 or auto (default)
+  --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --all              also the downloads and packages of the seed
   --json             one document: {channel, targets, nodes: [{key, name, version, kind, needs, present}]}
 
@@ -23,6 +24,7 @@ exit status: 0, or 2 for wrong usage
 
 const options = {
   ...channelOptions,
+  ...loginOptions,
   all: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
 } as const;
@@ -32,7 +34,7 @@ export const command: Command = {
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, options);
-    const targets = namedTargets(positionals);
+    const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });

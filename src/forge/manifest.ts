@@ -16,6 +16,10 @@ export interface Manifest {
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly sha256: string }[];
   /** Ids of the keys whose ingots the system accepts. */
   readonly trust: readonly string[];
+  /** Whether every console of the system is a root shell without a password. */
+  readonly rootLogin: boolean;
+  /** Type and SHA-256 fingerprint of the SSH keys whose owners log in as root. */
+  readonly logins: readonly string[];
   /** In build order. */
   readonly components: readonly ManifestComponent[];
   /** Binary packages of the seed: what built stage 1 or made images, none of it in the result but the boot loader. */
@@ -56,14 +60,12 @@ export interface ManifestFacts {
   readonly why: string;
   readonly files: Manifest["files"];
   readonly trust: Manifest["trust"];
+  readonly rootLogin: Manifest["rootLogin"];
+  readonly logins: Manifest["logins"];
   readonly known: Known;
 }
 
-export function manifestOf(
-  evaluation: Evaluation,
-  store: Store,
-  { why, files, trust, known }: ManifestFacts,
-): Manifest {
+export function manifestOf(evaluation: Evaluation, store: Store, { why, known, ...facts }: ManifestFacts): Manifest {
   const { nodes, channel } = evaluation;
   const seedPackages = new Map<Key, FetchDerivation>();
   const components: ManifestComponent[] = [];
@@ -94,7 +96,7 @@ export function manifestOf(
   }
   const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, verifiedPackage(channel, fetch)));
   const advisories = auditOf({ components, seed }, known);
-  return { format: 1, channel: { name: channel.name, why }, files, trust, components, seed, advisories };
+  return { format: 1, channel: { name: channel.name, why }, ...facts, components, seed, advisories };
 }
 
 function componentSource(fetch: FetchDerivation, { components }: Channel): ManifestSource {

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Fault } from "../fault/fault.ts";
 import { machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
 import { Console } from "./console.ts";
+import { takenByQemu } from "./forward.ts";
 import type { MachineOptions } from "./options.ts";
 import { checkOptions, emptyLog, provideVariables } from "./preparation.ts";
 import { identify } from "../host/process.ts";
@@ -23,10 +24,11 @@ export interface MachineExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A TCP port of the guest and where it is on 127.0.0.1. */
+/** A TCP port of the guest and where it is on this host. */
 export interface ForwardedPort {
   readonly guest: number;
   readonly host: number;
+  readonly address: string;
 }
 
 /** QEMU starts within a second; this is for hosts that swap. */
@@ -36,7 +38,7 @@ const EMULATION_SCALE = 10;
 
 /**
  * Starts a machine and resolves when QEMU runs it; the machine ends with this process at the latest. Throws
- * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
+ * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_PORT_TAKEN, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
  */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   await checkOptions(options);
@@ -227,6 +229,7 @@ async function publish(
     console: options.console === true ? paths.console : undefined,
     session: options.session === true ? paths.session : undefined,
     ingot: machine.ingot,
+    exec: options.exec === true ? paths.exec : undefined,
     serialLog: options.serialLog,
     timeScale: machine.timeScale,
     forwards: machine.forwards,
@@ -252,7 +255,10 @@ async function listen(path: string): Promise<{ server: Server; connected: Promis
 function orFail<T>(qemu: QemuProcess, ready: Promise<T>): Promise<T> {
   const fault = (how: string): Fault => new Fault("E_QEMU_START", `QEMU ${how}`, { details: qemu.complaints() });
   const ended = qemu.ended.then(({ pid, status, signal }) => {
-    throw fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`);
+    throw (
+      takenByQemu(qemu.complaints()) ??
+      fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`)
+    );
   });
   // when QEMU ends its connections break first, but the process knows why
   const started = ready.catch(() => ended);
@@ -273,8 +279,7 @@ async function within<T>(limitMs: number, awaited: Promise<T>, late: () => Fault
 
 /** Reads `info usernet`: a table with rows `TCP[HOST_FORWARD] <fd> <host address> <port> <guest address> <port> …`. */
 function parseForwards(table: string): ForwardedPort[] {
-  return [...table.matchAll(/^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)/gm)].map(([, host, guest]) => ({
-    guest: Number(guest),
-    host: Number(host),
-  }));
+  return [...table.matchAll(/^\s*TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)/gm)].map(
+    ([, address = "", host, guest]) => ({ guest: Number(guest), host: Number(host), address }),
+  );
 }

@@ -18,10 +18,11 @@ export interface MachineState {
   readonly console: string | undefined;
   readonly session?: string | undefined;
   readonly ingot: string | undefined;
+  readonly exec?: string | undefined;
   readonly serialLog: string | undefined;
   /** Factor on time limits of whoever talks to the guest. */
   readonly timeScale: number;
-  readonly forwards: readonly { readonly guest: number; readonly host: number }[];
+  readonly forwards: readonly { readonly guest: number; readonly host: number; readonly address: string }[];
   /** ISO 8601. */
   readonly started: string;
 }

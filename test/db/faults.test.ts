@@ -91,8 +91,8 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
     let written = 0;
     let said = "";
     for (; said === "" && written < 100; written++) {
-      const { status, stdout } = await machine.run(["db", "psql", "main", "--", "-X", "-v", "ON_ERROR_STOP=1"], some);
-      if (status !== 0) said = stdout;
+      const { status, stderr } = await machine.run(["db", "psql", "main", "--", "-X", "-v", "ON_ERROR_STOP=1"], some);
+      if (status !== 0) said = stderr;
     }
     assert.match(said, /read-only transaction|No space left on device/);
     await reaches("main", "read-only");

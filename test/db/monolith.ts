@@ -41,9 +41,13 @@ export class Terminal {
       },
     });
     this.#limit = LONG.timeoutMs * timeScale;
-    this.ended = runSession({ console, socket: session, command, input: this.#input, output }).finally(() =>
-      console.close(),
-    );
+    this.ended = runSession({
+      shell: (text) => console.succeed(text),
+      socket: session,
+      command,
+      input: this.#input,
+      output,
+    }).finally(() => console.close());
   }
 
   type(keys: string): void {

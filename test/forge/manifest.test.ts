@@ -76,7 +76,14 @@ const everythingIsThere = { record: () => ({ digest: "0", proofs: [] }) } as unk
 function manifest(): Manifest {
   const target = step("thing", "touch /out/a", { source: source("data") });
   const evaluation = evaluate([target], { project: projectRoot, channel, pins: new Map() });
-  return manifestOf(evaluation, everythingIsThere, { why: "asked for", files: [], trust: [], known });
+  return manifestOf(evaluation, everythingIsThere, {
+    why: "asked for",
+    files: [],
+    trust: [],
+    rootLogin: true,
+    logins: [],
+    known,
+  });
 }
 
 test("the manifest says signed only of those packages of the seed whose pins say so", () => {

@@ -174,7 +174,7 @@ test("what was built there is used for that ingot alone, and so is what is made 
   assert.deepEqual(accepting.record(rig.key(made))?.origin, { place: "the Monolith", for: ["pieces"] });
   assert.equal(rig.store.has(rig.key(made)), false);
   const evaluation = rig.evaluate(made);
-  const facts = { why: "", files: [], trust: [], known: {} };
+  const facts = { why: "", files: [], trust: [], rootLogin: true, logins: [], known: {} };
   assert.deepEqual(
     manifestOf(evaluation, accepting, facts)
       .components.flatMap(({ name, origin }) => (origin ? [name] : []))
