@@ -3,7 +3,7 @@
  * sent. docs/ingots.md describes both files.
  */
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import { folderOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import { folderOf, proofsOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {
@@ -93,7 +93,9 @@ function promised({ services = [], health }: IngotFields): string {
 
 function head(fields: IngotFields, versions: Versions): string {
   const { name, version, trees, needs = [], services = [], health, data } = fields;
-  const proofs = new Set(trees.flatMap((tree) => tree.proves.map((proof) => `${tree.name} ${describeProof(proof)}`)));
+  const proofs = new Set(
+    trees.flatMap((tree) => proofsOf(tree, versions).map((proof) => `${tree.name} ${describeProof(proof)}`)),
+  );
   return [
     "anvil-ingot 1",
     `name ${name}`,

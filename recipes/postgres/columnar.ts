@@ -31,14 +31,20 @@ const compression = recipe({
 export const columnar = extension({
   name: "columnar",
   modules: ["columnar"],
-  licence: "AGPL-3.0-only",
+  // safestringlib is MIT, lz4 and zstd are BSD
+  licence: "AGPL-3.0-only AND MIT AND BSD-2-Clause AND BSD-3-Clause",
   from: { component: "hydra-columnar" },
   folder: "columnar",
-  before: command("PG_CONFIG=/in/postgres-build/usr/bin/pg_config ./configure", [
-    "--build=$ANVIL_TARGET",
-    "--host=$ANVIL_TARGET",
-    "--without-libcurl",
-  ]),
+  before: [
+    // its makefile makes SQL files with plain cpp, and installs a header into a folder that it does not make
+    'ln -s "$(command -v "$ANVIL_TARGET-cpp")" /build/bin/cpp\n',
+    'mkdir -p "/build/installed$(/in/postgres-build/usr/bin/pg_config --includedir-server)"\n',
+    command("PG_CONFIG=/in/postgres-build/usr/bin/pg_config ./configure", [
+      "--build=$ANVIL_TARGET",
+      "--host=$ANVIL_TARGET",
+      "--without-libcurl",
+    ]),
+  ].join(""),
   link: [compression],
 });
 

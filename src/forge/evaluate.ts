@@ -15,7 +15,7 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import type { Output, Recipe, Seed, SourceRef, Versions } from "../recipe/recipe.ts";
+import { proofsOf, type Output, type Recipe, type Seed, type SourceRef, type Versions } from "../recipe/recipe.ts";
 import { patchesName, stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
@@ -160,7 +160,7 @@ class Evaluator {
       files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
       env: stepEnvironment(recipe, this.versions, String(this.options.channel.epoch)),
       script: stepScript(recipe, this.versions),
-      proves: recipe.proves,
+      proves: proofsOf(recipe, this.versions),
     };
     return this.add(derivation, [
       seed,

@@ -34,6 +34,9 @@ export interface Versions {
 
 export type Script = string | ((versions: Versions) => string);
 
+/** At least one. Those that differ by version are a function of the versions. */
+export type Proofs = readonly [Proof, ...Proof[]] | ((versions: Versions) => readonly [Proof, ...Proof[]]);
+
 /**
  * One thing that is built by a shell script in a sandbox. Paths inside the sandbox:
  *
@@ -72,7 +75,7 @@ export interface Recipe {
   readonly env: Readonly<Record<string, string>>;
   /** Bash, run with `set -euo pipefail` in /build. */
   readonly script: Script;
-  readonly proves: readonly [Proof, ...Proof[]];
+  readonly proves: Proofs;
 }
 
 /** Binary packages of the seed, unpacked with all that they depend on; the closure is pinned by the channel. */
@@ -110,7 +113,7 @@ interface CommonFields {
   inputs?: readonly Output[];
   env?: Readonly<Record<string, string>>;
   script: Script;
-  proves: readonly [Proof, ...Proof[]];
+  proves: Proofs;
 }
 
 export function recipe(fields: RecipeFields): Recipe {
@@ -144,6 +147,11 @@ export function cpio(name: string, tree: Output): CpioArchive {
 /** Name of an output's folder in the sandboxes of those that use it. */
 export function folderOf(output: Output): string {
   return output.kind === "step" ? output.folder : output.name;
+}
+
+/** What is proven of the output when its components have these versions. */
+export function proofsOf({ proves }: Recipe, versions: Versions): readonly Proof[] {
+  return typeof proves === "function" ? proves(versions) : proves;
 }
 
 /** True for outputs that ship: they must not see the seed's compiler. */
