@@ -12,7 +12,7 @@ import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
+import { lastRunFile, projectRoot, readPins, buildChannel, usage, writePin } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
 
 export const buildOptions = {
@@ -49,7 +49,7 @@ export interface Built {
 /** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
 export async function build(request: BuildRequest): Promise<Built | number> {
   const { targets, values, jobs, store, signal, elsewhere: place } = request;
-  const { channel, why } = await selectChannel(values.channel, store, targets);
+  const { channel, why } = await buildChannel(values.channel);
   const evaluateNow = (): Evaluation =>
     evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const accepted = new Set(values["accept-unverified"]);

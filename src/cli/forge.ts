@@ -20,7 +20,8 @@ usage: anvil forge [target…] [options]
 
 Builds what is missing, proves it and puts the results below out/. Without a target: the ISO.
 
-  --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
+  --channel <name>            versions and places of the sources; the first build chooses it for this folder,
+                              \`anvil channel\` changes it (default: a channel that was built whole)
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated

@@ -9,7 +9,7 @@ usage: anvil graph [target…] [options]
 
 Prints the plan: every derivation with its key, version and what it needs, in build order. Builds nothing.
 
-  --channel <name>   debian, rfc-0054 or auto (default)
+  --channel <name>   another than the one of this folder (\`anvil channel\`)
   --all              also the downloads and packages of the seed
   --json             one document: {channel, targets, nodes: [{key, name, version, kind, needs, present}]}
 
@@ -33,7 +33,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const targets = namedTargets(positionals);
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const { channel, why } = await selectChannel(values.channel);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     process.stdout.write(values.json ? renderJson(evaluation, store) : renderText(evaluation, store, why, values.all));
     return 0;

@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   report: () => import("./report.ts"),
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
+  channel: () => import("./channel.ts"),
   lock: () => import("./lock.ts"),
   audit: () => import("./audit.ts"),
   purge: () => import("./purge.ts"),
