@@ -2,6 +2,7 @@
  * Tables by columns, of channels that have the source of Hydra columnar, and the server with it. It has hooks for the
  * planner and utility statements: `shared_preload_libraries = 'columnar'`.
  */
+import { assume } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
@@ -25,6 +26,11 @@ const compression = recipe({
     "install -D -m 644 -t /out/usr/lib lz4/lib/liblz4.a zstd/lib/libzstd.a\n",
     "install -D -m 644 -t /out/usr/include lz4/lib/lz4.h zstd/lib/zstd.h zstd/lib/zstd_errors.h\n",
   ].join(""),
+  assumes: [
+    assume("lz4").mention(["lib/Makefile"], "liblz4.a"),
+    assume("zstd").mention(["lib/Makefile"], "libzstd.a"),
+    assume("lz4").paths("lib/lz4.h"),
+  ],
   proves: [exists("usr/lib/liblz4.a", "usr/lib/libzstd.a", "usr/include/*.h"), builtByAnvilCc(), noBuildPaths()],
 });
 
@@ -45,6 +51,15 @@ export const columnar = extension({
       "--without-libcurl",
     ]),
   ].join(""),
+  assumes: [
+    assume("hydra-columnar").paths(
+      "columnar/Makefile",
+      "columnar/columnar.control",
+      "columnar/src/backend/columnar/Makefile",
+    ),
+    assume("hydra-columnar").text("columnar/src/backend/columnar/Makefile", "cpp"),
+    assume("hydra-columnar").mention(["columnar/Makefile"], "install-headers"),
+  ],
   link: [compression],
 });
 

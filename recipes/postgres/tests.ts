@@ -2,6 +2,7 @@
  * PostgreSQL's own tests against the static server: regression, isolation, and those of the extensions that are linked
  * in. Tests that are known to fail are named here with the reason; any other that fails, fails the recipe.
  */
+import { assume } from "../../src/recipe/assumption.ts";
 import { contains } from "../../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type Versions } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
@@ -24,17 +25,21 @@ interface Saying {
   readonly failed: string;
   readonly sum: string;
   readonly passed: RegExp;
+  /** Stands in the source of such a pg_regress. */
+  readonly source: string;
 }
 const plain: Saying = {
   failed: "^\\(test\\|  *\\) *\\([a-z0-9_-]*\\) *\\.\\.\\. FAILED.*/\\2",
   sum: "^ *All [0-9]* tests passed\\|^ *[0-9]* of [0-9]* tests failed",
   passed: /^ *All [0-9]+ tests passed/,
+  source: " All %d tests passed. ",
 };
 /** TAP (https://testanything.org): "not ok 3     + char   12 ms", "# All 213 tests passed.". */
 const tap: Saying = {
   failed: "^not ok  *[0-9]* *[-+] *\\([A-Za-z0-9_-]*\\).*/\\1",
   sum: "^# All [0-9]* tests passed\\|^# [0-9]* of [0-9]* tests failed",
   passed: /^# All [0-9]+ tests passed/,
+  source: "All %d tests passed.",
 };
 const saying = (versions: Versions): Saying => (versions.atLeast("postgresql", "16") ? tap : plain);
 
@@ -82,6 +87,10 @@ function tests(name: string, script: string, { components = [], files = [] }: Ne
     seed: seedBase,
     inputs: [postgresBuild, tested],
     script: (versions) => `${prepare}${judged(versions, script)}`,
+    assumes: (versions) => [
+      assume("postgresql").mention(["src/test/regress/pg_regress.c"], saying(versions).source),
+      ...components.map((component) => assume(component).paths("test/sql/*.sql", "test/expected/*.out")),
+    ],
     proves: (versions) => [contains(`${name}.txt`, saying(versions).passed)],
   });
 }

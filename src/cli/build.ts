@@ -2,11 +2,14 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { seedCc } from "../../recipes/seed.ts";
 import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
-import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
+import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
+import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import type { Output } from "../recipe/recipe.ts";
+import { isProven } from "../source/channel.ts";
 import type { Store } from "../store/store.ts";
 import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
@@ -14,16 +17,19 @@ import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile,
 import { Run } from "../ui/run.ts";
 import { lastRunFile, projectRoot, readPins, buildChannel, usage, writePin } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
+import { recipesOf } from "./targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
   jobs: { type: "string", short: "j" },
+  "no-preflight": { type: "boolean", default: false },
 } as const;
 
 export interface BuildValues extends PlaceValues {
   readonly channel: string;
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
+  readonly "no-preflight": boolean;
   readonly json: boolean;
   readonly plain: boolean;
 }
@@ -91,6 +97,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       keepGoing: options.keepGoing,
       makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
     });
+    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(targets, evaluation, options);
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
     const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
     // what another machine needed says nothing about this one
@@ -101,6 +108,19 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   } finally {
     view.close();
   }
+}
+
+/** Before anything of a channel is compiled that was never built whole. Throws E_PREFLIGHT. */
+async function lookFirst(targets: readonly Output[], evaluation: Evaluation, options: RealiseOptions): Promise<void> {
+  const { project, store } = options;
+  const { channel } = evaluation;
+  const absent = new Set(missing(evaluation, store).map(({ derivation }) => derivation.name));
+  const recipes = recipesOf(targets).filter(({ name }) => absent.has(name));
+  const preflight = planPreflight(recipes, seedCc, { project, channel, pins: readPins(store, channel) });
+  const none: Outcome = { ok: true, built: [], failed: new Map() };
+  const isThere = missing(preflight.evaluation, store).length === 0;
+  const outcome = isThere ? none : await realise(preflight.evaluation, { ...options, keepGoing: true });
+  if (!options.signal.aborted) requireAll(findingsOf(preflight, outcome, store), channel.name);
 }
 
 /** Accepted sources that have no pin: they are downloaded first, because keys depend on their hashes. */

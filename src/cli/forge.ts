@@ -25,6 +25,7 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
+  --no-preflight              of a channel that was never built whole: compile without looking at its sources first
   ${mirrorHelp}
   ${cratesHelp}
   --out <folder>              where results are put (default: out)

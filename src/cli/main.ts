@@ -6,6 +6,7 @@ import type { Command } from "./command.ts";
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   forge: () => import("./forge.ts"),
   fetch: () => import("./fetch.ts"),
+  preflight: () => import("./preflight.ts"),
   graph: () => import("./graph.ts"),
   shell: () => import("./shell.ts"),
   boot: () => import("./boot.ts"),

@@ -3,6 +3,7 @@
  * on are other recipe values, so the module graph is the build graph.
  */
 import type { Patches } from "./channel.ts";
+import type { Assumption, Assumptions } from "./assumption.ts";
 import type { Proof } from "./proof.ts";
 
 /** A component of the channel by name (`"zfs"`); the channel fixes version, place and hash. */
@@ -76,6 +77,8 @@ export interface Recipe {
   /** Bash, run with `set -euo pipefail` in /build. */
   readonly script: Script;
   readonly proves: Proofs;
+  /** What it takes for granted of its sources; not in the key (`assumption.ts`). */
+  readonly assumes: Assumptions;
 }
 
 /** Binary packages of the seed, unpacked with all that they depend on; the closure is pinned by the channel. */
@@ -114,6 +117,7 @@ interface CommonFields {
   env?: Readonly<Record<string, string>>;
   script: Script;
   proves: Proofs;
+  assumes?: Assumptions;
 }
 
 export function recipe(fields: RecipeFields): Recipe {
@@ -133,6 +137,7 @@ export function recipe(fields: RecipeFields): Recipe {
     env: fields.env ?? {},
     script: fields.script,
     proves: fields.proves,
+    assumes: fields.assumes ?? [],
   });
 }
 
@@ -152,6 +157,11 @@ export function folderOf(output: Output): string {
 /** What is proven of the output when its components have these versions. */
 export function proofsOf({ proves }: Recipe, versions: Versions): readonly Proof[] {
   return typeof proves === "function" ? proves(versions) : proves;
+}
+
+/** What it takes for granted of its sources in these versions. */
+export function assumptionsOf({ assumes }: Recipe, versions: Versions): readonly Assumption[] {
+  return typeof assumes === "function" ? assumes(versions) : assumes;
 }
 
 /** True for outputs that ship: they must not see the seed's compiler. */

@@ -23,6 +23,7 @@ const values: BuildRequest["values"] = {
   "debian-security-mirror": [],
   "keep-going": false,
   "accept-unverified": [],
+  "no-preflight": false,
   json: false,
   plain: true,
 };
