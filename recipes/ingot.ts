@@ -29,6 +29,9 @@ export interface IngotFields {
 
 export interface Ingot {
   readonly name: string;
+  readonly version: IngotFields["version"];
+  /** It keeps data of its own. */
+  readonly data: boolean;
   readonly trees: readonly [Recipe, ...Recipe[]];
   /** Its output is the body. */
   readonly body: Recipe;
@@ -136,5 +139,5 @@ echo end >> /out/manifest
       ...(fields.atMost === undefined ? [] : [atMost("payload", fields.atMost)]),
     ],
   });
-  return Object.freeze({ name, trees, body });
+  return Object.freeze({ name, version: fields.version, data: fields.data === true, trees, body });
 }
