@@ -8,10 +8,11 @@ import { test } from "node:test";
 import path from "node:path";
 import { seedBase } from "../../recipes/seed.ts";
 import { Fault } from "../../src/fault/fault.ts";
+import { mirrorsOf } from "../../src/forge/downloads.ts";
 import { checkSource } from "../../src/forge/check-source.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
 import { download, urlsFor } from "../../src/source/fetch.ts";
-import { debianMirrors } from "../../src/source/mirror.ts";
+import { httpClient } from "../../src/source/http.ts";
 import { Store } from "../../src/store/store.ts";
 import { cachePaths, projectRoot, Rig, temporaryFolder } from "../forge/rig.ts";
 
@@ -36,10 +37,15 @@ test("no archive that its author published is refused", async (t) => {
   const rig = await Rig.make(t);
   assert.ok(rig.store.has(rig.key(seedBase)));
   const store = Store.open(cachePaths(path.join(temporaryFolder(t), "cache")));
-  const mirrors = await debianMirrors({
-    flags: [],
-    environment: process.env["ANVIL_DEBIAN_MIRROR"],
-    apt: "/etc/apt",
+  const mirrors = await mirrorsOf({
+    store,
+    client: httpClient(),
+    mirrors: {
+      flags: [],
+      environment: process.env["ANVIL_DEBIAN_MIRROR"],
+      securityEnvironment: process.env["ANVIL_DEBIAN_SECURITY_MIRROR"],
+      apt: "/etc/apt",
+    },
   });
   const faults: string[] = [];
   const todo = [...pins];
