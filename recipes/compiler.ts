@@ -1,5 +1,5 @@
 /** What the compiler's recipes of all stages share: they differ in who compiles, where and for which host. */
-
+import { assume } from "../src/recipe/assumption.ts";
 /** For what becomes part of other programs: musl, libgcc and libstdc++. */
 export const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
 
@@ -25,6 +25,9 @@ if [ ! -f gcc/configure ]; then
   mv inner gcc
 fi
 `;
+
+/** What every look at GCC's source needs first. Whoever names an assumption about it names this one, too. */
+export const gccIsThere = assume("gcc").prepared("its release is there, wrapped or not", `cd /build\n${unpackGcc}`);
 
 /** In the source of GCC: what `prepareGcc` changes when its documentation is not there can be changed. */
 export const hooksFit = `\

@@ -8,7 +8,7 @@ import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
-import { binutilsOptions, gccOptions, prepareGcc, targetFlags } from "./compiler.ts";
+import { binutilsOptions, gccIsThere, gccOptions, prepareGcc, targetFlags } from "./compiler.ts";
 import { anvilCxx, linuxHeaders } from "./toolchain.ts";
 
 const native = "--build=$ANVIL_TARGET --host=$ANVIL_TARGET --target=$ANVIL_TARGET";
@@ -131,6 +131,7 @@ mv /out/usr/lib64/*.a $sysroot/lib
 rm -r /out/usr/lib64
 `,
     assumes: [
+      gccIsThere,
       assume("gcc").mention(["gcc/Makefile.in"], "ANALYZER_OBJS"),
       assume("gcc").targets("Makefile.in", "all-target-libstdc++-v3", "install-target-libstdc++-v3"),
       assume("gcc").paths("gcc/analyzer/analyzer-language.cc", "gcc/analyzer/analyzer-pass.cc"),

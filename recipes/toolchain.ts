@@ -8,7 +8,7 @@
 import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
-import { binutilsOptions, gccOptions, hooksFit, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
+import { binutilsOptions, gccIsThere, gccOptions, hooksFit, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
 import { seedBase, seedCc } from "./seed.ts";
 
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
@@ -119,7 +119,7 @@ echo 'int main(void) { return 0; }' > empty.c
 install -D -t /out/usr/share/anvil-cc empty
 `,
   assumes: [
-    assume("gcc").prepared("its release is there, wrapped or not", `cd /build\n${unpackGcc}`),
+    gccIsThere,
     assume("gcc").targets("Makefile.in", "all-gcc", "all-target-libgcc", "install-strip-gcc", "install-target-libgcc"),
     assume("gcc").success("its table of target hooks can be made", hooksFit),
     assume("gmp").paths("configure", "mpn/x86_64"),
@@ -192,7 +192,7 @@ END
 ./hello | grep -qx thrown
 install -D -t /out/usr/share/anvil-cc hello
 `,
-  assumes: [assume("gcc").paths("libgcc/gthr-posix.h", "libstdc++-v3/configure")],
+  assumes: [gccIsThere, assume("gcc").paths("libgcc/gthr-posix.h", "libstdc++-v3/configure")],
   proves: [
     exists("usr/x86_64-anvil-linux-musl/lib/libstdc++.a", "usr/x86_64-anvil-linux-musl/lib/libsupc++.a"),
     builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/share/anvil-cc/hello"),
