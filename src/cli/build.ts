@@ -7,6 +7,7 @@ import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
 import type { Output } from "../recipe/recipe.ts";
+import { readLimits } from "../sandbox/limits.ts";
 import type { Store } from "../store/store.ts";
 import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
@@ -51,6 +52,7 @@ export interface Built {
 /** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
 export async function build(request: BuildRequest): Promise<Built | number> {
   const { targets, values, jobs, store, signal, elsewhere: place } = request;
+  const limits = readLimits(process.env);
   const { channel, why } = await selectChannel(values.channel, store, targets);
   const evaluateNow = (): Evaluation =>
     evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
@@ -71,6 +73,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       why,
       jobs,
       keepGoing: values["keep-going"],
+      limits,
       acceptUnverified: accepted,
       mirrors: () => mirrors(values),
       crates: () => crates(values),

@@ -5,7 +5,7 @@ import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { Seed } from "../recipe/recipe.ts";
-import { checkSandbox } from "../sandbox/sandbox.ts";
+import { openSandbox } from "../sandbox/sandbox.ts";
 import { seedSuite } from "../source/debian-sources.ts";
 import { httpRequest } from "../source/http.ts";
 import type { Store } from "../store/store.ts";
@@ -54,7 +54,7 @@ export async function* checkMachine(mirrors: () => Promise<readonly string[]>): 
   yield { name: "disk", ...disk(store) };
   const plan = await choose(store);
   const seeds = "fault" in plan ? [] : presentSeeds(plan.evaluation, store);
-  yield { name: "sandbox", ...sandbox(seeds[0]?.tree) };
+  yield { name: "sandbox", ...(await sandbox(seeds[0]?.tree)) };
   yield { name: "mirror", ...(await mirror(mirrors, "fault" in plan || needsDebian(plan.evaluation, store))) };
   yield {
     name: "channel",
@@ -121,11 +121,11 @@ function presentSeeds({ targets }: Evaluation, store: Store): { readonly seed: S
   });
 }
 
-function sandbox(tree: string | undefined): Verdict {
+async function sandbox(tree: string | undefined): Promise<Verdict> {
   if (tree !== undefined) {
     try {
-      checkSandbox(tree);
-      return ok("works");
+      const { other } = await openSandbox(tree);
+      return ok(other === undefined ? "works" : `works; root's steps have the id ${other.id} for the kernel`);
     } catch (error) {
       return failure(error);
     }
@@ -199,7 +199,7 @@ async function kvm(tree: string | undefined, store: Store): Promise<Verdict> {
     return warn("/dev/kvm is there; not tried yet", "anvil boot tries it, once the seed is here");
   }
   try {
-    const { accel, why } = await probeAcceleration(seedLauncher(tree), { cacheDir: store.paths.top });
+    const { accel, why } = await probeAcceleration(await seedLauncher(tree), { cacheDir: store.paths.top });
     return accel === "kvm" ? ok(why) : warn(why, slow);
   } catch (error) {
     return failure(error);

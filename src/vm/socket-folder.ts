@@ -46,7 +46,8 @@ function sweep(place: string): void {
 
 function isAbandoned(folder: string): boolean {
   try {
-    if (statSync(folder).uid !== process.getuid?.()) return false;
+    // of another user; root's may have been given to the user of its sandboxes
+    if (process.getuid?.() !== 0 && statSync(folder).uid !== process.getuid?.()) return false;
     return !isRunning(JSON.parse(readFileSync(path.join(folder, "owner"), "utf8")) as ProcessIdentity);
   } catch {
     return false; // just being made, or just being removed
