@@ -76,7 +76,7 @@ async function hold(seedTree: string): Promise<NonNullable<SandboxUser["other"]>
         if (said.endsWith("\n")) resolve();
       });
       child.on("error", reject);
-      child.on("close", (status, signal) => reject(new Error(complaint.trim() || signal ?? `status ${status}`)));
+      child.on("close", (status, signal) => reject(new Error(complaint.trim() || (signal ?? `status ${status}`))));
     });
     return { id, holder: child.pid as number, outer: Number(said) };
   } finally {
