@@ -73,20 +73,18 @@ export function processor(accel: "kvm" | "tcg"): string[] {
  */
 export interface HandedFile {
   readonly path: string;
-  /** Ways in which it is opened, each with a descriptor; QEMU reads a disk before it opens it for writing. */
-  readonly modes: readonly ("r" | "r+" | "a")[];
+  /** How it is opened. */
+  readonly mode: "r" | "r+" | "a";
 }
 
 /** In the order of the numbers of their sets, from 1. */
 export function handedFiles(options: MachineOptions, paths: MachinePaths): HandedFile[] {
-  const file = (name: string, modes: HandedFile["modes"]): HandedFile => ({ path: path.resolve(name), modes });
+  const file = (name: string, mode: HandedFile["mode"]): HandedFile => ({ path: path.resolve(name), mode });
   return [
-    ...(options.serialLog === undefined ? [] : [file(options.serialLog, ["a"])]),
-    ...(options.firmware === "ovmf" ? [file(paths.variables, ["r", "r+"])] : []),
-    ...(options.cdrom === undefined ? [] : [file(options.cdrom, ["r"])]),
-    ...(options.disks ?? []).map((disk) =>
-      file(disk.path, hasScratch(disk) || disk.readOnly === true ? ["r"] : ["r", "r+"]),
-    ),
+    ...(options.serialLog === undefined ? [] : [file(options.serialLog, "a")]),
+    ...(options.firmware === "ovmf" ? [file(paths.variables, "r+")] : []),
+    ...(options.cdrom === undefined ? [] : [file(options.cdrom, "r")]),
+    ...(options.disks ?? []).map((disk) => file(disk.path, hasScratch(disk) || disk.readOnly === true ? "r" : "r+")),
   ];
 }
 
@@ -94,9 +92,11 @@ export function handedFiles(options: MachineOptions, paths: MachinePaths): Hande
 const FIRST_DESCRIPTOR = 3;
 
 function descriptorSets(files: readonly HandedFile[]): string[] {
-  const sets = files.flatMap(({ modes }, index) => modes.map(() => index + 1));
-  return sets.flatMap((set, index) => ["-add-fd", `fd=${FIRST_DESCRIPTOR + index},set=${set}`]);
+  return files.flatMap((_, index) => ["-add-fd", `fd=${FIRST_DESCRIPTOR + index},set=${index + 1}`]);
 }
+
+/** QEMU would otherwise open the file for reading first, for which it has no descriptor. */
+const WRITE_AT_ONCE = "auto-read-only=off";
 
 /** What of the host must be visible to QEMU. */
 export function qemuBinds(options: MachineOptions, paths: MachinePaths): Bind[] {
@@ -145,7 +145,7 @@ function virtioSerial(options: MachineOptions, paths: MachinePaths): string[] {
 function ovmf(variables: string): string[] {
   return [
     ...["-drive", `if=pflash,unit=0,format=raw,readonly=on,file=${OVMF_CODE}`],
-    ...["-drive", `if=pflash,unit=1,format=raw,file=${variables}`],
+    ...["-drive", `if=pflash,unit=1,format=raw,${WRITE_AT_ONCE},file=${variables}`],
   ];
 }
 
@@ -179,7 +179,7 @@ const AHCI_PORTS = [0, 1, 3, 4, 5];
 function drive(id: string, disk: Disk, file: string): string {
   const scratch = hasScratch(disk);
   return [
-    `if=none,id=${id},format=raw,discard=unmap,cache=${disk.cache ?? "writeback"}`,
+    `if=none,id=${id},format=raw,${WRITE_AT_ONCE},discard=unmap,cache=${disk.cache ?? "writeback"}`,
     `readonly=${disk.readOnly === true && !scratch ? "on" : "off"},snapshot=${scratch ? "on" : "off"}`,
     `file=${file}`,
   ].join(",");

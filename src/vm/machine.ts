@@ -242,9 +242,9 @@ function publish(
 /** Descriptors of the files that QEMU is handed. Throws E_NO_SUCH_FILE. */
 function openHanded(options: MachineOptions, paths: MachinePaths): number[] {
   const opened: number[] = [];
-  for (const { path, modes } of handedFiles(options, paths)) {
+  for (const { path, mode } of handedFiles(options, paths)) {
     try {
-      for (const mode of modes) opened.push(openSync(path, mode));
+      opened.push(openSync(path, mode));
     } catch (cause) {
       opened.forEach(closeSync);
       throw new Fault("E_NO_SUCH_FILE", `${path} of the machine cannot be opened (${errno(cause)})`, { cause });

@@ -8,10 +8,21 @@ export type Wrap = (
   args: readonly string[],
 ) => { readonly command: string; readonly args: readonly string[] };
 
-/** Root in a user namespace of its own, on the host's files and processes; `options` are bubblewrap's. */
-function asNamespaceRoot(seedTree: string, options: readonly string[], argv: readonly string[]) {
-  const user = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL", "--die-with-parent"];
-  return seedProgram(seedTree, "usr/bin/bwrap", [...user, "--dev-bind", "/", "/", ...options, "--", ...argv]);
+/** On the host's files and processes; `options` are bubblewrap's. */
+function onHost(seedTree: string, options: readonly string[], argv: readonly string[]) {
+  const all = ["--die-with-parent", "--dev-bind", "/", "/", ...options, "--", ...argv];
+  return seedProgram(seedTree, "usr/bin/bwrap", all);
+}
+
+/** Root, in a user namespace of its own in which there is no other user. */
+const namespaceRoot = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
+
+/** Who may mount: root as it is, anybody else as root of a namespace. */
+const mounter = (): readonly string[] => (process.getuid?.() === 0 ? [] : namespaceRoot);
+
+/** Root that has no other id to give to its sandboxes. */
+export function asLonelyRoot(seedTree: string): Wrap {
+  return (command, args) => onHost(seedTree, namespaceRoot, [command, ...args]);
 }
 
 /** No further user namespace can be made. */
@@ -19,7 +30,7 @@ export function withoutUserNamespaces(seedTree: string): Wrap {
   return (command, args) => {
     const script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"';
     const shell = seedProgram(seedTree, "usr/bin/bash", ["-c", script, "bash", command, ...args]);
-    return asNamespaceRoot(seedTree, [], [shell.command, ...shell.args]);
+    return onHost(seedTree, namespaceRoot, [shell.command, ...shell.args]);
   };
 }
 
@@ -28,10 +39,10 @@ export function withSmallDisk(seedTree: string, cache: string, bytes: number): W
   const store = path.join(cache, "store");
   const seed = readdirSync(store).flatMap((name) => ["--ro-bind", path.join(store, name), path.join(store, name)]);
   return (command, args) =>
-    asNamespaceRoot(seedTree, ["--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
+    onHost(seedTree, [...mounter(), "--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
 }
 
 /** The cache folder cannot be written. */
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
-  return (command, args) => asNamespaceRoot(seedTree, ["--ro-bind", cache, cache], [command, ...args]);
+  return (command, args) => onHost(seedTree, [...mounter(), "--ro-bind", cache, cache], [command, ...args]);
 }

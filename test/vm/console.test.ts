@@ -33,6 +33,7 @@ interface ShellOptions {
 async function shell(t: TestContext, options: ShellOptions = {}): Promise<Line> {
   const { disturb = (bytes: Buffer): Buffer[] => [bytes], program = (): string[] => ["sh"] } = options;
   const folder = scratch(t);
+  launcher.handOver([folder]);
   const [name = "sh", ...args] = program(folder);
   const child: ChildProcess = launcher.start(name, args, [{ path: folder, writable: true }], {
     stdio: ["pipe", "pipe", "pipe"],
