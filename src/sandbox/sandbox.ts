@@ -184,7 +184,7 @@ function identity({ user }: SandboxSpec, number: Numbers): string[] {
 }
 
 /** What is in /proc beside processes, as far as it can be written or tells of the host. */
-const PROC_READ_ONLY = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
+const PROC_READ_ONLY = ["sys", "sysrq-trigger", "irq", "bus", "fs", "pressure"];
 const PROC_HIDDEN_FILES = ["kcore", "keys", "latency_stats", "sched_debug", "timer_list"];
 const PROC_HIDDEN_FOLDERS = ["acpi", "asound", "scsi"];
 

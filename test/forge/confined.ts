@@ -25,6 +25,19 @@ export function asLonelyRoot(seedTree: string): Wrap {
   return (command, args) => onHost(seedTree, namespaceRoot, [command, ...args]);
 }
 
+/** Root with these capabilities and no others; for anybody else nothing is different. */
+export function withCapabilities(seedTree: string, names: readonly string[]): Wrap {
+  if (process.getuid?.() !== 0) return (command, args) => ({ command, args });
+  const options = ["--cap-drop", "ALL", ...names.flatMap((name) => ["--cap-add", `CAP_${name}`])];
+  return (command, args) => onHost(seedTree, options, [command, ...args]);
+}
+
+/** The file is open for reading under this number, as a parent may have left it. */
+export function withDescriptor(seedTree: string, fd: number, file: string): Wrap {
+  return (command, args) =>
+    seedProgram(seedTree, "usr/bin/bash", ["--norc", "-c", `exec ${fd}< "$0"; exec "$@"`, file, command, ...args]);
+}
+
 /** No further user namespace can be made. */
 export function withoutUserNamespaces(seedTree: string): Wrap {
   return (command, args) => {

@@ -36,6 +36,7 @@ import type { Channel, Component } from "../../src/recipe/channel.ts";
 import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import { exists } from "../../src/recipe/proof.ts";
 import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
+import type { Limits } from "../../src/sandbox/limits.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
@@ -90,6 +91,7 @@ export interface RunOptions {
   readonly mirrors?: readonly string[];
   readonly acceptUnverified?: readonly string[];
   readonly expected?: ReadonlyMap<string, number>;
+  readonly limits?: Limits;
   readonly signal?: AbortSignal;
   /** Builds the targets. */
   readonly elsewhere?: Elsewhere;
@@ -368,6 +370,7 @@ export function realiseOptions(store: Store, project: string, options: RunOption
     mirrors: () => Promise.resolve(options.mirrors ?? []),
     onPin: () => {},
     expected: options.expected ?? new Map(),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     signal: options.signal ?? new AbortController().signal,
     on: options.on ?? (() => {}),
   };
