@@ -390,7 +390,7 @@ class Realisation {
     if (listing === undefined && step.sources.length > 0) {
       this.emit({ type: "phase", key, phase: "check sources" });
       for (const { at, sha256 } of step.sources)
-        await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
+        await checkSource(this.store, sha256, path.basename(at), this.bubblewrap(), user);
     }
     const fd = jobserver.openForStep();
     const run = runStep(key, step, {

@@ -19,7 +19,7 @@ import { describeProof } from "../recipe/proof.ts";
 import { prelude } from "../recipe/step.ts";
 import { describeLimit, limitMet, type Limits } from "../sandbox/limits.ts";
 import { spawnSandbox, type SandboxSpec, type SandboxUser } from "../sandbox/sandbox.ts";
-import { handOver } from "../sandbox/user.ts";
+import { handOver, letRead } from "../sandbox/user.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
 import { walk } from "../store/tree.ts";
 import { sha256 } from "./key.ts";
@@ -222,6 +222,11 @@ export function stepSandbox(
 }
 
 async function runScript(step: StepDerivation, work: string, log: string, context: StepContext): Promise<End> {
+  const { store, user } = context;
+  letRead(
+    user,
+    step.sources.map(({ sha256 }) => store.sourcePath(sha256)),
+  );
   const { jobserver, signal } = context;
   const sandbox = stepSandbox(step, work, context);
   const env = { ...sandbox.env, MAKEFLAGS: jobserver.makeflags, JOBS: String(jobserver.jobs) };

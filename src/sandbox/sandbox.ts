@@ -183,10 +183,9 @@ function identity({ user }: SandboxSpec, number: Numbers): string[] {
   ];
 }
 
-/** What is in /proc beside processes, as far as it can be written or tells of the host. */
-const PROC_READ_ONLY = ["sys", "sysrq-trigger", "irq", "bus", "fs", "pressure"];
-const PROC_HIDDEN_FILES = ["kcore", "keys", "latency_stats", "sched_debug", "timer_list"];
-const PROC_HIDDEN_FOLDERS = ["acpi", "asound", "scsi"];
+/** What is in /proc beside processes, as far as it has files to write, or tells of the host's processes. */
+const PROC_READ_ONLY = ["sys", "sysrq-trigger", "irq", "bus", "fs", "pressure", "acpi", "scsi"];
+const PROC_HIDDEN = ["sched_debug", "latency_stats"];
 
 let procArguments: readonly string[] | undefined;
 
@@ -196,8 +195,7 @@ function coverProc(): readonly string[] {
     names.map((name) => `/proc/${name}`).filter((name) => existsSync(name));
   return (procArguments ??= [
     ...present(PROC_READ_ONLY).flatMap((name) => ["--ro-bind", name, name]),
-    ...present(PROC_HIDDEN_FILES).flatMap((name) => ["--ro-bind", "/dev/null", name]),
-    ...present(PROC_HIDDEN_FOLDERS).flatMap((name) => ["--tmpfs", name, "--remount-ro", name]),
+    ...present(PROC_HIDDEN).flatMap((name) => ["--ro-bind", "/dev/null", name]),
   ]);
 }
 

@@ -4,7 +4,7 @@
  * root's devices and files. Root's sandboxes have an id that nobody else has.
  */
 import { spawn } from "node:child_process";
-import { chownSync, closeSync, constants, lchownSync, openSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, constants, lchownSync, openSync, readFileSync, statSync } from "node:fs";
 import { errno, Fault } from "../fault/fault.ts";
 import { walk } from "../store/tree.ts";
 import { holderProgram } from "./holder.ts";
@@ -161,7 +161,16 @@ export function handOver({ other }: SandboxUser, files: readonly string[]): void
   if (other !== undefined) for (const file of files) chownSync(file, other.id, other.id);
 }
 
-/** The same for all that is in a folder. */
+/** Lets commands in a sandbox read files that the forge made under a umask of its user's. */
+export function letRead({ other }: SandboxUser, files: readonly string[]): void {
+  if (other === undefined) return;
+  for (const file of files) {
+    const { mode } = statSync(file);
+    if ((mode & 0o004) === 0) chmodSync(file, mode | 0o444);
+  }
+}
+
+/** Gives a folder and all that is in it. */
 export function handOverTree({ other }: SandboxUser, folder: string): void {
   if (other === undefined) return;
   for (const { full } of walk(folder)) lchownSync(full, other.id, other.id);
