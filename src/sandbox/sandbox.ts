@@ -279,5 +279,5 @@ function namespaceHint(): string {
     return "turn them on for all users: sysctl -w kernel.unprivileged_userns_clone=1";
   if (setting(switches.apparmor) === "1")
     return "let AppArmor allow them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
-  return "in a container, start it so that user namespaces are allowed (for Docker: --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined)";
+  return "in a container, start it so that user namespaces are allowed, best as a user other than root (for Docker: --user 1000 --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined)";
 }
