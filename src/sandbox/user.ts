@@ -4,7 +4,17 @@
  * root's devices and files. Root's sandboxes have an id that nobody else has.
  */
 import { spawn } from "node:child_process";
-import { chmodSync, chownSync, closeSync, constants, lchownSync, openSync, readFileSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  lchownSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  statSync,
+} from "node:fs";
 import { errno, Fault } from "../fault/fault.ts";
 import { walk } from "../store/tree.ts";
 import { holderProgram } from "./holder.ts";
@@ -170,9 +180,9 @@ export function letRead({ other }: SandboxUser, files: readonly string[]): void 
   }
 }
 
-/** Gives a folder and all that is in it. */
+/** Gives a folder and all that is in it, unless it is theirs already. */
 export function handOverTree({ other }: SandboxUser, folder: string): void {
-  if (other === undefined) return;
+  if (other === undefined || lstatSync(folder).uid === other.id) return;
   for (const { full } of walk(folder)) lchownSync(full, other.id, other.id);
   lchownSync(folder, other.id, other.id);
 }
