@@ -2,7 +2,20 @@
 import tseslint from "typescript-eslint";
 
 /** The rooms of src/ in their order: each may import itself and those before it (docs/architecture.md). */
-export const ROOMS = ["fault", "recipe", "format", "source", "store", "sandbox", "forge", "vm", "inject", "ui", "cli"];
+export const ROOMS = [
+  "fault",
+  "host",
+  "recipe",
+  "format",
+  "source",
+  "store",
+  "sandbox",
+  "forge",
+  "vm",
+  "inject",
+  "ui",
+  "cli",
+];
 
 /** Byte formats stand alone: they know nothing of the rest. */
 const ALONE = ["format"];
@@ -49,7 +62,7 @@ const RECIPES = [
 ];
 
 /** The same restrictions for `import … from`, `export … from` and `import(…)`. */
-function restrict(files, restrictions) {
+function restrict(files, restrictions, syntax = []) {
   return {
     files,
     rules: {
@@ -60,6 +73,7 @@ function restrict(files, restrictions) {
           selector: `ImportExpression[source.value=/${regex.replaceAll("/", String.raw`\/`)}/]`,
           message,
         })),
+        ...syntax,
       ],
     },
   };
@@ -88,6 +102,12 @@ const impure = {
       { object: "Math", property: "random", message: "The same recipe is always the same value." },
     ],
   },
+};
+
+/** Text of others must not steer the user's terminal: one file writes to it. */
+const DIRECT_WRITE = {
+  selector: "MemberExpression[property.name='write'][object.property.name=/^std(?:out|err)$/]",
+  message: "Print with src/cli/print.ts, which makes text of others harmless.",
 };
 
 /** Only the command line speaks to the user; everything below it emits events or returns values. */
@@ -131,7 +151,8 @@ export default tseslint.config(
       ],
     },
   },
-  ...ROOMS.map((room) => restrict([`src/${room}/**/*.ts`], restrictionsOf(room))),
+  ...ROOMS.map((room) => restrict([`src/${room}/**/*.ts`], restrictionsOf(room), room === "cli" ? [DIRECT_WRITE] : [])),
+  restrict(["src/cli/print.ts"], restrictionsOf("cli")),
   restrict(["recipes/**/*.ts"], RECIPES),
   impure,
   silent,

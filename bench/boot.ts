@@ -13,7 +13,7 @@ import { startMachine } from "../src/vm/machine.ts";
 const RUNS = 3;
 
 const store = openStore();
-const target = defaultTarget();
+const target = defaultTarget(true);
 const { channel } = await selectChannel("auto", store, [target]);
 const { targets } = evaluate([target], { project: projectRoot(), channel, pins: readPins(store, channel) });
 const [image] = targets.map((key) => store.outputPath(key)) as [string];

@@ -19,8 +19,8 @@ import { secondStore } from "../test/second-store.ts";
 const jobs = os.availableParallelism();
 const only = new Set(process.argv.slice(2));
 const store = openStore();
-const { channel } = await selectChannel("auto", store, [defaultTarget()]);
-const evaluation = evaluate([defaultTarget()], { project: projectRoot(), channel, pins: readPins(store, channel) });
+const { channel } = await selectChannel("auto", store, [defaultTarget(true)]);
+const evaluation = evaluate([defaultTarget(true)], { project: projectRoot(), channel, pins: readPins(store, channel) });
 const steps = [...evaluation.nodes.values()].filter(
   ({ derivation }) => derivation.kind === "step" && (only.size === 0 || only.has(derivation.name)),
 );
@@ -56,6 +56,7 @@ const forge = spawnSync(
   [
     path.join(projectRoot(), "bin/anvil"),
     "forge",
+    "--root-login",
     ...only,
     "--out",
     path.join(cache, "out"),

@@ -48,7 +48,7 @@ const payloads = [
 ];
 
 const store = openStore();
-const system = defaultTarget();
+const system = defaultTarget(true);
 const targets = [system, ...(named.length > 0 ? named : payloads).map(({ body }) => body)];
 const [iso, ...bodies] = (await make(store, targets)) as [string, ...string[]];
 const signal = new AbortController().signal;

@@ -4,6 +4,7 @@ import { projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
 import { realise } from "../src/forge/forge.ts";
 import type { Output } from "../src/recipe/recipe.ts";
+import { mirrorsAt } from "../src/source/mirror.ts";
 import type { Store } from "../src/store/store.ts";
 
 /** The folders of the outputs, in the order of the targets. Its downloads must be in the store. */
@@ -17,7 +18,8 @@ export async function make(store: Store, targets: readonly Output[]): Promise<st
     jobs: os.availableParallelism(),
     keepGoing: false,
     acceptUnverified: new Set(),
-    mirrors: () => Promise.resolve([]),
+    mirrors: () => Promise.resolve(mirrorsAt([])),
+    crates: () => Promise.resolve([]),
     onPin: () => undefined,
     expected: new Map(),
     signal: new AbortController().signal,

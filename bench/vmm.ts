@@ -74,8 +74,10 @@ function parse(said: string): Start {
   };
 }
 
-// Hundredths of seconds.
-const ticks = "$(awk '{ print $14 + $15 }' /proc/$pid/stat)";
+// Of the process and of the one in which its guest runs, if there is one: hundredths of seconds, KiB.
+const each = "$pid $(pgrep -P $pid)";
+const ticks = `$(for p in ${each}; do cat /proc/$p/stat; done | awk '{ sum += $14 + $15 } END { print sum }')`;
+const kilobytes = `$(for p in ${each}; do ${overhead("$p", MEMORY)}; done | awk '{ sum += $1 } END { print sum }')`;
 
 /** A folder that names the socket as a console makes `anvilctl console` wait for the guest's line. */
 async function startMonitor(host: Host, cmdline: string, text: string): Promise<Start> {
@@ -93,7 +95,7 @@ ${now("start")}
 anvilctl request --sock sock PUT /actions '{"action_type":"InstanceStart"}'
 ANVIL_VMM_RUN=/tmp/bench anvilctl console b --until '${text}' --timeout 600 < /dev/null > said
 ${now("end")}
-echo "figures $begin $start $end ${ticks} $(${overhead("$pid", MEMORY)})"
+echo "figures $begin $start $end ${ticks} ${kilobytes}"
 kill $pid; wait $pid; cd /`),
   );
 }
@@ -116,7 +118,7 @@ pid=$!
 exec 9< /tmp/bench/serial
 grep -m 1 -q '${text}' <&9
 ${now("end")}
-echo "figures $begin $begin $end ${ticks} $(${overhead("$pid", MEMORY)})"
+echo "figures $begin $begin $end ${ticks} ${kilobytes}"
 kill $pid; wait $pid; exec 9<&-; cd /`),
   );
 }

@@ -12,7 +12,7 @@ export const dbService = recipe({
 mkdir -p /out/usr/bin /out/usr/libexec/db /out/service/db
 cd /files/system/ingots/db
 cp anvil-db /out/usr/bin
-cp -R lib.sh inside configure health cluster /out/usr/libexec/db
+cp -R lib.sh configure health initialise cluster /out/usr/libexec/db
 cp service/run /out/service/db
 for script in /out/usr/bin/anvil-db $(find /out -type f -path '*/db/*'); do sh -n $script; done
 `,

@@ -2,7 +2,7 @@
 import { atMost, exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { bootLoader } from "./boot-loader.ts";
-import { initramfs } from "./initramfs.ts";
+import { closedInitramfs, initramfs } from "./initramfs.ts";
 import { linux } from "./linux.ts";
 import { poolImage } from "./pool-image.ts";
 import { suffix, type RootOptions } from "./rootfs.ts";
@@ -12,16 +12,20 @@ import { seedVm } from "./seed.ts";
 const layOut = `\
 pool=$(cat $image/guid)
 mkdir -p iso/EFI/BOOT iso/anvil/grub iso/anvil/pool iso/boot/grub/i386-pc
-cp /in/linux/boot/vmlinuz /in/initramfs-image/initramfs.img iso/boot
+cp /in/linux/boot/vmlinuz $initramfs/initramfs.img iso/boot
 cp /in/boot-loader/boot.img /in/boot-loader/core-disk.img /in/boot-loader/eltorito.img iso/boot/grub/i386-pc
 cp /in/boot-loader/BOOTX64.EFI iso/EFI/BOOT
 cp $image/rootfs.img iso
 cp $image/build "iso/anvil/pool/$pool"
-sed "s/@POOL@/$pool/" /files/system/image/grub.cfg > iso/boot/grub/grub.cfg
-sed "s/@POOL@/$pool/" /files/system/image/grub-esp.cfg > iso/anvil/grub/grub.cfg
+sed -e "s/@POOL@/$pool/" -e "$kind" /files/system/image/grub.cfg > iso/boot/grub/grub.cfg
+sed -e "s/@POOL@/$pool/" -e "$kind" /files/system/image/grub-esp.cfg > iso/anvil/grub/grub.cfg
 find iso -type d -exec chmod 755 {} +
 find iso -type f -exec chmod 644 {} +
 `;
+
+// Lines of the boot menus for one kind of system only: what stands between "# @OPEN" and "# @END", or after "# @CLOSED".
+const OPEN_MENU = "/^# @/d";
+const CLOSED_MENU = "/^# @OPEN/,/^# @END/d; s/^# @CLOSED //";
 
 // esp.img, the EFI system partition: a FAT of the size of what it holds and 32 KiB for its tables and folders.
 const makeEsp = `\
@@ -72,14 +76,19 @@ cmp rootfs.img $image/rootfs.img
 
 export function isoImage(options: RootOptions): Recipe {
   const image = poolImage(options);
+  const early = options.rootLogin ? initramfs : closedInitramfs;
   return recipe({
     name: `iso${suffix(options)}`,
     licence: `${image.licence} AND ${linux.licence} AND ${bootLoader.licence}`,
     files: ["system/image"],
     seed: seedVm,
-    inputs: [bootLoader, image, initramfs, linux],
+    inputs: [bootLoader, image, early, linux],
     env: { TZ: "UTC0" },
-    script: `image=/in/${image.name}\n${layOut}${makeEsp}${makeIso}${readBack}`,
+    script: [
+      `image=/in/${image.name}\ninitramfs=/in/${early.name}\n`,
+      `kind='${options.rootLogin ? OPEN_MENU : CLOSED_MENU}'\n`,
+      ...[layOut, makeEsp, makeIso, readBack],
+    ].join(""),
     proves: [exists("anvilos-phase2.iso"), atMost("anvilos-phase2.iso", 40_000_000)],
   });
 }

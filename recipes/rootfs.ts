@@ -1,6 +1,7 @@
 /** The tree of the root: the skeleton, busybox with its links, ZFS and partitioning tools, installer, ingots' agent. */
 import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
+import { anvilExec } from "./anvil-exec.ts";
 import { anvilIngot } from "./anvil-ingot.ts";
 import { busybox } from "./busybox.ts";
 import { dropbear } from "./dropbear.ts";
@@ -9,7 +10,7 @@ import { utilLinux } from "./util-linux.ts";
 import { zfs } from "./zfs.ts";
 
 export interface RootOptions {
-  /** Opens a root shell without a password on every console. */
+  /** A root shell without a password on every console, a rescue shell, and a boot menu that can be edited; or none of them. */
   readonly rootLogin: boolean;
   /** Ed25519 public keys whose ingots the system takes, 64 hexadecimal digits each. Without one it takes none. */
   readonly trust: readonly string[];
@@ -33,6 +34,7 @@ mkdir -p /out/var/cache /out/var/empty /out/var/lib /out/var/log /out/var/tmp
 add /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
 add /in/util-linux/usr/bin /in/util-linux/usr/sbin /out/usr
 add /in/zfs/usr/sbin /out/usr
+add /in/anvil-exec/usr/sbin /out/usr
 add /in/anvil-ingot/usr/sbin /out/usr
 add /in/zfs/usr/share/zfs /out/usr/share
 add /files/system/root/. /out
@@ -66,9 +68,12 @@ build=$({ find . -type f | sort | xargs -d '\\n' sha256sum; find . -type l -prin
 echo "BUILD_ID=$(echo "$build" | cut -c 1-12)" >> etc/os-release
 `;
 
+/** What names of recipes of a system without root login end in. */
+export const CLOSED = "-no-login";
+
 /** Recipes for the two kinds of system have names of their own, since the store tells users about outputs by name. */
-export function suffix(options: RootOptions): string {
-  return options.rootLogin ? "" : "-no-login";
+export function suffix({ rootLogin }: Pick<RootOptions, "rootLogin">): string {
+  return rootLogin ? "" : CLOSED;
 }
 
 export function rootfs(options: RootOptions): Recipe {
@@ -82,7 +87,7 @@ export function rootfs(options: RootOptions): Recipe {
     licence: [...licences, ...(ssh ? [dropbear.licence] : [])].join(" AND "),
     files: ["system/root", "system/install", ...(ssh ? ["system/ssh/run"] : [])],
     seed: seedBase,
-    inputs: [anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
+    inputs: [anvilExec, anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
     script: [
       copy,
       fill,
@@ -94,7 +99,14 @@ export function rootfs(options: RootOptions): Recipe {
     proves: [
       exists("etc/inittab", "etc/anvil/rc", "usr/bin/sh", "usr/sbin/init", "usr/sbin/zpool", "usr/sbin/anvil-install"),
       contains("etc/os-release", /^BUILD_ID=[0-9a-f]{12}$/),
-      isStaticPie("usr/sbin/anvil-ingot", "usr/bin/busybox", "usr/sbin/zfs-tools", "usr/sbin/sfdisk", "usr/bin/lsblk"),
+      isStaticPie(
+        "usr/sbin/anvil-exec",
+        "usr/sbin/anvil-ingot",
+        "usr/bin/busybox",
+        "usr/sbin/zfs-tools",
+        "usr/sbin/sfdisk",
+        "usr/bin/lsblk",
+      ),
       builtByAnvilCc(),
       noBuildPaths(),
     ],

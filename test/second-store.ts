@@ -15,8 +15,8 @@ export function secondStore(store: Store, without: ReadonlySet<string>): string 
   for (const file of readdirSync(store.paths.sources)) {
     linkSync(path.join(store.paths.sources, file), path.join(top, "sources", file));
   }
-  for (const { key, name } of store.records()) {
-    if (without.has(name)) continue;
+  for (const { key, name, origin } of store.records()) {
+    if (without.has(name) || origin !== undefined) continue;
     const folder = store.outputPath(key);
     cpSync(folder, path.join(top, "store", path.basename(folder)), { recursive: true, verbatimSymlinks: true });
     copyFileSync(path.join(store.paths.outputs, `${key}.json`), path.join(top, "store", `${key}.json`));

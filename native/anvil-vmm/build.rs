@@ -25,8 +25,10 @@ mod libc_numbers {
     pub const write: i64 = 1;
     pub const open: i64 = 2;
     pub const close: i64 = 3;
+    pub const stat: i64 = 4;
     pub const fstat: i64 = 5;
     pub const lstat: i64 = 6;
+    pub const poll: i64 = 7;
     pub const lseek: i64 = 8;
     pub const mmap: i64 = 9;
     pub const mprotect: i64 = 10;
@@ -40,26 +42,34 @@ mod libc_numbers {
     pub const writev: i64 = 20;
     pub const mremap: i64 = 25;
     pub const madvise: i64 = 28;
+    pub const dup2: i64 = 33;
     pub const getpid: i64 = 39;
     pub const socket: i64 = 41;
     pub const connect: i64 = 42;
     pub const sendto: i64 = 44;
     pub const recvfrom: i64 = 45;
+    pub const sendmsg: i64 = 46;
+    pub const recvmsg: i64 = 47;
     pub const shutdown: i64 = 48;
     pub const bind: i64 = 49;
     pub const listen: i64 = 50;
+    pub const socketpair: i64 = 53;
     pub const clone: i64 = 56;
+    pub const fork: i64 = 57;
     pub const exit: i64 = 60;
+    pub const wait4: i64 = 61;
+    pub const kill: i64 = 62;
     pub const fcntl: i64 = 72;
     pub const flock: i64 = 73;
     pub const fdatasync: i64 = 75;
     pub const chdir: i64 = 80;
-    pub const mkdir: i64 = 83;
     pub const unlink: i64 = 87;
     pub const umask: i64 = 95;
+    pub const geteuid: i64 = 107;
     pub const setgroups: i64 = 116;
     pub const setresuid: i64 = 117;
     pub const setresgid: i64 = 119;
+    pub const capset: i64 = 126;
     pub const sigaltstack: i64 = 131;
     pub const pivot_root: i64 = 155;
     pub const prctl: i64 = 157;
@@ -70,6 +80,7 @@ mod libc_numbers {
     pub const tkill: i64 = 200;
     pub const futex: i64 = 202;
     pub const restart_syscall: i64 = 219;
+    pub const set_tid_address: i64 = 218;
     pub const clock_gettime: i64 = 228;
     pub const exit_group: i64 = 231;
     pub const epoll_wait: i64 = 232;
@@ -78,23 +89,30 @@ mod libc_numbers {
     pub const openat: i64 = 257;
     pub const newfstatat: i64 = 262;
     pub const unshare: i64 = 272;
+    pub const set_robust_list: i64 = 273;
     pub const epoll_pwait: i64 = 281;
     pub const accept4: i64 = 288;
     pub const signalfd4: i64 = 289;
     pub const eventfd2: i64 = 290;
     pub const epoll_create1: i64 = 291;
+    pub const pipe2: i64 = 293;
     pub const preadv: i64 = 295;
     pub const pwritev: i64 = 296;
+    pub const setns: i64 = 308;
     pub const getrandom: i64 = 318;
+    pub const pwritev2: i64 = 328;
     pub const statx: i64 = 332;
+    pub const rseq: i64 = 334;
+    pub const close_range: i64 = 436;
 }
 
 numbers! {
-    read write open close fstat lstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl
-    readv writev mremap madvise getpid socket connect sendto recvfrom shutdown bind listen clone exit fcntl flock
-    fdatasync chdir mkdir unlink umask setgroups setresuid setresgid sigaltstack pivot_root prctl chroot mount
-    umount2 gettid tkill futex restart_syscall clock_gettime exit_group epoll_wait epoll_ctl tgkill openat
-    newfstatat unshare epoll_pwait accept4 signalfd4 eventfd2 epoll_create1 preadv pwritev getrandom statx
+    read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
+    rt_sigreturn ioctl readv writev mremap madvise dup2 getpid socket connect sendto recvfrom sendmsg recvmsg shutdown
+    bind listen socketpair pipe2 clone fork exit wait4 kill fcntl flock fdatasync chdir unlink umask geteuid setgroups
+    setresuid setresgid capset sigaltstack pivot_root prctl chroot mount umount2 gettid tkill futex restart_syscall set_tid_address
+    clock_gettime exit_group epoll_wait epoll_ctl tgkill openat newfstatat unshare set_robust_list epoll_pwait accept4 signalfd4
+    eventfd2 epoll_create1 preadv pwritev setns getrandom pwritev2 statx rseq close_range
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;

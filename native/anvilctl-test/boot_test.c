@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../anvilctl/boot.h"
+#include "../anvilctl/error.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -61,6 +62,15 @@ knows_names(void)
 }
 
 static void
+shows_no_control_characters(void)
+{
+	char text[] = "a\nb\033[2J\177 \xc2\x9b" "2J \x9b" "2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3 \xe2\x82 \xed\xa0\x80 \xc0\x80";
+
+	make_printable(text);
+	CHECK(is(text, "a b?[2J? ??2J ?2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 ? ?? ??? ??"));
+}
+
+static void
 write_file(const char *path, const char *bytes, size_t length)
 {
 	int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -74,7 +84,8 @@ static void
 looks_at_files_first(void)
 {
 	static char elf[1024] = "\177ELF\2\1\1", image[1024];
-	static struct boot boot = { .name = "web", .monitor = "./no-monitor", .cmdline = "", .cpus = 1, .memory = 1, .timeout_ms = 1000 };
+	static struct boot boot = { .name = "web", .monitor = "./no-monitor", .cmdline = "", .cpus = 1, .memory = 1,
+		.timeout_ms = 1000, .no_jail = true };
 	struct machine machine;
 
 	elf[18] = 62;
@@ -97,6 +108,14 @@ looks_at_files_first(void)
 	CHECK(boot_add_drive(&boot, "root=/dev/null,ro", &error) && !boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_FILE"));
 	boot.drives_count = 0;
 	CHECK(access("run/web", F_OK) != 0);
+	/* root does not run what has no jail without being told so */
+	boot.no_jail = false;
+	CHECK(geteuid() != 0 || (!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_USAGE") &&
+	    strstr(error.hint, "--no-jail") != NULL));
+	boot.jail = "1:1";
+	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_USAGE"));
+	boot.jail = NULL;
+	boot.no_jail = true;
 	boot.name = "we b";
 	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_NAME"));
 	/* now it is tried, and nothing is left of it */
@@ -139,6 +158,41 @@ remembers_processes(void)
 	CHECK(access(machine.folder, F_OK) != 0);
 }
 
+/* The folder of all machines says which processes are killed: whoever may write to it could name any. */
+static void
+trusts_no_folder_of_others(void)
+{
+	struct machine machine, again;
+	int lock;
+
+	CHECK(machine_paths("db", &machine, &error));
+	lock = machine_create(&machine, &error);
+	CHECK(lock >= 0 && machine_started(&machine, getpid(), &error));
+	close(lock);
+	CHECK(machine_running("db", &again, &error));
+	CHECK(chmod("run", 0777) == 0 && !machine_running("db", &again, &error) && is(error.code, "E_VMM_SYSTEM"));
+	CHECK(machine_create(&again, &error) < 0 && is(error.code, "E_VMM_SYSTEM"));
+	CHECK(rename("run", "elsewhere") == 0 && symlink("elsewhere", "run") == 0 && chmod("elsewhere", 0700) == 0);
+	CHECK(!machine_running("db", &again, &error) && is(error.code, "E_VMM_SYSTEM"));
+	CHECK(unlink("run") == 0 && rename("elsewhere", "run") == 0 && machine_running("db", &again, &error));
+	machine_remove(&machine);
+}
+
+static void
+finds_the_process_of_a_guest(void)
+{
+	uid_t user = 12345;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	CHECK(pid > 0 && process_child(getpid(), &user) == pid && user == geteuid() && process_child(pid, &user) == 0);
+	kill(pid, SIGKILL);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
 void
 test_boot(void)
 {
@@ -150,6 +204,9 @@ test_boot(void)
 	understands_drives();
 	understands_network_and_vsock();
 	knows_names();
+	shows_no_control_characters();
 	looks_at_files_first();
 	remembers_processes();
+	trusts_no_folder_of_others();
+	finds_the_process_of_a_guest();
 }

@@ -11,7 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Where a monitor serves its API when nothing else is said. */
+/*
+ * Where a monitor serves its API when nothing else is said. Of one that root has started it leads to ANVIL_VMM_ROOT_SOCKET, as
+ * anybody may make names in /tmp.
+ */
+#define ANVIL_VMM_ROOT_SOCKET "/run/anvil-vmm.sock"
 #define ANVIL_VMM_SOCKET "/tmp/anvil.sock"
 
 /* Bytes of a request's body that a monitor takes, and of a whole response that is read. */
@@ -34,7 +38,7 @@ struct anvil_vmm_response {
 
 /*
  * Connects. The descriptor, closed on exec, or -1. Fails with E_VMM_CONNECT when nobody listens or it is not permitted,
- * E_VMM_TIMEOUT.
+ * E_VMM_TIMEOUT, E_VMM_PEER when it is neither root nor this user that listens.
  */
 int anvil_vmm_connect(const char *socket, int timeout_ms, struct anvil_vmm_error *error);
 

@@ -302,19 +302,25 @@ configure(const struct boot *boot, struct anvil_vmm_error *error)
 	return ((boot->cid == 0 || put_vsock(boot, error)) && start_guest(boot, error));
 }
 
+/* Firecracker's serial port is its standard output: only anvil-vmm has a socket for it, and a jail of its own. */
+static bool
+is_ours(const struct boot *boot)
+{
+	const char *base = strrchr(boot->monitor, '/') == NULL ? boot->monitor : strrchr(boot->monitor, '/') + 1;
+
+	return (strncmp(base, "anvil-vmm", 9) == 0);
+}
+
 /* The child: a session of its own, nothing to read, and its words in a file. Returns only when it cannot. */
 static void
 become_monitor(const struct boot *boot, const struct machine *machine)
 {
-	const char *base = strrchr(boot->monitor, '/') == NULL ? boot->monitor : strrchr(boot->monitor, '/') + 1;
-	/* Firecracker's serial port is its standard output: only anvil-vmm has a socket for it, and a jail of its own */
-	bool ours = strncmp(base, "anvil-vmm", 9) == 0;
 	const char *argv[16] = { boot->monitor, "--id", machine->name, "--api-sock", machine->socket };
 	unsigned count = 5;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int output = open(machine->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	if (ours) {
+	if (is_ours(boot)) {
 		argv[count++] = "--console-sock";
 		argv[count++] = machine->console;
 		argv[count++] = "--no-stdio";
@@ -322,6 +328,8 @@ become_monitor(const struct boot *boot, const struct machine *machine)
 	if (boot->jail != NULL) {
 		argv[count++] = "--jail";
 		argv[count++] = boot->jail;
+	} else if (boot->no_jail && is_ours(boot)) {
+		argv[count++] = "--no-jail";
 	}
 	argv[count] = NULL;
 	if (null < 0 || output < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || chdir("/") != 0)
@@ -440,6 +448,11 @@ boot_machine(struct boot *boot, struct machine *machine, struct anvil_vmm_error 
 		return (false);
 	if (boot->name == NULL && boot->cid != 0 && boot->uds[0] == '\0')
 		return (fail(error, "E_VMM_USAGE", "--vsock cid=N,uds=PATH", "with --sock the vsock needs a path"));
+	if (boot->name != NULL && !is_ours(boot) && boot->jail != NULL)
+		return (fail(error, "E_VMM_USAGE", NULL, "%.200s has no jail of this kind", boot->monitor));
+	if (boot->name != NULL && !is_ours(boot) && !boot->no_jail && geteuid() == 0)
+		return (fail(error, "E_VMM_USAGE", "--no-jail runs it so; a guest that breaks it is root then",
+		    "%.200s would run as root: only anvil-vmm has a jail", boot->monitor));
 	if (!check_files(boot, error))
 		return (false);
 	return (boot->name == NULL ? configure(boot, error) : boot_named(boot, machine, error));

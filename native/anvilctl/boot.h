@@ -52,7 +52,8 @@ struct boot {
 	unsigned nets_count;
 	unsigned long cid; /* 0: no vsock */
 	char uds[STATE_PATH]; /* empty: `vsock` in the machine's folder */
-	const char *jail; /* "UID:GID", or NULL */
+	const char *jail; /* "UID:GID"; NULL: the monitor chooses */
+	bool no_jail;
 	int timeout_ms; /* for each request */
 };
 
@@ -67,7 +68,8 @@ bool boot_set_vsock(struct boot *boot, const char *text, struct anvil_vmm_error 
 
 /*
  * Looks at kernel, initrd and drives, starts a monitor unless there is one, tells it everything and starts the guest. After
- * a failure nothing is left of a monitor that was started here. Fails with E_VMM_KERNEL, E_VMM_FILE, E_VMM_RUNNING,
+ * a failure nothing is left of a monitor that was started here. Fails with E_VMM_USAGE when root starts a monitor that has no
+ * jail and has not said `no_jail`, E_VMM_KERNEL, E_VMM_FILE, E_VMM_RUNNING,
  * E_VMM_MONITOR with its last words, E_VMM_REFUSED and what the library fails with.
  */
 bool boot_machine(struct boot *boot, struct machine *machine, struct anvil_vmm_error *error);

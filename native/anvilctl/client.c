@@ -67,6 +67,21 @@ connect_failed(const char *socket, struct anvil_vmm_error *error)
 	}
 }
 
+/* Who listens there decides what a kernel or a drive is, and what is answered: root, or whoever asks. */
+static bool
+peer_is_trusted(int fd, const char *path, struct anvil_vmm_error *error)
+{
+	struct ucred peer;
+	socklen_t size = sizeof (peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return (fail(error, "E_VMM_SYSTEM", NULL, "who serves %s is not to be seen: %s", path, strerror(errno)));
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return (true);
+	return (fail(error, "E_VMM_PEER", "remove the socket, or become that user",
+	    "%s is served by user %lu, who is neither root nor this user", path, (unsigned long)peer.uid));
+}
+
 int
 anvil_vmm_connect(const char *path, int timeout_ms, struct anvil_vmm_error *error)
 {
@@ -95,6 +110,10 @@ anvil_vmm_connect(const char *path, int timeout_ms, struct anvil_vmm_error *erro
 			connect_failed(path, error);
 		if (fd >= 0)
 			close(fd);
+		return (-1);
+	}
+	if (!peer_is_trusted(fd, path, error)) {
+		close(fd);
 		return (-1);
 	}
 	return (fd);

@@ -15,6 +15,8 @@
 #include "state.h"
 
 #define KILL_LIMIT_MS 10000
+/* A monitor that is well takes its sockets and its guest's process along within it. */
+#define TERM_LIMIT_MS 2000
 
 static struct anvil_vmm_response response;
 
@@ -60,8 +62,14 @@ command_status(const struct target *target, struct anvil_vmm_error *error)
 	print_member("monitor", "app_name");
 	print_member("version", "vmm_version");
 	printf("%-8s %s\n", "socket", socket);
-	if (machine.pid != 0)
+	if (machine.pid != 0) {
+		uid_t user;
+		pid_t guest = process_child(machine.pid, &user);
+
 		printf("%-8s %d\n", "process", (int)machine.pid);
+		if (guest != 0)
+			printf("%-8s process %d, user %lu\n", "jail", (int)guest, (unsigned long)user);
+	}
 	if (!ask(socket, "/vm/config", target->timeout_ms, error))
 		return (false);
 	print_member("cpus", "machine-config/vcpu_count");
@@ -181,6 +189,9 @@ end(const char *socket, pid_t pid, int process, const struct target *target, boo
 	if (!force)
 		return (fail(error, "E_VMM_TIMEOUT", "`--force` kills it after the limit, `--timeout` sets that",
 		    "the guest has not ended within %d s", limit_ms / 1000));
+	kill(pid, SIGTERM);
+	if (process_ends(process, TERM_LIMIT_MS))
+		return (true);
 	kill(pid, SIGKILL);
 	if (!process_ends(process, KILL_LIMIT_MS))
 		return (fail(error, "E_VMM_TIMEOUT", "the kernel does not let go of it: dmesg", "process %d does not end", (int)pid));

@@ -12,7 +12,7 @@
 bool fail(struct anvil_vmm_error *error, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Control characters become '?': what another process said is shown on a terminal. */
+/* Control characters, and what is not UTF-8, become '?': what another process said is shown on a terminal. */
 void make_printable(char *text);
 
 #endif

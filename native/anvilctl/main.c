@@ -25,7 +25,8 @@ static const char usage[] =
     "boot:  --initrd FILE · --cmdline TEXT · --cpus N · --mem MIB\n"
     "       --drive ID=PATH[,ro][,root]             the drive with the ID root is the root; repeated for more\n"
     "       --net tap=NAME[,mac=MAC][,id=ID] · --vsock cid=N[,uds=PATH]\n"
-    "       --jail UID:GID                          the monitor becomes that user, in an empty root\n"
+    "       --jail UID:GID                          the user of the guest's process, instead of one that no other machine has\n"
+    "       --no-jail                               the guest runs as the user who boots it\n"
     "       --monitor PROGRAM                       anvil-vmm; Firecracker takes the same requests\n"
     "all:   --sock PATH                             a monitor by its socket, /tmp/anvil.sock, instead of a name\n"
     "       --timeout SECONDS                       of a request (10); of stop, until the guest has ended (30);\n"
@@ -133,6 +134,8 @@ parse(int argc, char **argv, struct options *options, struct anvil_vmm_error *er
 			options->force = true;
 		} else if (strcmp(argv[i], "--listen") == 0) {
 			options->listen = true;
+		} else if (strcmp(argv[i], "--no-jail") == 0) {
+			options->boot.no_jail = true;
 		} else if (strncmp(argv[i], "--", 2) == 0) {
 			if (i + 1 == argc)
 				return (fail(error, "E_VMM_USAGE", "`anvilctl --help`", "%.64s wants a value, or is none of the options", argv[i]));
@@ -158,6 +161,10 @@ run_boot(struct options *options, struct anvil_vmm_error *error)
 		return (fail(error, "E_VMM_USAGE", "options begin with --", "\"%.64s\" means nothing here", options->words[0]));
 	if (boot->kernel == NULL || (boot->name == NULL) == (options->socket == NULL))
 		return (fail(error, "E_VMM_USAGE", NULL, "boot wants --kernel FILE, and --name NAME or the --sock of a monitor"));
+	if (boot->no_jail && boot->jail != NULL)
+		return (fail(error, "E_VMM_USAGE", NULL, "--jail and --no-jail do not go together"));
+	if (boot->name == NULL && (boot->no_jail || boot->jail != NULL))
+		return (fail(error, "E_VMM_USAGE", "`anvil-vmm --help`", "a monitor that runs already was told about its jail"));
 	boot->socket = options->socket;
 	if (!boot_machine(boot, &machine, error))
 		return (false);

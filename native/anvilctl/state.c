@@ -106,6 +106,26 @@ read_process(const struct machine *machine)
 }
 
 static bool
+system_failed(struct anvil_vmm_error *error, const char *what)
+{
+	return (fail(error, "E_VMM_SYSTEM", NULL, "%s: %s", what, strerror(errno)));
+}
+
+/* What is in it says which processes are ended, and is written to: nobody else may put something there. */
+static bool
+folder_is_ours(struct anvil_vmm_error *error)
+{
+	struct stat status;
+
+	if (lstat(state_folder(), &status) != 0)
+		return (system_failed(error, state_folder()));
+	if (!S_ISDIR(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) || (status.st_mode & 022) != 0)
+		return (fail(error, "E_VMM_SYSTEM", "remove it; it is made anew", "%s is no folder in which this user alone may write",
+		    state_folder()));
+	return (true);
+}
+
+static bool
 folder_is_there(const struct machine *machine)
 {
 	struct stat status;
@@ -117,6 +137,8 @@ bool
 machine_find(const char *name, struct machine *machine, struct anvil_vmm_error *error)
 {
 	if (!machine_paths(name, machine, error))
+		return (false);
+	if (folder_is_there(machine) && !folder_is_ours(error))
 		return (false);
 	if (!folder_is_there(machine))
 		return (fail(error, "E_VMM_UNKNOWN", "`anvilctl list` shows those that there are", "there is no machine \"%s\"", name));
@@ -138,12 +160,6 @@ machine_running(const char *name, struct machine *machine, struct anvil_vmm_erro
 	    said[0] == '\0' ? "" : "; its monitor said: ", said));
 }
 
-static bool
-system_failed(struct anvil_vmm_error *error, const char *what)
-{
-	return (fail(error, "E_VMM_SYSTEM", NULL, "%s: %s", what, strerror(errno)));
-}
-
 /* One lock for all names: it is held while a folder is made and its monitor started. */
 static int
 lock_names(struct anvil_vmm_error *error)
@@ -155,6 +171,8 @@ lock_names(struct anvil_vmm_error *error)
 		system_failed(error, state_folder());
 		return (-1);
 	}
+	if (!folder_is_ours(error))
+		return (-1);
 	if (!join(path, state_folder(), ".lock"))
 		return (-1);
 	lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -246,6 +264,39 @@ machines_each(void (*call)(const struct machine *machine), struct anvil_vmm_erro
 	}
 	free(entries);
 	return (true);
+}
+
+/* The third and fourth field of /proc/<pid>/stat are state and parent; the owner of the folder is the process's user. */
+pid_t
+process_child(pid_t pid, uid_t *user)
+{
+	DIR *processes = opendir("/proc");
+	const struct dirent *entry;
+	pid_t found = 0;
+
+	while (found == 0 && processes != NULL && (entry = readdir(processes)) != NULL) {
+		char path[288], stat[512], state;
+		int parent = 0, file;
+		ssize_t length;
+		const char *at;
+		struct stat status;
+
+		snprintf(path, sizeof (path), "/proc/%s/stat", entry->d_name);
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+			continue;
+		length = read(file, stat, sizeof (stat) - 1);
+		close(file);
+		stat[length > 0 ? length : 0] = '\0';
+		at = strrchr(stat, ')');
+		if (at == NULL || sscanf(at + 1, " %c %d", &state, &parent) != 2 || parent != (int)pid)
+			continue;
+		snprintf(path, sizeof (path), "/proc/%s", entry->d_name);
+		found = lstat(path, &status) == 0 ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+		*user = found != 0 ? status.st_uid : 0;
+	}
+	if (processes != NULL)
+		closedir(processes);
+	return (found);
 }
 
 int

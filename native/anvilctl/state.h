@@ -46,7 +46,7 @@ bool machine_running(const char *name, struct machine *machine, struct anvil_vmm
 
 /*
  * Makes its folder, in place of one whose monitor has ended, and returns a descriptor that holds the name until it is closed,
- * or -1. Fails with E_VMM_RUNNING, E_VMM_SYSTEM.
+ * or -1. Fails with E_VMM_RUNNING, E_VMM_SYSTEM, also when the folder of all machines is one in which others may write.
  */
 int machine_create(struct machine *machine, struct anvil_vmm_error *error);
 
@@ -58,6 +58,9 @@ void machine_remove(const struct machine *machine);
 
 /* Calls for each machine, in the order of their names; false when the folder cannot be read. */
 bool machines_each(void (*call)(const struct machine *machine), struct anvil_vmm_error *error);
+
+/* A child of the process, and its user: of a monitor, the process in which its guest runs. 0 when there is none. */
+pid_t process_child(pid_t pid, uid_t *user);
 
 /* A descriptor that becomes readable when the process ends; -1 when it has. */
 int process_open(pid_t pid);

@@ -54,6 +54,28 @@ active_key(const char *name, const char *link, char key[KEY_DISK_DIGITS + 1])
 	return (found);
 }
 
+static bool
+is_accepted(const char *name, const char *key, struct fault *fault)
+{
+	struct manifest manifest;
+
+	if (!store_read_signed(name, key, &manifest, fault))
+		return (false);
+	manifest_free(&manifest);
+	return (true);
+}
+
+bool
+active_used(const char *name, char key[KEY_DISK_DIGITS + 1])
+{
+	struct fault refused;
+
+	if (active_key(name, "active", key) && is_accepted(name, key, &refused))
+		return (true);
+	key[0] = '\0';
+	return (false);
+}
+
 /* Replaces a link in one step. */
 static bool
 set_link(int folder, const char *link, const char *target, struct fault *fault)
@@ -175,7 +197,7 @@ check_health(const struct manifest *manifest, const struct report *report, struc
 	return (false);
 }
 
-/* Programs and services of what is active now. */
+/* Programs and services of what is active now; none of what no accepted key has signed. */
 static bool
 bring_up(const char *name, bool services, struct fault *fault)
 {
@@ -185,8 +207,13 @@ bring_up(const char *name, bool services, struct fault *fault)
 
 	if (!active_key(name, "active", key))
 		return (link_programs(name, NULL, fault));
-	if (!store_read(name, key, &manifest, fault))
+	if (!store_read_signed(name, key, &manifest, fault)) {
+		struct fault second;
+
+		services_stop(name);
+		link_programs(name, NULL, &second);
 		return (false);
+	}
 	well = link_programs(name, &manifest, fault) && (!services || services_place(&manifest, fault));
 	manifest_free(&manifest);
 	return (well);
@@ -242,7 +269,9 @@ active_switch(const char *name, const struct manifest *manifest, const char *key
 
 	if (folder < 0)
 		return (fail_errno(fault, "cannot open " INGOTS "/%s", name));
-	active_key(name, "active", old);
+	/* what is signed anew, and was refused until now, was not active */
+	if (active_used(name, old) && strcmp(old, key) == 0)
+		old[0] = '\0';
 	report->progress(report->to, "activate");
 	/* from here on a kill is noticed, and leads back to the old one */
 	if (!set_link(folder, "unconfirmed", old[0] != '\0' ? old : NOTHING, fault)) {
@@ -271,7 +300,8 @@ active_settle(const char *name, bool services, struct fault *fault)
 	if (folder < 0)
 		return (true);
 	if (read_link(folder, "unconfirmed", before)) {
-		if (!is_key(before))
+		if (!is_key(before) ||
+		    (!is_accepted(name, before, fault) && strcmp(fault->code, "E_INGOT_SIGNATURE") == 0))
 			before[0] = '\0';
 		read_link(folder, "active", active);
 		if (strcmp(before, active) != 0) {
@@ -315,13 +345,20 @@ active_restore(const char *name, struct fault *fault)
 void
 active_forget(const char *name, const char *key)
 {
-	char previous[KEY_DISK_DIGITS + 1];
+	char named[KEY_DISK_DIGITS + 1];
+	struct fault none;
 	int folder = open_name(name);
 
 	if (folder < 0)
 		return;
-	if (read_link(folder, "previous", previous) && strcmp(previous, key) == 0)
+	if (read_link(folder, "previous", named) && strcmp(named, key) == 0)
 		unlinkat(folder, "previous", 0);
+	if (read_link(folder, "active", named) && strcmp(named, key) == 0) {
+		/* started before its key was withdrawn */
+		services_stop(name);
+		link_programs(name, NULL, &none);
+		unlinkat(folder, "active", 0);
+	}
 	close(folder);
 }
 
@@ -352,7 +389,7 @@ needs_check(const struct manifest *manifest, struct fault *fault)
 		struct manifest other;
 		bool well;
 
-		if (!active_key(need->name, "active", key))
+		if (!active_used(need->name, key))
 			return (fail(fault, "E_INGOT_NEEDS", "add that one first", "%s needs the ingot %s%s%s",
 			    manifest->name, need->name, need->version != NULL ? ", at least " : "",
 			    need->version != NULL ? need->version : ""));
@@ -393,7 +430,7 @@ needed_check(const char *name, const char *version, const char *code, struct fau
 	bool well = store_names(&names, fault);
 
 	for (size_t i = 0; well && i < names.count; i++) {
-		if (strcmp(names.all[i], name) == 0 || !active_key(names.all[i], "active", key))
+		if (strcmp(names.all[i], name) == 0 || !active_used(names.all[i], key))
 			continue;
 		if (!store_read(names.all[i], key, &other, fault))
 			return (false);

@@ -19,6 +19,12 @@
 bool active_key(const char *name, const char *link, char key[KEY_DISK_DIGITS + 1]);
 
 /*
+ * The version that is used: the link "active" names it, and a key that the system accepts now has signed it. A version
+ * whose key was withdrawn since counts as not active: nothing of it is started, linked or gone back to.
+ */
+bool active_used(const char *name, char key[KEY_DISK_DIGITS + 1]);
+
+/*
  * Makes a complete version the active one: stops the services of the old one, switches, starts the new services, asks the
  * health program. When that fails the old one is made active again: E_INGOT_HEALTH. The one before becomes `previous`.
  */
@@ -35,10 +41,13 @@ bool active_settle(const char *name, bool services, struct fault *fault);
 bool active_retire(const char *name, struct fault *fault);
 bool active_restore(const char *name, struct fault *fault);
 
-/* A version is about to be destroyed: `previous` does not name it any more. */
+/* A version that is not used is about to be destroyed: neither link names it any more. */
 void active_forget(const char *name, const char *key);
 
-/* At boot: settles every ingot, brings the links of programs in order, puts the services where runsvdir finds them. */
+/*
+ * At boot: settles every ingot, brings the links of programs in order, puts the services where runsvdir finds them. Of an
+ * ingot that no accepted key has signed neither is there afterwards: E_INGOT_SIGNATURE.
+ */
 bool active_start(struct fault *fault);
 
 /* E_INGOT_CONFLICT when another ingot has a program of the same name. */

@@ -169,7 +169,7 @@ make_place(struct addition *addition, const char *text, size_t length, struct fa
 		addition->complete = true;
 		addition->active = strcmp(addition->was, addition->disk_key) == 0;
 		addition->first = addition->next = addition->written = (uint32_t)manifest->chunks_count;
-		return (true);
+		return (store_sign_again(&addition->store, manifest->name, addition->disk_key, text, length, fault));
 	}
 	if (version == NULL &&
 	    (!check_space(addition, 0, fault) ||
@@ -214,7 +214,7 @@ addition_begin(struct addition *addition, const char *text, size_t length, bool 
 	if (accept(addition, text, length, fault) && (addition->lock = store_lock(fault)) >= 0 &&
 	    store_find(&addition->store, fault) && store_open(&addition->store, fault) &&
 	    active_settle(addition->manifest.name, true, fault)) {
-		active_key(addition->manifest.name, "active", addition->was);
+		active_used(addition->manifest.name, addition->was);
 		if (check_wanted(addition, allow_downgrade, fault) && make_place(addition, text, length, fault)) {
 			if (!addition->complete)
 				report->progress(report->to, "receive");

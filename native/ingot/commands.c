@@ -45,7 +45,7 @@ state_of(const struct version *version)
 	if (!version->complete)
 		return ("incoming");
 	if (active_key(version->name, "active", key) && strcmp(key, version->key) == 0)
-		return ("active");
+		return (active_used(version->name, key) ? "active" : "refused");
 	if (active_key(version->name, "previous", key) && strcmp(key, version->key) == 0)
 		return ("previous");
 	return ("complete");
@@ -125,13 +125,16 @@ command_verify(const char *name, const struct report *report, struct fault *faul
 	for (size_t i = 0; i < versions.count; i++) {
 		const struct version *version = &versions.all[i];
 		char line[PLACE_BYTES];
+		const char *is = "well";
 		bool good;
 
 		if (!version->complete || (name != NULL && strcmp(name, version->name) != 0))
 			continue;
 		good = verify_version(version, &one);
+		if (!good)
+			is = strcmp(one.code, "E_INGOT_SIGNATURE") == 0 ? "refused" : "damaged";
 		snprintf(line, sizeof (line), "%s %s %.*s %s", version->name, version->number, (int)KEY_SHOWN_DIGITS,
-		    version->key, good ? "well" : "damaged");
+		    version->key, is);
 		report->line(report->to, line);
 		if (!good && well)
 			*fault = one;
@@ -166,7 +169,7 @@ switch_to_previous(const char *name, const char *key, const char *was, const str
 	char line[PLACE_BYTES];
 	bool well;
 
-	if (!store_read(name, key, &manifest, fault))
+	if (!store_read_signed(name, key, &manifest, fault))
 		return (false);
 	well = needs_check(&manifest, fault) && needed_check(name, manifest.version, "E_INGOT_NEEDS", fault) &&
 	    services_check(&manifest, fault) && programs_check(&manifest, fault) &&

@@ -337,6 +337,34 @@ store_seal(const struct store *store, const char *name, const char *key, struct 
 }
 
 bool
+store_sign_again(const struct store *store, const char *name, const char *key, const char *text, size_t length,
+    struct fault *fault)
+{
+	char dataset[PLACE_BYTES], path[PLACE_BYTES];
+	const char *const open_up[] = { ZFS, "set", "readonly=off", dataset_name(store, name, key, dataset), NULL };
+	const char *const close_up[] = { ZFS, "set", "readonly=on", dataset, NULL };
+	struct manifest manifest;
+	struct statvfs status;
+	struct fault refused;
+	bool well = true;
+
+	store_path(name, key, path);
+	if (store_read_signed(name, key, &manifest, &refused)) {
+		manifest_free(&manifest);
+		/* a kill below may have left it so */
+		return (statvfs(path, &status) != 0 || (status.f_flag & ST_RDONLY) != 0 || run_zfs(close_up, NULL, 0, fault));
+	}
+	if (!run_zfs(open_up, NULL, 0, fault))
+		return (false);
+	int tree = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	well = tree >= 0 ? store_write_manifest(tree, text, length, fault) : fail_errno(fault, "cannot open %s", path);
+	if (tree >= 0)
+		close(tree);
+	return (run_zfs(close_up, NULL, 0, well ? fault : &refused) && well);
+}
+
+bool
 store_unmount(const struct store *store, const char *name, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];
@@ -367,6 +395,16 @@ store_destroy(const struct store *store, const char *name, const char *key, stru
 	return (true);
 }
 
+/* It was accepted when the ingot was added: the key has been withdrawn since, or the manifest was changed. */
+static void
+say_refused(const char *name, const char *key, struct fault *fault)
+{
+	snprintf(fault->message, sizeof (fault->message),
+	    "no key that the system accepts now has signed the ingot %s %.*s", name, (int)KEY_SHOWN_DIGITS, key);
+	snprintf(fault->hint, sizeof (fault->hint), "%s",
+	    "add it again, signed with a key that is accepted; or remove it: anvil-ingot remove");
+}
+
 static bool
 read_manifest(const char *name, const char *link, bool check, struct manifest *manifest, struct fault *fault)
 {
@@ -392,6 +430,8 @@ read_manifest(const char *name, const char *link, bool check, struct manifest *m
 			(trust_load(TRUST_FOLDER, &trust, fault) &&
 			    trust_check(&trust, &head, text + head.length, id, fault))) &&
 		    manifest_parse(text + head.length, head.manifest_length, manifest, fault);
+	if (!well && check && strcmp(fault->code, "E_INGOT_SIGNATURE") == 0)
+		say_refused(name, link, fault);
 	free(text);
 	if (fd >= 0)
 		close(fd);
@@ -413,9 +453,11 @@ store_read_signed(const char *name, const char *link, struct manifest *manifest,
 bool
 store_write_manifest(int tree, const char *text, size_t length, struct fault *fault)
 {
+	/* in one step: a kill leaves the old one or the new one */
+	static const char fresh[] = OWN_FOLDER "/manifest.fresh";
 	int file = -1;
 	bool well = (mkdirat(tree, OWN_FOLDER, 0755) == 0 || errno == EEXIST) &&
-	    (file = openat(tree, OWN_FOLDER "/manifest", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) >= 0;
+	    (file = openat(tree, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) >= 0;
 
 	for (size_t at = 0; well && at < length;) {
 		ssize_t put = write(file, text + at, length - at);
@@ -423,6 +465,7 @@ store_write_manifest(int tree, const char *text, size_t length, struct fault *fa
 		well = put > 0 || (put < 0 && errno == EINTR);
 		at += put > 0 ? (size_t)put : 0;
 	}
+	well = well && renameat(tree, fresh, tree, OWN_FOLDER "/manifest") == 0;
 	if (!well)
 		fail_errno(fault, "cannot write " OWN_FOLDER "/manifest");
 	if (file >= 0)

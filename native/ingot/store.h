@@ -78,6 +78,13 @@ bool store_has_data(const char *name);
 /* From "incoming" to "complete": a snapshot, and read-only from then on. All that was written is on the disk then. */
 bool store_seal(const struct store *store, const char *name, const char *key, struct fault *fault);
 
+/*
+ * A complete version whose kept signature the system does not accept gets the one that it was sent with now; `text` is its
+ * head, which was checked, and its manifest.
+ */
+bool store_sign_again(const struct store *store, const char *name, const char *key, const char *text, size_t length,
+    struct fault *fault);
+
 /* Unmounts all versions of an ingot, or none of them: E_INGOT_ACTIVE when one is in use. */
 bool store_unmount(const struct store *store, const char *name, struct fault *fault);
 
@@ -93,7 +100,7 @@ const char *store_path(const char *name, const char *key, char path[PLACE_BYTES]
 /* Reads the manifest that was kept with a version; `link` is a key or "active". E_INGOT_DAMAGED, E_INGOT_UNKNOWN. */
 bool store_read(const char *name, const char *link, struct manifest *manifest, struct fault *fault);
 
-/* As above, and checks the signature once more. */
+/* As above, and the signature against the keys that are accepted now: E_INGOT_SIGNATURE, E_INGOT_TRUST. */
 bool store_read_signed(const char *name, const char *link, struct manifest *manifest, struct fault *fault);
 
 /* Writes head and manifest to the tree, for the two above. */

@@ -4,11 +4,13 @@ import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { attach } from "../vm/attach.ts";
-import { startMachine } from "../vm/machine.ts";
-import type { Disk } from "../vm/options.ts";
+import { parseForwards } from "../vm/forward.ts";
+import { startMachine, type ForwardedPort } from "../vm/machine.ts";
+import type { Disk, Network } from "../vm/options.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { IMAGE } from "./targets.ts";
 import { vmLauncher } from "./vm-launcher.ts";
+import { print } from "./print.ts";
 
 const help = `
 usage: anvil boot [options]
@@ -23,13 +25,18 @@ Boots the ISO in QEMU, out of the seed, with this terminal as its console. Ctrl-
   --cpus <n>          default: 2, in emulation 1
   --firmware <name>   seabios (default) or ovmf (UEFI)
   --log <file>        keep what the serial port says
-  --no-network        no network card
+  --network <kind>    user (default): the machine reaches what this host reaches, and services on this host's own
+                      127.0.0.1 at 10.0.2.2; restricted: it reaches neither, only what is forwarded into it works;
+                      none: no network card
+  --forward <ports>   <port here>:<port there>, TCP: connections to 127.0.0.1 here go into the machine. May be
+                      repeated; <address>:<port here>:<port there> listens on another address of this host
   --name <name>       what other commands call the machine (default: monolith)
 
 examples:
   anvil boot
   anvil boot --disk anvil.img          then, inside: anvil-install /dev/vda
   anvil boot --firmware ovmf --memory 2048
+  anvil boot --forward 2222:22         then, elsewhere: ssh -p 2222 root@127.0.0.1
 
 exit status: 0 the machine was powered off, 1 it could not be started, 2 wrong usage, 128 + n ended by signal n
 `;
@@ -42,7 +49,10 @@ const options = {
   cpus: { type: "string" },
   firmware: { type: "string", default: "seabios" },
   log: { type: "string" },
+  network: { type: "string", default: "user" },
+  // what --network none was called before
   "no-network": { type: "boolean", default: false },
+  forward: { type: "string", multiple: true, default: [] as string[] },
   name: { type: "string", default: "monolith" },
 } as const;
 
@@ -55,13 +65,14 @@ export const command: Command = {
     const { firmware } = values;
     if (firmware !== "seabios" && firmware !== "ovmf")
       throw usage(`--firmware is seabios or ovmf, not "${firmware}"`, help);
+    const network = networkOf(values["no-network"] ? "none" : values.network, values.forward);
     const iso = path.resolve(values.iso);
     if (!existsSync(iso))
       throw new Fault("E_NO_SUCH_FILE", `there is no ${values.iso}`, { hint: "anvil forge   makes it" });
     const store = openStore();
     const launcher = await vmLauncher(store);
     const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
-    process.stdout.write(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
+    print(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
     const disks: Disk[] = [];
     if (values.disk !== undefined) {
       const file = path.resolve(values.disk);
@@ -82,15 +93,35 @@ export const command: Command = {
       console: true,
       session: true,
       ingot: true,
+      exec: true,
       stateDir: store.paths.top,
-      ...(values["no-network"] ? {} : { network: { forwards: [] } }),
+      ...(network === undefined ? {} : { network }),
       ...(values.log === undefined ? {} : { serialLog: path.resolve(values.log) }),
     });
+    print(describe(network, machine.forwards));
     const { left } = await attach(machine, { input: process.stdin, output: process.stdout });
-    const signal = (constants.signals as Partial<Record<string, number>>)[left];
+    const signal = (constants.signals as Partial<Record<string, number>>)[left === "output closed" ? "SIGPIPE" : left];
     return signal === undefined ? 0 : 128 + signal;
   },
 };
+
+/** Undefined for no card. */
+function networkOf(kind: string, forwards: readonly string[]): Network | undefined {
+  if (!["user", "restricted", "none"].includes(kind))
+    throw usage(`--network is user, restricted or none, not "${kind}"`, help);
+  const parsed = parseForwards(forwards);
+  if (kind === "none" && parsed.length > 0) throw usage("--forward needs a network card: --network restricted", help);
+  return kind === "none" ? undefined : { forwards: parsed, restricted: kind === "restricted" };
+}
+
+function describe(network: Network | undefined, forwards: readonly ForwardedPort[]): string {
+  const lines = forwards.map(({ address, host, guest }) => `port ${guest} of the machine is at ${address}:${host}`);
+  if (network?.restricted === false)
+    lines.unshift(
+      "network: the machine reaches this host's 127.0.0.1 at 10.0.2.2; with --network restricted it does not",
+    );
+  return lines.map((line) => `${line}\n`).join("");
+}
 
 function count(text: string, option: string, least: number, most: number): number {
   const value = Number(text);

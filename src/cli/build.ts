@@ -1,11 +1,12 @@
 /** What `anvil forge` and `anvil inject` share: builds what targets need, shows it, keeps events and profile. */
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import type { Output } from "../recipe/recipe.ts";
 import { readLimits } from "../sandbox/limits.ts";
 import type { Store } from "../store/store.ts";
@@ -13,18 +14,24 @@ import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { lastRunFile, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
-import { crates, mirrors, realiseOptions } from "./realise-options.ts";
+import { lastRunFile, openStore, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
+import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
+import { findIngot } from "./targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
   jobs: { type: "string", short: "j" },
+  "accept-from-vm": { type: "string", multiple: true, default: [] as string[] },
 } as const;
 
-export interface BuildValues {
+/** The store with what `--accept-from-vm` names, and what is being built for `also`. Throws E_NO_TARGET. */
+export function openBuildStore(values: { readonly "accept-from-vm": readonly string[] }, also?: string): Store {
+  const ingots = [...values["accept-from-vm"], ...(also === undefined ? [] : [also])];
+  return openStore().accepting(ingots.map((name) => findIngot(name).name));
+}
+
+export interface BuildValues extends PlaceValues {
   readonly channel: string;
-  readonly "debian-mirror": readonly string[];
-  readonly "crates-mirror": readonly string[];
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
   readonly json: boolean;
@@ -63,20 +70,24 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
   const { json, plain } = values;
   const view = chooseView({ json, plain, stream: process.stdout, env: process.env, profile });
+  const places = downloads(values, store, first);
   const run = new Run();
   const eventFile = lastRunFile(store);
-  writeFileSync(eventFile, "");
+  // a new file: one of an earlier version could be read by others
+  rmSync(eventFile, { force: true });
+  writeFileSync(eventFile, "", { mode: 0o600 });
   try {
+    const note = await places.note();
     const options: RealiseOptions = {
       project: projectRoot(),
       store,
-      why,
+      why: note === "" ? why : `${why}; ${note}`,
       jobs,
       keepGoing: values["keep-going"],
       limits,
       acceptUnverified: accepted,
-      mirrors: () => mirrors(values),
-      crates: () => crates(values),
+      mirrors: places.mirrors,
+      crates: places.crates,
       onPin: (component, sha256) => writePin(store, channel, component, sha256),
       expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
       signal,
@@ -89,8 +100,13 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     const unpinned = unpinnedFetches(first, accepted);
     if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
     const evaluation = unpinned.targets.length > 0 ? evaluateNow() : first;
+    const notices = await places.prepare({
+      signal,
+      keepGoing: options.keepGoing,
+      makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
+    });
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const outcome = await realise(evaluation, { ...options, ...elsewhere });
+    const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
     // what another machine needed says nothing about this one
     if (outcome.built.length > 0 && place === undefined)
       writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));
@@ -129,7 +145,5 @@ function keepEvent(file: string, event: ForgeEvent): void {
 }
 
 function writeProfile(file: string, profile: Profile): void {
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, serialiseProfile(profile));
-  renameSync(draft, file);
+  replaceFile(file, serialiseProfile(profile));
 }

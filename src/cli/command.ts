@@ -1,10 +1,11 @@
 /** What every command is made of, and what they share: options, the project, the store, the chosen channel. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { fileURLToPath } from "node:url";
 import { errno, Fault } from "../fault/fault.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
 import { chooseChannel } from "../source/channel.ts";
@@ -71,8 +72,7 @@ export function readPins(store: Store, channel: Channel): ReadonlyMap<string, Di
 export function writePin(store: Store, channel: Channel, component: string, sha256: Digest): void {
   const pins = new Map([...readPins(store, channel), [component, sha256]]);
   const file = pinFile(store, channel.name);
-  writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(Object.fromEntries(pins), null, 1)}\n`);
-  renameSync(`${file}.${process.pid}`, file);
+  replaceFile(file, `${JSON.stringify(Object.fromEntries(pins), null, 1)}\n`);
 }
 
 const pinFile = (store: Store, channel: string): string => path.join(store.paths.top, `pins-${channel}.json`);

@@ -1,8 +1,11 @@
 /** What commands share that speak with a running Monolith: which one, and the line to it. */
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
+import { describeOwner, isElsewhere } from "../host/owner.ts";
 import { Client } from "../inject/client.ts";
 import { machineDestination, sshDestination, type Destination } from "../inject/transport.ts";
+import { otherMachine } from "../store/fitness.ts";
 import type { Lock } from "../store/lock.ts";
 import type { Store } from "../store/store.ts";
 import { findMachine } from "../vm/state.ts";
@@ -37,7 +40,7 @@ export async function withDestination<T>(
     if (machine !== undefined) throw new Fault("E_USAGE", "--to and --machine exclude each other");
     return act(sshDestination(to));
   }
-  const state = findMachine(store.paths.top, machine);
+  const state = await findMachine(store.paths.top, machine);
   const lock = await lockLine(store, `ingot-${state.name}`);
   try {
     return await act(machineDestination(state));
@@ -49,11 +52,13 @@ export async function withDestination<T>(
 /** One of the lines to a machine, which one process at a time uses: else E_INGOT_BUSY. */
 export async function lockLine(store: Store, line: string): Promise<Lock> {
   for (let attempt = 0; ; attempt++) {
-    const lock = store.lock(line.replaceAll(".", "_"));
+    const name = line.replaceAll(".", "_");
+    const lock = await store.lock(name);
     if ("release" in lock) return lock;
+    if (isElsewhere(lock.heldBy)) throw otherMachine(path.join(store.paths.locks, name), `the line ${line}`);
     if (attempt === BUSY_ATTEMPTS)
       throw new Fault("E_INGOT_BUSY", `the line ${line} is in use already`, {
-        details: [`by process ${lock.heldBy.split(".")[0]}`],
+        details: [`by ${describeOwner(lock.heldBy)}`],
         hint: "wait until that one is done",
       });
     await sleep(BUSY_WAIT);

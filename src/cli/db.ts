@@ -1,14 +1,20 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { isIPv4 } from "node:net";
 import { constants } from "node:os";
-import { buffer, text } from "node:stream/consumers";
+import { text } from "node:stream/consumers";
 import { Fault } from "../fault/fault.ts";
-import { sshCommand } from "../inject/transport.ts";
+import { carry, type ExecOptions } from "../inject/exec.ts";
+import { execOverSsh, openExecPort, quoted, sshCommand, sshFault } from "../inject/transport.ts";
+import { EXEC_PORT } from "../vm/command-line.ts";
 import { Console } from "../vm/console.ts";
+import { LOOPBACK } from "../vm/forward.ts";
 import { runSession } from "../vm/session.ts";
 import { findMachine, type MachineState } from "../vm/state.ts";
 import { size } from "../ui/units.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, lockLine } from "./connect.ts";
+import { complain, print, printForeign, printJson } from "./print.ts";
 
 const help = `
 usage: anvil db psql [<cluster>] [options] [-- <arguments of psql>…]
@@ -23,7 +29,7 @@ usage: anvil db psql [<cluster>] [options] [-- <arguments of psql>…]
 The databases of a running Monolith: \`anvil inject db\` sends them there. It calls \`anvil-db\` inside; the first cluster is
 called main.
 
-  psql        a session as the superuser postgres; without a terminal what comes in is carried out
+  psql        a session as the superuser postgres; without a terminal standard input, output and error are psql's
   list        clusters: name, state, port, size, where it comes from; and snapshots
   snapshot    keeps the state of this moment
   branch      a second, writable cluster that shares with the first what neither has changed
@@ -96,35 +102,61 @@ export const command: Command = {
   },
 };
 
-/** A word of shell. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
 async function psql(command: string, values: Values): Promise<number> {
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
-  if (values.to !== undefined) return psqlOverSsh(values.to, command, terminal);
-  if (terminal) return withMachine(values, (machine, console) => session(machine, console, command));
-  const said = await buffer(process.stdin);
-  const { status, output } = await withMachine(values, (_, console) =>
-    run(console, `printf %s ${said.toString("base64")} | base64 -d | ${command}`),
+  if (values.to === undefined) return (terminal ? session : streams)(await machineOf(values), command);
+  if (terminal) return sessionOverSsh(values.to, command);
+  const token = newToken();
+  const transport = execOverSsh(
+    values.to,
+    token,
+    `command -v anvil-db >/dev/null || exit ${NOT_FOUND}; exec ${command}`,
   );
-  // anvil-db itself, before psql had its turn
-  if (status !== 0 && /^E_[A-Z_]+ {2}/.test(output)) throw refusal(output, status);
-  process.stdout.write(output);
+  return streamed({ transport, token, patience: SSH_PATIENCE_MS, to: values.to });
+}
+
+/** Standard streams as they are: nothing is a terminal's. */
+async function streams(machine: MachineState, command: string): Promise<number> {
+  const { name, timeScale } = machine;
+  const line = await lockLine(openStore(), `exec-${name}`);
+  try {
+    const token = newToken();
+    const transport = await openExecPort(machine);
+    try {
+      const text = `. /etc/profile; exec ${command}`;
+      await shell(
+        machine,
+        `setsid anvil-exec ${EXEC_PORT} ${token} ${quoted(text)} >/dev/null 2>&1 </dev/null &`,
+        "anvil-exec",
+      );
+    } catch (error) {
+      transport.close();
+      throw error;
+    }
+    return await streamed({ transport, token, patience: PORT_PATIENCE_MS * timeScale, to: `machine "${name}"` });
+  } finally {
+    line.release();
+  }
+}
+
+async function streamed(line: Pick<ExecOptions, "transport" | "token" | "patience" | "to">): Promise<number> {
+  const status = await carry({ ...line, input: process.stdin, output: process.stdout, errors: process.stderr });
+  if (status === NOT_FOUND) throw absent();
   return status;
 }
 
-async function session(machine: MachineState, console: Console, command: string): Promise<number> {
+const newToken = (): string => randomBytes(12).toString("hex");
+
+async function session(machine: MachineState, command: string): Promise<number> {
   if (machine.session === undefined)
     throw new Fault("E_NO_MACHINE", `machine "${machine.name}" was started without a console for sessions`, {
       hint: "`anvil boot` in another terminal starts one that has it",
     });
   const line = await lockLine(openStore(), `session-${machine.name}`);
   try {
-    await available(console);
     const { stdin: input, stdout: output } = process;
-    return await runSession({ console, socket: machine.session, command, input, output });
+    const run = (text: string): Promise<unknown> => shell(machine, text);
+    return await runSession({ shell: run, socket: machine.session, command, input, output });
   } finally {
     line.release();
   }
@@ -132,21 +164,18 @@ async function session(machine: MachineState, console: Console, command: string)
 
 async function act(action: string, command: string, values: Values): Promise<number> {
   const { status, output } =
-    values.to === undefined
-      ? await withMachine(values, (_, console) => run(console, command))
-      : await runOverSsh(values.to, command);
+    values.to === undefined ? await onConsole(await machineOf(values), command) : await runOverSsh(values.to, command);
   if (status !== 0) throw refusal(output, status);
-  if (action !== "list") process.stdout.write(output);
-  else process.stdout.write(values.json ? `${JSON.stringify(listed(output), null, 1)}\n` : rows(output));
+  if (action !== "list") printForeign(output);
+  else if (values.json) printJson(listed(output), 1);
+  else print(rows(output));
   return 0;
 }
 
-/** Finds the machine and its console, which serves one process at a time: others wait their turn. */
-async function withMachine<T>(
-  { machine }: Values,
-  act: (machine: MachineState, console: Console) => Promise<T>,
-): Promise<T> {
-  const state = findMachine(openStore().paths.top, machine);
+const machineOf = ({ machine }: Values): Promise<MachineState> => findMachine(openStore().paths.top, machine);
+
+/** The console of a machine, which serves one process at a time: others wait their turn. */
+async function withConsole<T>(state: MachineState, act: (console: Console) => Promise<T>): Promise<T> {
   if (state.console === undefined)
     throw new Fault("E_NO_MACHINE", `machine "${state.name}" was started without a console for programs`, {
       hint: "`anvil boot` in another terminal starts one that has it",
@@ -156,19 +185,31 @@ async function withMachine<T>(
   const console = new Console({ label, timeScale, evidence: () => [], log: serialLog, socket });
   const line = await lockLine(openStore(), `console-${state.name}`);
   try {
-    return await act(state, console);
+    return await act(console);
   } finally {
     console.close();
     line.release();
   }
 }
 
+/** Runs text of shell that ends soon. @param program that the system may be too old to have */
+function shell(machine: MachineState, text: string, program?: string): Promise<string> {
+  return withConsole(machine, async (console) => {
+    await available(console, machine);
+    if (program !== undefined && (await console.run(`command -v ${program}`)).status !== 0)
+      throw new Fault("E_EXEC_ABSENT", `the Monolith has no ${program}`, {
+        hint: "it was forged by an older `anvil`: forge and boot a new one",
+      });
+    return console.succeed(text);
+  });
+}
+
 /** Throws E_NO_SHELL when nobody answers on the console, or there is no `anvil-db`. */
-async function available(console: Console): Promise<void> {
+async function available(console: Console, machine: MachineState): Promise<void> {
   await console.ready(SHELL_LIMIT).catch((error: unknown) => {
     throw error instanceof Fault && error.code === "E_VM_TIMEOUT"
       ? new Fault("E_NO_SHELL", "no shell answers in the Monolith", {
-          hint: "it may still be starting; one that was forged without root login is reached with --to ssh://…",
+          hint: `it may still be starting; one that was forged without root login is reached with --to ${sshOf(machine)}`,
         })
       : error;
   });
@@ -180,19 +221,33 @@ function absent(): Fault {
   return new Fault("E_DB_ABSENT", "the Monolith has no database", { hint: "`anvil inject db` sends it there" });
 }
 
-async function run(console: Console, command: string): Promise<{ status: number; output: string }> {
-  await available(console);
-  return console.run(`. /etc/profile; ${command}`, LIMIT);
+/** Where SSH of the machine is, if a port leads there. */
+function sshOf({ forwards }: MachineState): string {
+  const forward = forwards.find(({ guest }) => guest === 22);
+  return forward === undefined
+    ? "ssh://…, for which `anvil boot --forward 2222:22` opens a port"
+    : `ssh://root@${isIPv4(forward.address) ? forward.address : LOOPBACK}:${forward.host}`;
 }
 
+function onConsole(machine: MachineState, command: string): Promise<{ status: number; output: string }> {
+  return withConsole(machine, async (console) => {
+    await available(console, machine);
+    return console.run(`. /etc/profile; ${command}`, LIMIT);
+  });
+}
+
+/** Until the first answer of `anvil-exec`: one whose host has gone is ended first. */
+const PORT_PATIENCE_MS = 30_000;
+/** Somebody may have to type a password. */
+const SSH_PATIENCE_MS = 300_000;
 /** Status of ssh itself when it fails, and of a shell that does not find a program. */
 const SSH_FAILED = 255;
 const NOT_FOUND = 127;
 
 /** The user's own ssh, with this terminal. What the shell would say of a program that is not there is not shown. */
-async function psqlOverSsh(to: string, command: string, terminal: boolean): Promise<number> {
+async function sessionOverSsh(to: string, command: string): Promise<number> {
   const found = `command -v anvil-db >/dev/null || exit ${NOT_FOUND}`;
-  const args = sshCommand(to, `. /etc/profile; ${found}; ${command}`, terminal);
+  const args = sshCommand(to, `. /etc/profile; ${found}; ${command}`, true);
   const status = await ended(spawn("ssh", args, { stdio: "inherit" }));
   if (status === NOT_FOUND) throw absent();
   return status;
@@ -203,14 +258,10 @@ async function runOverSsh(to: string, command: string): Promise<{ status: number
   const args = sshCommand(to, `. /etc/profile; ${command}`, false);
   const child = spawn("ssh", args, { stdio: ["ignore", "pipe", "pipe"] });
   const [status, output, complaints] = await Promise.all([ended(child), text(child.stdout), text(child.stderr)]);
-  if (status === SSH_FAILED)
-    throw new Fault("E_SSH", `ssh to ${to} has failed`, {
-      details: complaints.trim().split("\n").slice(-10),
-      hint: `\`ssh ${args.slice(1, -1).join(" ")} anvil-db list\` must work`,
-    });
+  if (status === SSH_FAILED) throw sshFault(`ssh to ${to} has failed`, complaints, args.slice(1, -1), "anvil-db list");
   if (status === NOT_FOUND) throw absent();
   if (status !== 0) return { status, output: complaints + output };
-  process.stderr.write(complaints);
+  complain(complaints);
   return { status, output };
 }
 

@@ -1,17 +1,21 @@
+import type { Evaluation } from "../forge/evaluate.ts";
+import type { Store } from "../store/store.ts";
 import { checkMachine, type Finding } from "./machine-checks.ts";
 import { parse, usage, type Command } from "./command.ts";
-import { mirrorOptions, mirrors } from "./realise-options.ts";
+import { print, printJson } from "./print.ts";
+import { cratesHelp, cratesOptions, downloads, mirrorHelp, mirrorOptions, mirrors } from "./realise-options.ts";
 
 const help = `
 usage: anvil doctor [options]
 
 Checks whether this machine can forge and boot: Node.js, the kernel and its user namespaces, cores, memory, disk, the
-store, a Debian mirror, the channel, KVM. Each line is ok, warn (it works, but not as well) or fail, with what to do.
+store, proxies, each kind of place that downloads come from (a Debian mirror, its security updates, upstream's release
+sites, a registry of crates), the channel, KVM. Each line is ok, warn (it works, but not as well) or fail, with what to do.
 The sandbox and KVM are tried for real once the seed is in the store.
 
-  --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                         else this machine's APT configuration)
-  --json                 one document: {ok, checks: [{name, level, found, hint}]}
+  ${mirrorHelp}
+  ${cratesHelp}
+  --json                      one document: {ok, checks: [{name, level, found, hint}]}
 
 examples:
   anvil doctor
@@ -20,7 +24,7 @@ examples:
 exit status: 0 nothing fails, 1 something does, 2 wrong usage
 `;
 
-const options = { ...mirrorOptions, json: { type: "boolean", default: false } } as const;
+const options = { ...mirrorOptions, ...cratesOptions, json: { type: "boolean", default: false } } as const;
 
 export const command: Command = {
   summary: "check whether this machine can forge and boot",
@@ -29,13 +33,17 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const checks: Finding[] = [];
-    for await (const finding of checkMachine(() => mirrors(values))) {
+    const places = {
+      mirrors: (store: Store) => mirrors(values, store),
+      places: (store: Store, evaluation: Evaluation) => downloads(values, store, evaluation),
+    };
+    for await (const finding of checkMachine(places)) {
       checks.push(finding);
       // line by line: some checks wait for the network or run a guest
-      if (!values.json) process.stdout.write(renderText(finding));
+      if (!values.json) print(renderText(finding));
     }
     const ok = checks.every(({ level }) => level !== "fail");
-    if (values.json) process.stdout.write(`${JSON.stringify({ ok, checks }, null, 1)}\n`);
+    if (values.json) printJson({ ok, checks }, 1);
     return ok ? 0 : 1;
   },
 };

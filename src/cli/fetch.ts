@@ -1,8 +1,8 @@
 import { evaluate } from "../forge/evaluate.ts";
-import { realise } from "../forge/forge.ts";
+import { realise, type RealiseOptions } from "../forge/forge.ts";
 import { chooseView } from "../ui/open.ts";
 import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
-import { crates, mirrors, onInterrupt, realiseOptions } from "./realise-options.ts";
+import { cratesHelp, downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { namedTargets } from "./targets.ts";
 
 const help = `
@@ -14,10 +14,8 @@ forge needs no network. Without a target: all for the ISO.
   --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
   --keep-going                after a failure go on with the other downloads
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
-  --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                              else this machine's APT configuration)
-  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
-                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
+  ${mirrorHelp}
+  ${cratesHelp}
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal
 
@@ -41,26 +39,31 @@ export const command: Command = {
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
     const interrupt = onInterrupt();
     try {
-      const downloads = {
-        ...evaluation,
-        nodes: new Map(fetches.map((node) => [node.key, node])),
-        targets: fetches.map(({ key }) => key),
-      };
-      const { ok } = await realise(downloads, {
+      const places = downloads(values, store, evaluation);
+      const note = await places.note();
+      const options: RealiseOptions = {
         project: projectRoot(),
         store,
-        why,
+        why: note === "" ? why : `${why}; ${note}`,
         // downloads take no job tokens
         jobs: 1,
         keepGoing: values["keep-going"],
         acceptUnverified: new Set(values["accept-unverified"]),
-        mirrors: () => mirrors(values),
-        crates: () => crates(values),
+        mirrors: places.mirrors,
+        crates: places.crates,
         onPin: (component, sha256) => writePin(store, channel, component, sha256),
         expected: new Map(),
         signal: interrupt.signal,
         on: view,
-      });
+      };
+      const seed = await places.seedForCrates();
+      if (seed !== undefined && !(await realise({ ...evaluation, targets: [seed] }, options)).ok) return 1;
+      const onlyFetches = {
+        ...evaluation,
+        nodes: new Map(fetches.map((node) => [node.key, node])),
+        targets: fetches.map(({ key }) => key),
+      };
+      const { ok } = await realise(onlyFetches, options);
       if (interrupt.signal.aborted) return 130;
       return ok ? 0 : 1;
     } finally {

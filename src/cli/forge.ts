@@ -1,18 +1,22 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { CLOSED } from "../../recipes/rootfs.ts";
 import { Fault } from "../fault/fault.ts";
-import type { Evaluation } from "../forge/evaluate.ts";
 import { copyOut } from "../forge/forge.ts";
 import { manifestOf } from "../forge/manifest.ts";
+import { fingerprint } from "../inject/authorized-keys.ts";
 import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";
 import type { Output } from "../recipe/recipe.ts";
+import { loadAdvisories } from "../source/advisories.ts";
 import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
-import { build, buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, type Command } from "./command.ts";
-import { onInterrupt } from "./realise-options.ts";
-import { acceptsIngots, IMAGE, namedTargets } from "./targets.ts";
-import { userKeys } from "./user-keys.ts";
+import { count } from "../ui/units.ts";
+import { build, buildOptions, jobCount, openBuildStore, type Built } from "./build.ts";
+import { parse, projectRoot, type Command } from "./command.ts";
+import { print } from "./print.ts";
+import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
+import { acceptsIngots, IMAGE, loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
+import { userKeys, userLogins } from "./user-keys.ts";
 
 const help = `
 usage: anvil forge [target…] [options]
@@ -22,11 +26,14 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
   --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
+  --accept-from-vm <ingot>    also use what a running Monolith built for this ingot (\`anvil inject --in vm\`), which is
+                              not known to be what the sandbox would make; may be repeated
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
-  --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                              else this machine's APT configuration)
-  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default:
-                              ANVIL_CRATES_MIRROR, else this machine's cargo configuration)
+  ${mirrorHelp}
+  ${cratesHelp}
+  --no-root-login             an ISO whose consoles, rescue and boot menu give nobody a shell. The default when there are
+                              SSH keys to let in: ~/.config/anvil/authorized_keys
+  --root-login                an ISO whose consoles are a root shell without a password; the default otherwise
   --out <folder>              where results are put (default: out)
   --json                      one JSON object per event (docs/events.md)
   --plain                     lines, even on a terminal
@@ -34,6 +41,7 @@ Builds what is missing, proves it and puts the results below out/. Without a tar
 examples:
   anvil forge
   anvil forge linux -j 4
+  anvil forge --no-root-login
   anvil forge --channel debian --json > events.jsonl
 
 Each step has limits, which ANVIL_STEP_MEMORY=12G, ANVIL_STEP_PROCESSES=20000 and ANVIL_STEP_FILE_SIZE=100G change and
@@ -46,6 +54,7 @@ exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 
 const options = {
   ...buildOptions,
+  ...loginOptions,
   out: { type: "string", default: "out" },
 } as const;
 
@@ -55,13 +64,14 @@ export const command: Command = {
   async run(args) {
     const { values, positionals } = parse(args, help, options);
     const jobs = jobCount(values.jobs, help);
-    const targets = targetsOf(positionals);
-    const store = openStore();
+    const targets = targetsOf(positionals, rootLoginOf(values));
+    const store = openBuildStore(values);
     const interrupt = onInterrupt();
     try {
       const built = await build({ targets, values, jobs, store, signal: interrupt.signal });
       if (typeof built === "number") return built;
-      publish(built.evaluation, store, path.resolve(values.out), built.why);
+      const published = await publish(built, store, path.resolve(values.out));
+      if (published !== undefined && !values.json) print(`${whoGetsIn(published)}\n`);
       return 0;
     } finally {
       interrupt.close();
@@ -70,29 +80,48 @@ export const command: Command = {
 };
 
 /** The first ISO that a user forges needs a key whose ingots it accepts. */
-function targetsOf(names: readonly string[]): readonly Output[] {
-  const targets = namedTargets(names);
+function targetsOf(names: readonly string[], rootLogin: boolean): readonly Output[] {
+  const targets = namedTargets(names, rootLogin);
   if (!acceptsIngots(targets) || readKey(userKeys()) !== undefined) return targets;
   ensureKey(userKeys());
-  return namedTargets(names);
+  return namedTargets(names, rootLogin);
 }
 
-/** Copies the ISO to the output folder, with its manifest, unless it is there already. */
-function publish(evaluation: Evaluation, store: Store, out: string, why: string): void {
+/** Who can log in to a system. */
+interface Logins {
+  readonly rootLogin: boolean;
+  /** Fingerprints of SSH keys. */
+  readonly logins: readonly string[];
+}
+
+function whoGetsIn({ rootLogin, logins }: Logins): string {
+  const ssh = logins.length === 0 ? "nobody" : `the owners of ${count(logins.length, "key")}`;
+  return rootLogin
+    ? `root login is open: whoever reaches a console is root; over SSH ${ssh}. --no-root-login closes the consoles`
+    : `root login is closed on every console; over SSH ${ssh}. --root-login opens the consoles`;
+}
+
+/** Copies the ISO to the output folder, with its manifest, unless it is there already. Undefined when none was built. */
+async function publish({ evaluation, why }: Built, store: Store, out: string): Promise<Logins | undefined> {
+  let published: Logins | undefined;
   for (const key of evaluation.targets) {
     const record = store.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
-    if (record.name !== "iso") continue;
+    const rootLogin = record.name === "iso";
+    if (!rootLogin && record.name !== `iso${CLOSED}`) continue;
+    published = { rootLogin, logins: userLogins().map(fingerprint) };
     const from = path.join(store.outputPath(key), IMAGE);
     const to = path.join(out, IMAGE);
     if (isSame(from, to, key)) continue;
     copyOut(from, to);
     const files = [{ file: IMAGE, bytes: statSync(to).size, sha256: hashFile(to) }];
     const trust = trustedKeys(userKeys()).map(keyId);
-    const manifest = manifestOf(evaluation, store, { why, files, trust });
+    const known = await loadAdvisories(projectRoot());
+    const manifest = manifestOf(evaluation, store, { why, files, trust, known, ...published });
     writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(to), stampOf(to, key));
   }
+  return published;
 }
 
 const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);

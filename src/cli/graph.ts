@@ -2,7 +2,8 @@ import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
-import { namedTargets } from "./targets.ts";
+import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
+import { print, printJson } from "./print.ts";
 
 const help = `
 usage: anvil graph [target…] [options]
@@ -10,6 +11,7 @@ usage: anvil graph [target…] [options]
 Prints the plan: every derivation with its key, version and what it needs, in build order. Builds nothing.
 
   --channel <name>   debian, rfc-0054 or auto (default)
+  --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --all              also the downloads and packages of the seed
   --json             one document: {channel, targets, nodes: [{key, name, version, kind, needs, present}]}
 
@@ -22,6 +24,7 @@ exit status: 0, or 2 for wrong usage
 
 const options = {
   ...channelOptions,
+  ...loginOptions,
   all: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
 } as const;
@@ -31,11 +34,12 @@ export const command: Command = {
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, options);
-    const targets = namedTargets(positionals);
+    const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-    process.stdout.write(values.json ? renderJson(evaluation, store) : renderText(evaluation, store, why, values.all));
+    if (values.json) printJson(facts(evaluation, store), 1);
+    else print(renderText(evaluation, store, why, values.all));
     return 0;
   },
 };
@@ -45,7 +49,7 @@ function isThere({ key, derivation }: Node, store: Store): boolean {
   return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
 }
 
-function renderJson({ channel, nodes, targets }: Evaluation, store: Store): string {
+function facts({ channel, nodes, targets }: Evaluation, store: Store): object {
   const rows = [...nodes.values()].map((node) => ({
     key: node.key,
     name: node.derivation.name,
@@ -54,7 +58,7 @@ function renderJson({ channel, nodes, targets }: Evaluation, store: Store): stri
     needs: node.needs,
     present: isThere(node, store),
   }));
-  return `${JSON.stringify({ channel: channel.name, targets, nodes: rows }, null, 1)}\n`;
+  return { channel: channel.name, targets, nodes: rows };
 }
 
 function renderText({ channel, nodes }: Evaluation, store: Store, why: string, all: boolean): string {

@@ -1,10 +1,11 @@
 import path from "node:path";
 import { statSync } from "node:fs";
 import { copyOut } from "../forge/forge.ts";
-import { build, buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import { build, buildOptions, jobCount, openBuildStore } from "./build.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
 import { findTarget } from "./targets.ts";
+import { print } from "./print.ts";
 
 const help = `
 usage: anvil guest [options]
@@ -17,7 +18,8 @@ Makes a minimal guest for anvil-vmm, or any monitor with Firecracker's API: the 
   --json           one JSON object per event (docs/events.md)
   --plain          lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
+What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+--accept-from-vm, --keep-going.
 
 examples:
   anvil guest
@@ -40,7 +42,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const jobs = jobCount(values.jobs, help);
-    const store = openStore();
+    const store = openBuildStore(values);
     const interrupt = onInterrupt();
     try {
       const { signal } = interrupt;
@@ -51,7 +53,7 @@ export const command: Command = {
       for (const file of FILES) {
         const to = path.join(path.resolve(values.out), file);
         copyOut(path.join(store.outputPath(key), "usr/share/anvil-vmm/guest", file), to);
-        if (!values.json) process.stdout.write(`${to}  ${statSync(to).size} bytes\n`);
+        if (!values.json) print(`${to}  ${statSync(to).size} bytes\n`);
       }
       return 0;
     } finally {

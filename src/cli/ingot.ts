@@ -6,13 +6,14 @@ import { Ingot } from "../inject/ingot-file.ts";
 import { isSignedBy, keyId, trustedKeys } from "../inject/key-file.ts";
 import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
 import { count, size } from "../ui/units.ts";
-import { buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import { buildOptions, jobCount, openBuildStore } from "./build.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
 import { ingotBody, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
 import { findIngot } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
+import { print, printJson, printLines } from "./print.ts";
 
 const help = `
 usage: anvil ingot list [options]
@@ -38,7 +39,8 @@ ${connectHelp}
   --json               one document; list: [{name, version, key, state, bytes, received}]; show: the manifest
   --plain              what is built: lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
+What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+--accept-from-vm, --keep-going.
 
 examples:
   anvil ingot list
@@ -93,9 +95,9 @@ function exchange(words: readonly string[], values: ConnectValues & { readonly j
   if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
   return withClient(values, async (client) => {
     const lines: string[] = [];
-    const show = (line: string): void => void process.stdout.write(`${words[0] === "list" ? listRow(line) : line}\n`);
+    const show = (line: string): void => printLines([words[0] === "list" ? listRow(line) : line]);
     const facts = await client.command(words, values.json ? (line) => lines.push(line) : show);
-    if (values.json) process.stdout.write(`${JSON.stringify(resultOf(words, lines, facts), null, 1)}\n`);
+    if (values.json) printJson(resultOf(words, lines, facts), 1);
     else Object.entries(facts).forEach((fact) => show(fact.join(" ")));
     return 0;
   });
@@ -136,14 +138,15 @@ async function local(action: "show" | "export", name: string, values: Values): P
 }
 
 async function exportFile(name: string, values: Values, signal: AbortSignal): Promise<number> {
-  const request = { values, jobs: jobCount(values.jobs, help), store: openStore(), signal };
+  const request = { values, jobs: jobCount(values.jobs, help), store: openBuildStore(values), signal };
   const ingot = await signedIngot(findIngot(name), request);
   if (typeof ingot === "number") return ingot;
   try {
     mkdirSync(values.out, { recursive: true });
     const file = path.join(values.out, ingot.fileName);
     await ingot.writeTo(file, signal);
-    process.stdout.write(values.json ? `${JSON.stringify({ file, key: ingot.key })}\n` : `${file}\n`);
+    if (values.json) printJson({ file, key: ingot.key });
+    else print(`${file}\n`);
     return 0;
   } finally {
     await ingot.close();
@@ -163,11 +166,8 @@ async function show(name: string, values: Values, signal: AbortSignal): Promise<
   const shown = isFile(name) ? await readFileFacts(name) : await readBodyFacts(name, values, signal);
   if (typeof shown === "number") return shown;
   const { manifest, key, signer } = shown;
-  process.stdout.write(
-    values.json
-      ? `${JSON.stringify({ key, signer: signer ?? null, ...manifest }, null, 1)}\n`
-      : `${describe(shown, values.files).join("\n")}\n`,
-  );
+  if (values.json) printJson({ key, signer: signer ?? null, ...manifest }, 1);
+  else printLines(describe(shown, values.files));
   return 0;
 }
 
@@ -187,7 +187,7 @@ async function readBodyFacts(name: string, values: Values, signal: AbortSignal):
   const folder = await ingotBody(findIngot(name), {
     values,
     jobs: jobCount(values.jobs, help),
-    store: openStore(),
+    store: openBuildStore(values),
     signal,
   });
   if (typeof folder === "number") return folder;

@@ -3,8 +3,8 @@ import { inject } from "../inject/inject.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { injectView } from "../ui/inject.ts";
 import { findMachine } from "../vm/state.ts";
-import { buildOptions, jobCount } from "./build.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import { buildOptions, jobCount, openBuildStore } from "./build.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
@@ -19,14 +19,16 @@ Sends an ingot into a running Monolith, where it is proven and becomes active in
 signs it with your key (\`anvil key\`), or takes an ingot file as it is. What was interrupted goes on where it was.
 
   --in <place>         where it is built: sandbox (default), or vm, the Monolith itself. What both build must be the same.
-                       An interrupted command is repeated: it finds the work that went on in the Monolith meanwhile
+                       An interrupted command is repeated: it finds the work that went on in the Monolith meanwhile.
+                       What the Monolith built is used for this ingot alone: --accept-from-vm <ingot> uses it for others
   --file <file>        an ingot file, which \`anvil ingot export\` writes
   --allow-downgrade    even when a newer version is active
 ${connectHelp}
   --json               one JSON object per event (docs/events.md)
   --plain              lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified, --keep-going.
+What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+--accept-from-vm, --keep-going.
 
 examples:
   anvil inject tools
@@ -56,9 +58,10 @@ export const command: Command = {
     if (values.in !== "sandbox" && (values.in !== "vm" || name === undefined))
       throw usage(`--in is sandbox or, for an ingot that is named, vm, not "${values.in}"`, help);
     const jobs = jobCount(values.jobs, help);
-    const store = openStore();
+    // what the Monolith builds is taken for this ingot alone
+    const store = openBuildStore(values, values.in === "vm" ? name : undefined);
     // said before anything is built
-    if (values.to === undefined) findMachine(store.paths.top, values.machine);
+    if (values.to === undefined) await findMachine(store.paths.top, values.machine);
     const interrupt = onInterrupt();
     const { signal } = interrupt;
     const request = { values, jobs, store, signal };

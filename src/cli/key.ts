@@ -14,6 +14,7 @@ import {
 } from "../inject/key-file.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { userKeys } from "./user-keys.ts";
+import { print } from "./print.ts";
 
 const help = `
 usage: anvil key [show] [--json]
@@ -52,7 +53,7 @@ export const command: Command = {
     const [action = "show", file, ...more] = positionals;
     if (more.length > 0 || (action === "import") !== (file !== undefined))
       throw usage(action === "import" ? "name one file" : `"${file}" means nothing here`, help);
-    process.stdout.write(act(action, file ?? "", values.json));
+    print(act(action, file ?? "", values.json));
     return Promise.resolve(0);
   },
 };

@@ -1,40 +1,53 @@
-import { seedClang } from "../../recipes/seed-clang.ts";
-import { seedRust } from "../../recipes/seed-rust.ts";
-import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
-import { mirrorReader } from "../source/archive-index.ts";
-import { Archive, refreshChannel, writeChannel, type PinChange } from "../source/lock.ts";
+import { loadAdvisories } from "../source/advisories.ts";
+import { mirrorHas, mirrorReader } from "../source/archive-index.ts";
+import { loadChannel } from "../source/channel.ts";
+import { oneByOne } from "../source/mirror.ts";
+import { refreshChannel, writeChannel, type Note, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
-import { parse, projectRoot, usage, type Command } from "./command.ts";
-import { mirrorOptions, mirrors, onInterrupt } from "./realise-options.ts";
+import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
+import { news } from "../source/watch.ts";
+import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { print, printJson, printLines } from "./print.ts";
+import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
+import { allTargets, componentsOf, seedsOf } from "./targets.ts";
 
 const help = `
 usage: anvil lock [component or seed…] [options]
 
 Compares the pins of channel debian with what a Debian archive has now: the archive's signature covers the hashes of its
-indexes, and those the hashes of the files. Without a name: all components, and the packages of all seeds. Nothing is
+indexes, and those the hashes of the files. Without a name: the components and seeds that recipes name. Nothing is
 written without --write, and nothing unless all of it could be locked.
+
+A release file older than the one seen before is refused; channels/debian.json keeps their dates. A version lower than
+the pin is taken only for a component that is named, and a file that no mirror has is not pinned. The clock of the steps
+(epoch) stays.
 
 The pins of rfc-0054 are not found in an archive: they are edited by hand in channels/rfc-0054.json.
 
-  --channel <name>       debian (default)
-  --write                write channels/debian.json and channels/seed.json
-  --debian-mirror <url>  root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR,
-                         else this machine's APT configuration)
-  --keyring-root <dir>   where the package debian-archive-keyring was unpacked (default: /)
-  --json                 one document: {channel, written, changes: [{name, before, after}]}
+  --channel <name>            debian (default)
+  --write                     write channels/debian.json and channels/seed.json
+  --check                     say what became known: newer versions, fixes in the packaging archives that the pins
+                              lack, vulnerabilities that channels/advisories.json does not name; writes nothing
+  ${mirrorHelp}
+  --keyring-root <dir>        where the package debian-archive-keyring was unpacked (default: /)
+  --json                      one document: {channel, written, changes: [{name, before, after}], notes:
+                              [{name, why}]}; with --check {channel, findings: [{name, kind, what}]}
 
 examples:
   anvil lock zfs
   anvil lock seed-clang
   anvil lock --write
+  anvil lock --check
 
-exit status: 0 the pins are what the archive has, or were written; 1 they differ, or could not be found; 2 wrong usage
+exit status: 0 the pins are what the archive has, or were written, or nothing became known; 1 they differ, could not be
+found, or something did; 2 wrong usage
 `;
 
 const options = {
   ...mirrorOptions,
   channel: { type: "string", default: "debian" },
   write: { type: "boolean", default: false },
+  check: { type: "boolean", default: false },
   "keyring-root": { type: "string", default: "/" },
   json: { type: "boolean", default: false },
 } as const;
@@ -46,23 +59,18 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     if (values.channel !== "debian")
       throw usage(`only channel debian is locked against an archive, not "${values.channel}"`, help);
+    if (values.check && values.write) throw usage("--check writes nothing: leave out --write", help);
     const interrupt = onInterrupt();
     try {
-      const read = mirrorReader(await mirrors(values), interrupt.signal);
-      const archive = new Archive(read, await debianKeyring(values["keyring-root"]));
-      const { channel, changes } = await refreshChannel(
-        projectRoot(),
-        archive,
-        [seedBase, seedCc, seedClang, seedRust, seedVm],
-        positionals,
-      );
-      const written = values.write && changes.length > 0;
+      const access = await archiveAccess(values, interrupt.signal);
+      if (values.check) return await check(access, positionals, values.json);
+      const targets = allTargets();
+      const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
+      const { channel, changes, notes, newer } = await refreshChannel(projectRoot(), access, wanted, positionals);
+      const written = values.write && (changes.length > 0 || newer);
       if (written) await writeChannel(projectRoot(), channel);
-      process.stdout.write(
-        values.json
-          ? `${JSON.stringify({ channel: channel.name, written, changes }, null, 1)}\n`
-          : renderText(changes, written, positionals),
-      );
+      if (values.json) printJson({ channel: channel.name, written, changes, notes }, 1);
+      else print(renderText(changes, notes, written, positionals));
       return changes.length === 0 || written ? 0 : 1;
     } catch (error) {
       if (interrupt.signal.aborted) return 130;
@@ -73,20 +81,63 @@ export const command: Command = {
   },
 };
 
-function renderText(changes: readonly PinChange[], written: boolean, names: readonly string[]): string {
-  if (changes.length === 0)
-    return `${names.length === 0 ? "all pins are" : `${names.join(", ")}: pinned`} as the archive has them\n`;
-  const lines = changes.flatMap(({ name, before, after }) => [
+async function check(access: ArchiveAccess, names: readonly string[], json: boolean): Promise<number> {
+  const channel = await loadChannel(projectRoot(), "debian");
+  const known = await loadAdvisories(projectRoot());
+  const findings = await news(new Archive(access, channel.suites), channel, known, names);
+  const lines = findings.map(({ name, what }) => `${name}  ${what}`);
+  if (findings.length === 0) lines.push("nothing became known");
+  if (json) printJson({ channel: channel.name, findings }, 1);
+  else printLines(lines);
+  return findings.length === 0 ? 0 : 1;
+}
+
+async function archiveAccess(
+  values: MirrorValues & { readonly "keyring-root": string },
+  signal: AbortSignal,
+): Promise<ArchiveAccess> {
+  const all = await mirrors(values, openStore());
+  return {
+    read: mirrorReader(all, signal),
+    mirrors: oneByOne(all).map((each) => mirrorReader(each, signal)),
+    has: mirrorHas(all, signal),
+    keyring: await debianKeyring(values["keyring-root"]),
+  };
+}
+
+function renderText(
+  changes: readonly PinChange[],
+  notes: readonly Note[],
+  written: boolean,
+  names: readonly string[],
+): string {
+  const proven = changes.filter(isOnlyProven);
+  const others = changes.filter((change) => !proven.includes(change));
+  const lines = others.flatMap(({ name, before, after }) => [
     name,
     `  pinned   ${describe(before)}`,
     `  archive  ${describe(after)}`,
   ]);
-  const end = written
-    ? `${changes.length} written; the next forge builds what they change`
-    : `${changes.length} differ; --write takes them over`;
-  return `${[...lines, end].join("\n")}\n`;
+  if (proven.length > 0) lines.push(`${proven.length} recorded pins are the same in the signed index`);
+  lines.push(...notes.map(({ name, why }) => `${name}  ${why}`));
+  const same = names.length === 0 ? "all pins are" : `${names.join(", ")}: pinned`;
+  lines.push(changes.length === 0 ? `${same} as the archive has them` : end(changes.length, written));
+  return `${lines.join("\n")}\n`;
+}
+
+/** The same file; only that a signature covers it is new. */
+function isOnlyProven({ before, after }: PinChange): boolean {
+  const file = (pin: PinChange["before"]): string =>
+    JSON.stringify([pin?.version, pin?.archive, pin?.sha256, pin?.files]);
+  return before?.verified === "recorded" && file(before) === file(after);
+}
+
+function end(count: number, written: boolean): string {
+  return written
+    ? `${count} written; the next forge builds what they change`
+    : `${count} differ; --write takes them over`;
 }
 
 function describe(pin: PinChange["before"]): string {
-  return pin === undefined ? "–" : `${pin.version}  sha256 ${pin.sha256 ?? "unknown"}`;
+  return pin === undefined ? "–" : `${pin.version}  sha256 ${pin.sha256 ?? "unknown"}  ${pin.verified ?? ""}`.trim();
 }

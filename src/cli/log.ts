@@ -1,13 +1,14 @@
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import path from "node:path";
-import { pipeline } from "node:stream/promises";
 import { Fault } from "../fault/fault.ts";
 import { openStore, parse, usage, type Command } from "./command.ts";
+import { print, printStream } from "./print.ts";
 
 const help = `
 usage: anvil log <recipe> [options]
 
-Prints the output of the newest build of a recipe.
+Prints the output of the newest build of a recipe. On a terminal control sequences in it are left out; a file or another
+program gets it byte for byte.
 
   --path   only where the log is
 
@@ -31,8 +32,8 @@ export const command: Command = {
       .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
     if (newest === undefined)
       throw new Fault("E_NO_LOG", `${name} was not built here`, { hint: `anvil forge ${name}` });
-    if (values.path) process.stdout.write(`${newest}\n`);
-    else await pipeline(createReadStream(newest), process.stdout, { end: false });
+    if (values.path) print(`${newest}\n`);
+    else await printStream(createReadStream(newest));
     return 0;
   },
 };

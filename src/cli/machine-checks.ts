@@ -1,13 +1,22 @@
 /** What `anvil doctor` looks at, one finding after the other. */
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import os from "node:os";
+import { seedRust } from "../../recipes/seed-rust.ts";
 import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
+import type { Downloads } from "../forge/downloads.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import { missingFetches } from "../forge/forge.ts";
+import { hostsOf, placeKind, type PlaceKind } from "../forge/places.ts";
+import type { Channel } from "../recipe/channel.ts";
 import type { Seed } from "../recipe/recipe.ts";
 import { openSandbox } from "../sandbox/sandbox.ts";
+import { crateUrl } from "../source/crates-mirror.ts";
+import { loadChannel } from "../source/channel.ts";
 import { seedSuite } from "../source/debian-sources.ts";
-import { httpRequest } from "../source/http.ts";
+import { describeNetworkError, httpClient, withoutCredentials } from "../source/http.ts";
+import type { DebianMirrors } from "../source/mirror.ts";
+import { checkCache, networkWarning, writableByOthers } from "../store/fitness.ts";
 import type { Store } from "../store/store.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
@@ -34,11 +43,17 @@ const COLD_FORGE = 12e9;
 const LITTLE_DISK = 1e9;
 /** Bytes: the guest that makes the pool image has 1 GiB, and so has `anvil boot`; QEMU and the rest need some too. */
 const LITTLE_MEMORY = 1.5 * 2 ** 30;
-/** Milliseconds that a mirror has to answer. */
-const MIRROR_LIMIT = 5000;
+/** Milliseconds that a site has to answer. */
+const SITE_LIMIT = 5000;
+
+/** Where downloads come from, with a store and for a plan. */
+export interface CheckedPlaces {
+  readonly mirrors: (store: Store) => Promise<DebianMirrors>;
+  readonly places: (store: Store, evaluation: Evaluation) => Downloads;
+}
 
 /** All findings in the order in which later checks need earlier ones. Expected failures are findings, not thrown. */
-export async function* checkMachine(mirrors: () => Promise<readonly string[]>): AsyncGenerator<Finding> {
+export async function* checkMachine({ mirrors, places }: CheckedPlaces): AsyncGenerator<Finding> {
   yield { name: "node", ...node() };
   yield { name: "system", ...system() };
   yield { name: "cores", ...ok(`${os.availableParallelism()}; -j uses fewer`) };
@@ -50,12 +65,20 @@ export async function* checkMachine(mirrors: () => Promise<readonly string[]>): 
     yield { name: "store", ...failure(error) };
     return;
   }
-  yield { name: "store", ...ok(store.paths.top) };
+  yield { name: "store", ...storeFolder(store) };
   yield { name: "disk", ...disk(store) };
   const plan = await choose(store);
   const seeds = "fault" in plan ? [] : presentSeeds(plan.evaluation, store);
   yield { name: "sandbox", ...(await sandbox(seeds[0]?.tree)) };
-  yield { name: "mirror", ...(await mirror(mirrors, "fault" in plan || needsDebian(plan.evaluation, store))) };
+  yield { name: "proxy", ...proxy() };
+  const needed = new Set("fault" in plan ? [] : missingFetches(plan.evaluation, store).map(placeKind));
+  const isNeeded = (kind: PlaceKind): boolean => "fault" in plan || needed.has(kind);
+  const found = await asVerdict(() => mirrors(store));
+  yield { name: "mirror", ...(await archive(found, "archive", isNeeded("Debian archive"))) };
+  yield { name: "security", ...(await archive(found, "security", isNeeded("Debian security archive"))) };
+  yield { name: "upstream", ...(await upstream(isNeeded("release sites"))) };
+  if (!("fault" in plan))
+    yield { name: "crates", ...(await crates(places(store, plan.evaluation), plan.evaluation.channel)) };
   yield {
     name: "channel",
     ...("fault" in plan ? failure(plan.fault) : ok(`${plan.evaluation.channel.name}: ${plan.why}`)),
@@ -90,6 +113,19 @@ function memory(): Verdict {
     : warn(found, "end other programs or add swap: making the pool image and booting run a guest of 1 GiB");
 }
 
+function storeFolder(store: Store): Verdict {
+  const { top } = store.paths;
+  try {
+    checkCache(store);
+  } catch (error) {
+    return failure(error);
+  }
+  const network = networkWarning(top);
+  if (network !== undefined) return warn(network, "choose a local folder with ANVIL_CACHE=<folder>");
+  const others = writableByOthers(top);
+  return others === undefined ? ok(top) : warn(`${top}: ${others}`, "whoever writes there decides what runs as you");
+}
+
 function disk(store: Store): Verdict {
   const { bavail, bsize } = statfsSync(store.paths.top);
   const free = bavail * bsize;
@@ -106,7 +142,7 @@ async function choose(store: Store): Promise<Plan> {
   try {
     const { channel, why } = await selectChannel("auto", store, [defaultTarget()]);
     const pins = readPins(store, channel);
-    const targets = [seedBase, seedCc, seedVm, defaultTarget()];
+    const targets = [seedBase, seedCc, seedVm, seedRust, defaultTarget()];
     return { evaluation: evaluate(targets, { project: projectRoot(), channel, pins }), why };
   } catch (fault) {
     return { fault };
@@ -138,58 +174,128 @@ async function sandbox(tree: string | undefined): Promise<Verdict> {
   return warn("the kernel has user namespaces; not tried yet", "anvil forge tries as soon as the seed is here");
 }
 
-/** True when a download is missing that only a Debian mirror has. */
-function needsDebian({ nodes }: Evaluation, store: Store): boolean {
-  return [...nodes.values()].some(
-    ({ derivation }) =>
-      derivation.kind === "fetch" &&
-      derivation.urls.length === 0 &&
-      derivation.sha256 !== undefined &&
-      !store.hasSource(derivation.sha256),
-  );
-}
-
-async function mirror(mirrors: () => Promise<readonly string[]>, needed: boolean): Promise<Verdict> {
-  const bad = (found: string, hint: string): Verdict =>
-    needed ? fail(found, hint) : warn(found, `${hint}; all downloads are here, so none is needed now`);
-  let roots: readonly string[];
+/** Which proxies are used, without names and passwords. */
+function proxy(): Verdict {
   try {
-    roots = await mirrors();
-  } catch (error) {
-    const { found, hint } = failure(error);
-    return bad(found, hint ?? "");
-  }
-  const asked = await Promise.all(roots.map(async (root) => ({ root, problem: await silence(root) })));
-  const silent = asked.flatMap(({ root, problem }) => (problem === undefined ? [] : [`${shown(root)}: ${problem}`]));
-  const answers = asked.length - silent.length;
-  if (answers === 0) return bad(silent.join("; "), "check the network, or name another with --debian-mirror <url>");
-  const found = `${answers} of ${asked.length} answer`;
-  return silent.length === 0 ? ok(found) : warn(`${found}; ${silent.join("; ")}`, "the others are asked first or next");
-}
-
-/** Why a mirror is of no use, or undefined when it has the suite of the seed. */
-async function silence(root: string): Promise<string | undefined> {
-  const { username, password } = new URL(root);
-  const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64");
-  try {
-    const { ok: found, status } = await httpRequest(`${shown(root)}/dists/${seedSuite}/InRelease`, {
-      method: "HEAD",
-      signal: AbortSignal.timeout(MIRROR_LIMIT),
-      headers: username === "" ? {} : { authorization: `Basic ${credentials}` },
+    const used = ["http", "https"].flatMap((scheme) => {
+      const found = httpClient().proxyFor(new URL(`${scheme}://host.invalid/`));
+      return found === undefined ? [] : [`${scheme} by ${found.shown} (${found.source})`];
     });
-    return found ? undefined : `HTTP status ${status}`;
+    return ok(used.length === 0 ? "none is named" : used.join(", "));
   } catch (error) {
-    const cause = (error as Error).cause ?? error;
-    return cause instanceof Error ? cause.message : "no answer";
+    return failure(error);
   }
 }
 
-/** Without the name and password that it may hold. */
-function shown(root: string): string {
-  const url = new URL(root);
-  url.username = "";
-  url.password = "";
-  return url.href.replace(/\/+$/, "");
+/** A value, or what its fault is as a finding. */
+async function asVerdict<T>(ask: () => Promise<T>): Promise<T | Verdict> {
+  try {
+    return await ask();
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+const notNeeded = "what is here already needs none";
+
+/** How many of the places answer. One that answers is enough for a forge, so that the others are a warning. */
+async function answering(urls: readonly string[], needed: boolean, hint: string): Promise<Verdict> {
+  const asked = await Promise.all(urls.map(async (url) => ({ url, problem: await silence(url) })));
+  const silent = byProblem(asked.filter(({ problem }) => problem !== undefined));
+  const answers = asked.filter(({ problem }) => problem === undefined).length;
+  if (answers === 0) return needed ? fail(silent, hint) : warn(silent, `${hint}; ${notNeeded}`);
+  const found = `${answers} of ${asked.length} answer`;
+  return silent === "" ? ok(found) : warn(`${found}; ${silent}`, "the others are asked first or next");
+}
+
+/** Those with the same problem together. */
+function byProblem(asked: readonly { readonly url: string; readonly problem: string | undefined }[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { url, problem = "" } of asked) groups.set(problem, [...(groups.get(problem) ?? []), siteOf(url)]);
+  return [...groups]
+    .map(([problem, [first, ...more]]) => `${first}${more.length > 0 ? ` and ${more.length} more` : ""}: ${problem}`)
+    .join("; ");
+}
+
+async function archive(
+  mirrors: DebianMirrors | Verdict,
+  which: "archive" | "security",
+  needed: boolean,
+): Promise<Verdict> {
+  if ("level" in mirrors) {
+    const found = which === "archive" ? mirrors.found : "none is known, as no mirror is";
+    return needed ? fail(found, mirrors.hint ?? "") : warn(found, `${mirrors.hint ?? ""}; ${notNeeded}`);
+  }
+  const suite = which === "archive" ? seedSuite : `${seedSuite}-security`;
+  const flag = which === "archive" ? "--debian-mirror" : "--debian-security-mirror";
+  const verdict = await answering(
+    mirrors[which].map((root) => `${root}/dists/${suite}/InRelease`),
+    needed,
+    `check the network, or name another with ${flag} <url>`,
+  );
+  if (!mirrors.isPublic) return verdict;
+  return {
+    ...verdict,
+    found: `${verdict.found}; public ones, as none is named here: ${hostsOf(mirrors[which]).join(", ")}`,
+  };
+}
+
+/** The sites where the sources of the channel with the design's own versions are released. */
+async function upstream(needed: boolean): Promise<Verdict> {
+  let channel: Channel;
+  try {
+    channel = await loadChannel(projectRoot(), "rfc-0054");
+  } catch (error) {
+    return failure(error);
+  }
+  const urls = Object.values(channel.components).flatMap((component) => component.urls ?? []);
+  const sites = new Map(urls.map((url) => [new URL(url).origin, url]));
+  const hint = "channel debian takes all sources from a Debian mirror";
+  const verdict = await answering([...sites.values()], needed, hint);
+  return verdict.level === "warn" ? { ...verdict, hint } : verdict;
+}
+
+async function crates(places: Downloads, { crates: lists = {} }: Channel): Promise<Verdict> {
+  const [crate] = Object.values(lists).flat();
+  if (crate === undefined) return ok("the channel pins none");
+  const hint = "only the ingot vmm needs it; --crates-mirror <url> names another";
+  try {
+    const named = await places.namedRegistries();
+    if (named === undefined && !places.canAskCargo())
+      return warn("cargo's own registry; not tried yet", "anvil forge seed-rust brings cargo; " + hint);
+    const templates = named ?? (await places.crates());
+    const verdict = await answering(
+      templates.map((template) => crateUrl(template, crate)),
+      false,
+      hint,
+    );
+    return {
+      ...verdict,
+      found: `${verdict.found}${named === undefined ? "; cargo's own registry" : ""}`,
+      ...(verdict.level === "ok" ? {} : { hint }),
+    };
+  } catch (error) {
+    const { found } = failure(error);
+    return warn(found, hint);
+  }
+}
+
+/** Why a place is of no use, or undefined when it has what is asked for. */
+async function silence(url: string): Promise<string | undefined> {
+  try {
+    const response = await httpClient().request(url, { method: "HEAD", limit: SITE_LIMIT });
+    response.discard();
+    // a site that does not take the method is there
+    return response.status < 300 || response.status === 405 ? undefined : `HTTP status ${response.status}`;
+  } catch (error) {
+    return error instanceof Fault ? `${error.code} ${error.message}` : describeNetworkError(error);
+  }
+}
+
+/** The root of a mirror, or a site, without the name and password that the URL may hold. */
+function siteOf(url: string): string {
+  const shown = withoutCredentials(url);
+  return shown.includes("/dists/") ? shown.replace(/\/dists\/.*$/, "") : new URL(shown).origin;
 }
 
 async function kvm(tree: string | undefined, store: Store): Promise<Verdict> {

@@ -1,6 +1,9 @@
 /** The command line: picks a command, renders faults, sets the exit code. */
-import { Fault, renderFault } from "../fault/fault.ts";
+import { constants } from "node:os";
+import { errno, Fault, renderFault } from "../fault/fault.ts";
+import { printableJson } from "../fault/printable.ts";
 import type { Command } from "./command.ts";
+import { complain, print } from "./print.ts";
 
 /** Loaded when called: `anvil forge` with nothing to do should not read the VM driver. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
@@ -21,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
   lock: () => import("./lock.ts"),
+  audit: () => import("./audit.ts"),
   purge: () => import("./purge.ts"),
   doctor: () => import("./doctor.ts"),
 };
@@ -36,34 +40,82 @@ async function main(args: readonly string[]): Promise<number> {
   const { command } = await load();
   // what stands after "--" is for somebody else
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (own.includes("--help") || own.includes("-h")) return print(command.help);
+  if (own.includes("--help") || own.includes("-h")) return say(command.help);
   return command.run(rest);
 }
 
 async function help(name: string | undefined): Promise<number> {
   const load = name === undefined ? undefined : commands[name];
-  if (load !== undefined) return print((await load()).command.help);
+  if (load !== undefined) return say((await load()).command.help);
   const rows = await Promise.all(
     Object.entries(commands).map(
       async ([each, loadEach]) => `  ${each.padEnd(9)} ${(await loadEach()).command.summary}`,
     ),
   );
-  return print(
+  return say(
     `anvil: forges, boots and feeds AnvilOS\n\nusage: anvil <command> [options]\n\n${rows.join("\n")}\n\nanvil <command> --help shows options and examples.`,
   );
 }
 
-function print(text: string): number {
-  process.stdout.write(`${text.trim()}\n`);
+function say(text: string): number {
+  print(`${text.trim()}\n`);
   return 0;
 }
 
+/**
+ * Who reads may stop at any time (`anvil graph | head`): then this program ends as one that SIGPIPE ended, with the status
+ * that a shell shows for that. A command that has a use for the event listens too and is left to it. Complaints that nobody
+ * reads change nothing.
+ */
+function endWithReaders(): void {
+  process.stdout.on("error", (error: Error) => {
+    output.lost ??= error;
+    if (process.stdout.listenerCount("error") === 1) endUnheard(error);
+  });
+  process.stderr.on("error", () => undefined);
+}
+
+/** Why the output came to an end. */
+const output: { lost: Error | undefined } = { lost: undefined };
+
+const SIGPIPE_STATUS = 128 + constants.signals.SIGPIPE;
+
+let ending = false;
+
+function endUnheard(error: Error): void {
+  if (ending) return;
+  ending = true;
+  if (errno(error) === "EPIPE") return endWork();
+  const fault = new Fault("E_STDOUT", `the output cannot be written: ${error.message}`, {
+    hint: "what was printed so far is not whole; the work itself may be done",
+    cause: error,
+  });
+  process.exit(report(fault));
+}
+
+/** A build that runs stops in order, as after a signal. */
+function endWork(): void {
+  if (process.listenerCount("SIGTERM") === 0) process.exit(SIGPIPE_STATUS);
+  process.on("exit", () => (process.exitCode = SIGPIPE_STATUS));
+  process.emit("SIGTERM", "SIGTERM");
+}
+
+/** Returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */
+function report(error: unknown): number {
+  if (!(error instanceof Fault)) {
+    complain(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+  complain(process.argv.includes("--json") ? `${printableJson({ error })}\n` : `${renderFault(error)}\n`);
+  return error.code === "E_USAGE" ? 2 : 1;
+}
+
+endWithReaders();
+process.on("uncaughtException", (error) => process.exit(report(error)));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Fault)) throw error;
-  process.stderr.write(
-    process.argv.includes("--json") ? `${JSON.stringify({ error: error })}\n` : `${renderFault(error)}\n`,
-  );
-  process.exitCode = error.code === "E_USAGE" ? 2 : 1;
+  // a command that listened itself has failed for it
+  if (output.lost !== undefined) endUnheard(output.lost);
+  else process.exitCode = report(error);
 }

@@ -6,6 +6,7 @@ import { errno, Fault } from "../fault/fault.ts";
 import { packagesOf, readLock } from "../format/cargo.ts";
 import { examinePurge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
 import { parse, usage, type Command } from "./command.ts";
+import { print, printJson } from "./print.ts";
 
 const help = `
 usage: anvil purge --check <folder> [options]
@@ -51,11 +52,12 @@ export const command: Command = {
     const before = readSource(source);
     const result = examinePurge(firecrackerPurge, before);
     const packages = countPackages(before, result);
-    process.stdout.write(values.json ? asJson(result, packages) : asTable(result, packages));
+    if (values.json) printJson(facts(result, packages), 1);
+    else print(asTable(result, packages));
     if (target === undefined) return result.complaints.length === 0 ? 0 : 1;
     refuseMoved(result);
     await writePurged(source, target, before, result.files);
-    if (!values.json) process.stdout.write(`purged copy: ${target}\n`);
+    if (!values.json) print(`purged copy: ${target}\n`);
     return 0;
   },
 };
@@ -146,9 +148,8 @@ async function writePurged(source: string, target: string, before: SourceFiles, 
   }
 }
 
-function asJson({ anchors, complaints }: PurgeResult, packages: Packages | undefined): string {
-  const facts = { of: firecrackerPurge.of, holds: complaints.length === 0, anchors, complaints, packages };
-  return `${JSON.stringify(facts, null, 1)}\n`;
+function facts({ anchors, complaints }: PurgeResult, packages: Packages | undefined): object {
+  return { of: firecrackerPurge.of, holds: complaints.length === 0, anchors, complaints, packages };
 }
 
 /** A line per file and what moved below it. */

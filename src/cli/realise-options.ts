@@ -1,39 +1,82 @@
 /** What commands share that realise a plan: options, mirrors, signals. */
 import os from "node:os";
 import path from "node:path";
-import { crateMirrors } from "../source/crates-mirror.ts";
-import { debianMirrors } from "../source/mirror.ts";
+import { Downloads, mirrorsOf } from "../forge/downloads.ts";
+import type { Evaluation } from "../forge/evaluate.ts";
+import { httpClient } from "../source/http.ts";
+import type { DebianMirrors, MirrorChoice } from "../source/mirror.ts";
+import type { Store } from "../store/store.ts";
 import { channelOptions } from "./command.ts";
 
 export const mirrorOptions = {
   "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
+  "debian-security-mirror": { type: "string", multiple: true, default: [] as string[] },
 } as const;
+
+export const cratesOptions = {
+  "crates-mirror": { type: "string", multiple: true, default: [] as string[] },
+} as const;
+
+/** Lines of `--help` about them. */
+export const mirrorHelp = `
+  --debian-mirror <url>       root of a Debian mirror; may be repeated (default: ANVIL_DEBIAN_MIRROR, else this
+                              machine's APT configuration, else public mirrors)
+  --debian-security-mirror <url>
+                              the same for security updates (default: ANVIL_DEBIAN_SECURITY_MIRROR, else APT's
+                              configuration, else debian-security/ beside each mirror's debian/)
+`.trim();
+
+export const cratesHelp = `
+  --crates-mirror <url>       sparse index of a registry of Rust crates; may be repeated (default: ANVIL_CRATES_MIRROR,
+                              else this machine's cargo configuration, else the registry that cargo itself knows)
+`.trim();
 
 export const realiseOptions = {
   ...channelOptions,
   ...mirrorOptions,
-  "crates-mirror": { type: "string", multiple: true, default: [] as string[] },
+  ...cratesOptions,
   "keep-going": { type: "boolean", default: false },
   "accept-unverified": { type: "string", multiple: true, default: [] as string[] },
   json: { type: "boolean", default: false },
   plain: { type: "boolean", default: false },
 } as const;
 
-/** Roots of Debian mirrors, best first. Throws E_NO_MIRROR, and E_USAGE for what is not a URL. */
-export function mirrors(values: { readonly "debian-mirror": readonly string[] }): Promise<readonly string[]> {
-  return debianMirrors({
-    flags: values["debian-mirror"],
-    environment: process.env["ANVIL_DEBIAN_MIRROR"],
-    apt: "/etc/apt",
-  });
+export interface MirrorValues {
+  readonly "debian-mirror": readonly string[];
+  readonly "debian-security-mirror": readonly string[];
 }
 
-/** Download templates of registries of Rust crates, best first. Throws E_NO_CRATES_MIRROR, E_FETCH, and E_USAGE. */
-export function crates(values: { readonly "crates-mirror": readonly string[] }): Promise<readonly string[]> {
-  return crateMirrors({
-    flags: values["crates-mirror"],
-    environment: process.env["ANVIL_CRATES_MIRROR"],
-    cargoHome: process.env["CARGO_HOME"] ?? path.join(os.homedir(), ".cargo"),
+export interface PlaceValues extends MirrorValues {
+  readonly "crates-mirror": readonly string[];
+}
+
+function mirrorChoice(values: MirrorValues): Omit<MirrorChoice, "publicOnes"> {
+  return {
+    flags: values["debian-mirror"],
+    environment: process.env["ANVIL_DEBIAN_MIRROR"],
+    securityFlags: values["debian-security-mirror"],
+    securityEnvironment: process.env["ANVIL_DEBIAN_SECURITY_MIRROR"],
+    apt: "/etc/apt",
+  };
+}
+
+/** Debian mirrors, best first. Throws E_NO_MIRROR, and E_USAGE for what is not a URL. */
+export function mirrors(values: MirrorValues, store: Store): Promise<DebianMirrors> {
+  return mirrorsOf({ store, client: httpClient(), mirrors: mirrorChoice(values) });
+}
+
+/** Where an evaluation's downloads come from. */
+export function downloads(values: PlaceValues, store: Store, evaluation: Evaluation): Downloads {
+  return new Downloads(evaluation, {
+    store,
+    client: httpClient(),
+    mirrors: mirrorChoice(values),
+    crates: {
+      flags: values["crates-mirror"],
+      environment: process.env["ANVIL_CRATES_MIRROR"],
+      cargoHome: process.env["CARGO_HOME"] ?? path.join(os.homedir(), ".cargo"),
+    },
+    env: process.env,
   });
 }
 

@@ -1,11 +1,13 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { errno, Fault } from "../fault/fault.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import { diskFault } from "../source/disk.ts";
 import { parseEvents } from "../ui/json.ts";
 import { renderReport } from "../ui/report.ts";
 import { lastRunFile, openStore, parse, usage, type Command } from "./command.ts";
+import { print } from "./print.ts";
 
 const help = `
 usage: anvil report [options]
@@ -36,8 +38,8 @@ export const command: Command = {
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const page = renderReport(parseEvents(readLog(values.events ?? lastRunFile(openStore()))));
     const out = path.resolve(values.out);
-    replaceFile(out, page);
-    process.stdout.write(`${pathToFileURL(out).href}\n`);
+    writePage(out, page);
+    print(`${pathToFileURL(out).href}\n`);
     return Promise.resolve(0);
   },
 };
@@ -57,15 +59,11 @@ function readLog(file: string): string {
   });
 }
 
-/** A reader sees the old page or the new one. */
-function replaceFile(file: string, text: string): void {
-  const draft = `${file}.${process.pid}.tmp`;
+function writePage(file: string, text: string): void {
   try {
     mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(draft, text);
-    renameSync(draft, file);
+    replaceFile(file, text);
   } catch (error) {
-    rmSync(draft, { force: true });
     if (errno(error) === undefined) throw error;
     const { code } = diskFault(error, file) ?? { code: "E_READ_ONLY" as const };
     throw new Fault(code, `${file} cannot be written (${errno(error)})`, {

@@ -21,6 +21,7 @@ import {
   type Command,
 } from "./command.ts";
 import { findTarget } from "./targets.ts";
+import { complain } from "./print.ts";
 
 const help = `
 usage: anvil shell <recipe> [options] [-- command…]
@@ -78,7 +79,7 @@ export const command: Command = {
       const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
       if (argv.length === 0)
-        process.stderr.write(
+        complain(
           `${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`,
         );
       return await ended(

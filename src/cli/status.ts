@@ -2,7 +2,8 @@ import { statfsSync } from "node:fs";
 import { evaluate } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
-import { namedTargets } from "./targets.ts";
+import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
+import { printJson, printLines } from "./print.ts";
 
 const help = `
 usage: anvil status [target…] [options]
@@ -10,6 +11,7 @@ usage: anvil status [target…] [options]
 Says what a forge would have to do, and what the store holds.
 
   --channel <name>   debian, rfc-0054 or auto (default)
+  --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --json             one document: {channel, why, missing: [{name, version, kind}], store: {folder, outputs, bytes, free}}
 
 examples:
@@ -19,14 +21,14 @@ examples:
 exit status: 0 nothing to do, 1 something is missing
 `;
 
-const options = { ...channelOptions, json: { type: "boolean", default: false } } as const;
+const options = { ...channelOptions, ...loginOptions, json: { type: "boolean", default: false } } as const;
 
 export const command: Command = {
   summary: "say what a forge would have to do",
   help,
   async run(args) {
     const { values, positionals } = parse(args, help, options);
-    const targets = namedTargets(positionals);
+    const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel, store, targets);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
@@ -40,9 +42,7 @@ export const command: Command = {
     const { bavail, bsize } = statfsSync(store.paths.top);
     const held = { folder: store.paths.top, outputs: records.length, bytes, free: bavail * bsize };
     if (values.json) {
-      process.stdout.write(
-        `${JSON.stringify({ channel: channel.name, why, missing: absent, store: held }, null, 1)}\n`,
-      );
+      printJson({ channel: channel.name, why, missing: absent, store: held }, 1);
     } else {
       const built = absent.filter(({ kind }) => kind !== "fetch");
       const lines = [
@@ -52,7 +52,7 @@ export const command: Command = {
           : `to download: ${absent.length - built.length} files; to build: ${built.map(({ name }) => name).join(", ") || "nothing"}`,
         `store ${held.folder}: ${held.outputs} outputs, ${gigabytes(bytes)}; ${gigabytes(held.free)} free`,
       ];
-      process.stdout.write(`${lines.join("\n")}\n`);
+      printLines(lines);
     }
     return absent.length === 0 ? 0 : 1;
   },

@@ -3,19 +3,38 @@ import { checks } from "../../recipes/checks.ts";
 import type { Ingot } from "../../recipes/ingot.ts";
 import { ingots } from "../../recipes/ingots/index.ts";
 import { isoImage } from "../../recipes/iso.ts";
+import { CLOSED } from "../../recipes/rootfs.ts";
 import { Fault } from "../fault/fault.ts";
 import { trustedKeys } from "../inject/key-file.ts";
 import type { Channel } from "../recipe/channel.ts";
-import { isRecipe, type Output, type Recipe } from "../recipe/recipe.ts";
+import { isRecipe, type Output, type Recipe, type Seed } from "../recipe/recipe.ts";
 import { userKeys, userLogins } from "./user-keys.ts";
 
 const images = new Map<string, Recipe>();
 
-/** The development build, which accepts this user's ingots and SSH keys: whoever reaches a console is root. */
-export function defaultTarget(): Recipe {
-  const keys = { trust: trustedKeys(userKeys()), logins: userLogins() };
-  const name = JSON.stringify(keys);
-  const known = images.get(name) ?? isoImage({ rootLogin: true, ...keys });
+/** Whether consoles give a root shell when the command line does not say: only where there is no other way to log in. */
+export function usualRootLogin(): boolean {
+  return userLogins().length === 0;
+}
+
+/** Options of commands that speak of the ISO. */
+export const loginOptions = {
+  "root-login": { type: "boolean", default: false },
+  "no-root-login": { type: "boolean", default: false },
+} as const;
+
+/** Throws E_USAGE when both are given. */
+export function rootLoginOf(values: { readonly "root-login": boolean; readonly "no-root-login": boolean }): boolean {
+  const { "root-login": open, "no-root-login": closed } = values;
+  if (open && closed) throw new Fault("E_USAGE", "--root-login and --no-root-login exclude each other");
+  return open || (!closed && usualRootLogin());
+}
+
+/** The ISO, which accepts this user's ingots and SSH keys. */
+export function defaultTarget(rootLogin = usualRootLogin()): Recipe {
+  const options = { rootLogin, trust: trustedKeys(userKeys()), logins: userLogins() };
+  const name = JSON.stringify(options);
+  const known = images.get(name) ?? isoImage(options);
   images.set(name, known);
   return known;
 }
@@ -27,7 +46,7 @@ export function acceptsIngots(targets: readonly Output[]): boolean {
 
 /** Everything that users may want made: what a clean-up keeps. */
 export function allTargets(): readonly Output[] {
-  return [defaultTarget(), ...ingots.map(({ body }) => body), ...checks];
+  return [defaultTarget(true), defaultTarget(false), ...ingots.map(({ body }) => body), ...checks];
 }
 
 /** Those of them whose sources this channel pins: some are only in one. */
@@ -67,6 +86,11 @@ export function componentsOf(targets: readonly Output[]): string[] {
   return [...new Set(recipes.flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
 }
 
+/** The seeds that these outputs are made with. */
+export function seedsOf(targets: readonly Output[]): Seed[] {
+  return [...reachable(targets)].filter((output) => output.kind === "seed");
+}
+
 function dependencies(output: Output): readonly Output[] {
   switch (output.kind) {
     case "seed":
@@ -78,10 +102,10 @@ function dependencies(output: Output): readonly Output[] {
   }
 }
 
-/** Throws E_NO_TARGET. */
-export function findTarget(name: string): Output {
+/** Of the two kinds of `iso`, `rootfs` and so on it is the one that fits `rootLogin`. Throws E_NO_TARGET. */
+export function findTarget(name: string, rootLogin = usualRootLogin()): Output {
   const outputs = allOutputs();
-  const output = outputs.get(name);
+  const output = (rootLogin ? undefined : outputs.get(`${name}${CLOSED}`)) ?? outputs.get(name);
   if (output !== undefined) return output;
   throw new Fault("E_NO_TARGET", `there is no recipe "${name}"`, {
     hint: `recipes: ${[...outputs.keys()].join(", ")}`,
@@ -89,8 +113,8 @@ export function findTarget(name: string): Output {
 }
 
 /** The named recipes, or the ISO. Throws E_NO_TARGET. */
-export function namedTargets(names: readonly string[]): readonly Output[] {
-  return names.length === 0 ? [defaultTarget()] : names.map(findTarget);
+export function namedTargets(names: readonly string[], rootLogin = usualRootLogin()): readonly Output[] {
+  return names.length === 0 ? [defaultTarget(rootLogin)] : names.map((name) => findTarget(name, rootLogin));
 }
 
 /** Throws E_NO_TARGET. */

@@ -2,13 +2,16 @@ import { seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
 import { evaluate } from "../forge/evaluate.ts";
 import { loadChannel } from "../source/channel.ts";
+import { checkCache } from "../store/fitness.ts";
 import type { Store } from "../store/store.ts";
 import type { Launcher } from "../vm/launcher.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
 import { projectRoot } from "./command.ts";
 
-/** Runs QEMU and the other programs of the `vm` seed. Throws E_NO_INPUTS when that is not in the store. */
+/** Runs QEMU and the other programs of the `vm` seed. Throws E_NO_INPUTS when that is not in the store, E_CACHE_NOEXEC. */
 export async function vmLauncher(store: Store): Promise<Launcher> {
+  // told before QEMU fails to start
+  checkCache(store);
   // the seeds are the same in every channel
   const channel = await loadChannel(projectRoot(), "debian");
   const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: new Map() }).targets;

@@ -1,4 +1,5 @@
 import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
+import { recordName } from "../store/garbage.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type Command,
 } from "./command.ts";
 import { defaultTarget, findTarget } from "./targets.ts";
+import { printJson, printLines } from "./print.ts";
 
 const help = `
 usage: anvil why <recipe> [options]
@@ -20,7 +22,7 @@ Says what decides a recipe's key, whether its output is in the store and how it 
 needs it.
 
   --channel <name>   debian, rfc-0054 or auto (default)
-  --json             one document: {name, version, key, present, path, inputs, proofs}
+  --json             one document: {name, version, key, present, elsewhere, path, inputs, proofs}
 
 examples:
   anvil why zlib
@@ -52,6 +54,7 @@ export const command: Command = {
       return `${node.derivation.kind === "fetch" ? "fetch " : ""}${node.derivation.name} ${node.derivation.version}`;
     };
     const chain = shortestPath(evaluation, iso, key).map((each) => evaluation.nodes.get(each)?.derivation.name ?? "");
+    const elsewhere = store.elsewhere(key).map(recordName);
     const proofs = derivation.kind === "step" ? derivation.proves.map(describeProof) : [];
     const inputs = needs.map((need) => ({ key: need, name: label(need) }));
     const facts = {
@@ -59,11 +62,12 @@ export const command: Command = {
       version: derivation.version,
       key,
       present: record !== undefined,
+      elsewhere,
       path: chain,
       inputs,
       proofs,
     };
-    if (values.json) process.stdout.write(`${JSON.stringify(facts, null, 1)}\n`);
+    if (values.json) printJson(facts, 1);
     else {
       const shown =
         derivation.kind === "seed"
@@ -77,11 +81,12 @@ export const command: Command = {
         `${derivation.name} ${derivation.version}`,
         `  key     ${key}`,
         `  output  ${record === undefined ? state : `${store.outputPath(key)} (${state})`}`,
+        ...elsewhere.map((text) => `  also    ${text}`),
         `  needed  ${chain.length === 0 ? "not by the ISO" : chain.join(" → ")}`,
         ...shown.map((text, index) => `  ${index === 0 ? "from    " : "        "}${text}`),
         ...proofs.map((text, index) => `  ${index === 0 ? "proofs  " : "        "}${text}`),
       ];
-      process.stdout.write(`${lines.join("\n")}\n`);
+      printLines(lines);
     }
     return 0;
   },

@@ -20,6 +20,7 @@ export type WorkshopRequest = Omit<BuildRequest, "targets" | "values"> & {
  */
 export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopRequest): Promise<number> {
   const { values, store, signal } = request;
+  const accepting = store.accepting([name]);
   const steps = portableSteps(trees);
   if (steps.length === 0)
     throw new Fault("E_NOT_PORTABLE", `nothing of ${name} can be built in the Monolith`, {
@@ -35,8 +36,8 @@ export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopR
     return signed.close();
   });
   return withTurns(request, async (turns) => {
-    const elsewhere = new Workshop(turns, signed.manifest.name, signed.key);
-    const built = await build({ ...request, targets: steps, elsewhere });
+    const elsewhere = new Workshop(turns, signed.manifest.name, signed.key, name);
+    const built = await build({ ...request, store: accepting, targets: steps, elsewhere });
     if (typeof built === "number") return built;
     // all of it is in the store now, and a live system has it in memory
     await turns((client) => client.command(["remove", signed.manifest.name, "data"], () => undefined));

@@ -2,6 +2,8 @@
  * The one error type of the forge. A fault is an expected failure: it has a stable code that scripts may match, a
  * sentence, the lines that show what was found, and a way out. Anything else that is thrown is a broken invariant.
  */
+import { printableLine } from "./printable.ts";
+
 export interface FaultFields {
   /** Lines under the message: expected and found values, the places that were tried. */
   readonly details?: readonly string[];
@@ -39,10 +41,14 @@ export function errno(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** The text that a user sees for a fault, several lines without a trailing newline. */
+/**
+ * The text that a user sees for a fault, several lines without a trailing newline. Much of it comes from others: no
+ * part of it reaches the terminal as anything but text, or looks like another part.
+ */
 export function renderFault(fault: Fault): string {
-  const lines = [`${fault.code}  ${fault.message}`, ...fault.details.map((line) => `  ${line}`)];
+  const lines = [`${fault.code}  ${fault.message}`];
+  for (const detail of fault.details) lines.push(...detail.split("\n").map((line) => `  ${line}`));
   if (fault.hint !== undefined) lines.push(`  hint: ${fault.hint}`);
   if (fault.log !== undefined) lines.push(`  log:  ${fault.log}`);
-  return lines.join("\n");
+  return lines.map(printableLine).join("\n");
 }

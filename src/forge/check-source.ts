@@ -1,14 +1,17 @@
 /**
  * Looks through a source archive once before its first use: no entry may lead out of the folder it is unpacked in.
- * A marker file beside the source remembers that it passed.
+ * A marker file beside the source remembers which version of the
+ * check it passed.
  */
-import { createReadStream, existsSync, openSync, readSync, closeSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, openSync, readFileSync, readSync, closeSync, writeFileSync } from "node:fs";
 import { PassThrough, pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { Digest } from "../recipe/derivation.ts";
 import { spawnSandbox, type SandboxUser } from "../sandbox/sandbox.ts";
-import { checkArchive } from "../source/archive.ts";
+import { ARCHIVE_CHECK, checkArchive } from "../source/archive.ts";
 import type { Store } from "../store/store.ts";
+
+const PASSED = `${ARCHIVE_CHECK}\n`;
 
 /** Throws E_ARCHIVE. @param seedTree a seed with xz and bzip2 */
 export async function checkSource(
@@ -20,9 +23,9 @@ export async function checkSource(
 ): Promise<void> {
   const file = store.sourcePath(sha256);
   const marker = `${file}.checked`;
-  if (existsSync(marker)) return;
+  if (existsSync(marker) && readFileSync(marker, "latin1") === PASSED) return;
   await checkArchive(decompressed(file, seedTree, user), name);
-  writeFileSync(marker, "");
+  writeFileSync(marker, PASSED);
 }
 
 /** The tar stream of a .tar, .tar.gz, .tar.xz or .tar.bz2 file, told by its first bytes. Fails when decompression does. */

@@ -4,8 +4,10 @@ import type { Digest } from "../recipe/derivation.ts";
 import { hashFile, walk } from "../store/tree.ts";
 
 export interface Elsewhere {
-  /** For messages: "the Monolith". */
+  /** For messages and records: "the Monolith". */
   readonly name: string;
+  /** Name of the ingot that alone what it builds is used for, until the sandbox made the same. */
+  readonly for: string;
   /** Waits until the step is built; `onOutput` gets what it prints, from its beginning. Throws E_STEP_FAILED. */
   build(step: string, onOutput: (bytes: Buffer) => void): Promise<Listing>;
   /** Copies the output of a step that is built into an empty folder. */
@@ -18,7 +20,7 @@ export type Listing = ReadonlyMap<string, ListedEntry>;
 export type ListedEntry =
   | { readonly kind: "dir" }
   | { readonly kind: "link"; readonly target: string }
-  | { readonly kind: "file"; readonly executable: boolean; readonly sha256: Digest };
+  | { readonly kind: "file"; readonly executable: boolean; readonly sha256: Digest; readonly size: number };
 
 /** Paths of what differs between a tree here and one that was listed elsewhere, each with how. */
 export function differences(tree: string, listing: Listing): string[] {
@@ -42,6 +44,11 @@ function isSame(file: string, there: ListedEntry): boolean {
     case "link":
       return stat.isSymbolicLink() && readlinkSync(file) === there.target;
     case "file":
-      return stat.isFile() && ((stat.mode & 0o100) !== 0) === there.executable && hashFile(file) === there.sha256;
+      return (
+        stat.isFile() &&
+        ((stat.mode & 0o100) !== 0) === there.executable &&
+        stat.size === there.size &&
+        hashFile(file) === there.sha256
+      );
   }
 }

@@ -4,7 +4,17 @@
  */
 import { spawn } from "node:child_process";
 import { setMaxListeners } from "node:events";
-import { closeSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errno, Fault } from "../fault/fault.ts";
@@ -19,21 +29,24 @@ import type {
 import { describeProof } from "../recipe/proof.ts";
 import { defaultLimits, type Limits } from "../sandbox/limits.ts";
 import { openSandbox, seedProgram, type SandboxUser } from "../sandbox/sandbox.ts";
-import { crateUrl } from "../source/crates-mirror.ts";
-import { download, urlsFor } from "../source/fetch.ts";
+import { download } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
+import { describeOwner, isElsewhere } from "../host/owner.ts";
+import { draftOf } from "../host/replace-file.ts";
+import { checkCache, networkWarning, otherMachine } from "../store/fitness.ts";
 import type { Lock } from "../store/lock.ts";
 import { walk } from "../store/tree.ts";
-import { removeTree, writeFault, type OutputRecord, type Store } from "../store/store.ts";
+import { removeTree, writeFault, type Origin, type OutputRecord, type Store } from "../store/store.ts";
 import { checkSource } from "./check-source.ts";
 import { writeCpio } from "./cpio.ts";
 import { seedFor, type Evaluation, type Node } from "./evaluate.ts";
 import { differences, type Elsewhere, type Listing } from "./elsewhere.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
 import { Jobserver } from "./jobserver.ts";
+import { lockNames, placesOf, supersededHint, type NameOf, type Places } from "./places.ts";
 import { failedFolder, keepTail, logFile, runStep, StepFailure, StepOutput } from "./step.ts";
 
-export interface RealiseOptions {
+export interface RealiseOptions extends Places {
   readonly project: string;
   readonly store: Store;
   /** Why this channel was chosen, for the first line. */
@@ -45,10 +58,8 @@ export interface RealiseOptions {
   /** Go on with what does not depend on a failed node. Otherwise what runs is finished and nothing new is started. */
   readonly keepGoing: boolean;
   readonly acceptUnverified: ReadonlySet<string>;
-  /** Roots of Debian mirrors, best first. Called when the first download from one is due. */
-  readonly mirrors: () => Promise<readonly string[]>;
-  /** Download templates of registries of Rust crates, best first. Called when the first crate is due. */
-  readonly crates?: () => Promise<readonly string[]>;
+  /** What the user should know before anything is done. */
+  readonly notices?: readonly string[];
   /** A source without a pin was accepted and has this hash; the caller keeps it and evaluates again. */
   readonly onPin: (component: string, sha256: Digest) => void;
   /** Expected seconds by derivation name, from the last run. */
@@ -91,6 +102,11 @@ export function missing(evaluation: Evaluation, store: Store): Node[] {
   return [...evaluation.nodes.values()].filter((node) => wanted.has(node.key));
 }
 
+/** Files that would have to be downloaded. */
+export function missingFetches(evaluation: Evaluation, store: Store): FetchDerivation[] {
+  return missing(evaluation, store).flatMap(({ derivation }) => (derivation.kind === "fetch" ? [derivation] : []));
+}
+
 function isPresent({ key, derivation }: Node, store: Store): boolean {
   if (derivation.kind !== "fetch") return store.has(key);
   return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
@@ -118,6 +134,7 @@ class Realisation {
   private abandoned: readonly string[] = [];
   private downloads = 0;
   private readonly downloadQueue: (() => void)[] = [];
+  private lockNames: NameOf | undefined;
   private jobserver: Jobserver | undefined;
   private sandboxes: Promise<{ readonly jobserver: Jobserver; readonly user: SandboxUser }> | undefined;
   private bubblewrapTree: string | undefined;
@@ -145,7 +162,9 @@ class Realisation {
       jobs: options.jobs,
       nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
     });
-    this.abandoned = this.store.abandoned();
+    for (const text of options.notices ?? []) this.emit({ type: "notice", text });
+    if (todo.size > 0) this.prepare();
+    this.abandoned = await this.store.abandoned();
     await Promise.all(evaluation.targets.map((key) => this.ensure(key)));
     if (this.poll !== undefined) clearInterval(this.poll);
     this.jobserver?.close();
@@ -156,6 +175,18 @@ class Realisation {
     const reused = evaluation.nodes.size - todo.size;
     this.emit({ type: "end", ok, built: this.built.length, reused, failed: this.failed.size });
     return { ok, built: this.built, failed: this.failed };
+  }
+
+  /** There is something to do. Throws E_CACHE_NOEXEC and E_CACHE_FILE_SYSTEM, and what a disk can refuse. */
+  private prepare(): void {
+    const { top } = this.store.paths;
+    try {
+      checkCache(this.store);
+    } catch (error) {
+      throw writeFault(error, top);
+    }
+    const warning = networkWarning(top);
+    if (warning !== undefined) this.emit({ type: "notice", text: warning });
   }
 
   /** True when the node's output is in the store at the end. */
@@ -267,7 +298,7 @@ class Realisation {
         if (this.stopping()) throw new Fault("E_INTERRUPTED", "not started");
         // another forge may have made it while this one waited
         if (this.isDone(node)) return;
-        const lock = this.store.lock(node.key);
+        const lock = await this.store.lock(node.key);
         if ("release" in lock) return await this.underLock(node, lock);
       } finally {
         this.endTurn(node);
@@ -297,7 +328,7 @@ class Realisation {
 
   private async takeLock(node: Node): Promise<Lock> {
     for (;;) {
-      const lock = this.store.lock(node.key);
+      const lock = await this.store.lock(node.key);
       if ("release" in lock) return lock;
       await this.otherForge(node);
     }
@@ -306,10 +337,11 @@ class Realisation {
   /** Returns when no other forge works on the node any more. */
   private async otherForge({ key }: Node): Promise<void> {
     for (let told = false; ; told = true) {
-      const holder = this.store.lockHolder(key);
+      const holder = await this.store.lockHolder(key);
       if (holder === undefined) return;
-      const [process] = holder.split(".");
-      if (!told) this.emit({ type: "waiting", key, on: "lock", detail: `process ${process}` });
+      if (isElsewhere(holder))
+        throw otherMachine(path.join(this.store.paths.locks, key), this.node(key).derivation.name);
+      if (!told) this.emit({ type: "waiting", key, on: "lock", detail: describeOwner(holder) });
       await sleep(100);
       if (this.options.signal.aborted) throw new Fault("E_INTERRUPTED", "interrupted");
     }
@@ -324,9 +356,12 @@ class Realisation {
     const started = performance.now();
     this.emit({ type: "start", key, log: undefined });
     const to = this.store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
+    this.lockNames ??= lockNames(this.evaluation.channel);
+    const pin = fetch.urls.length === 0 ? this.lockNames(fetch) : undefined;
     const result = await download({
       name: fetch.file,
-      urls: await this.places(fetch),
+      urls: await placesOf(fetch, this.options),
+      supersededHint: pin === undefined ? undefined : supersededHint([pin]),
       sha256: fetch.sha256,
       size: fetch.size,
       to,
@@ -342,13 +377,6 @@ class Realisation {
     // hashed a moment ago while it came in
     this.usable.set(key, Promise.resolve(true));
     this.done(key, started, undefined, result.size);
-  }
-
-  private async places(fetch: FetchDerivation): Promise<readonly string[]> {
-    const { crate, version, sha256 } = fetch;
-    if (crate === undefined) return urlsFor(fetch, fetch.archive === undefined ? [] : await this.options.mirrors());
-    const templates = (await this.options.crates?.()) ?? [];
-    return templates.map((template) => crateUrl(template, { crate, version, sha256: sha256 ?? "" }));
   }
 
   private async unpackSeed(node: Node, seed: SeedDerivation): Promise<void> {
@@ -380,6 +408,8 @@ class Realisation {
     this.bubblewrapTree ??= this.store.outputPath(seedFor(this.evaluation, node));
     const { jobserver, user } = await this.openSandboxes();
     const log = logFile(this.store, key, step.name);
+    // a new file: others could read one of an earlier version
+    rmSync(log, { force: true });
     this.emit({ type: "start", key, log });
     const place = this.placeOf(key);
     const listing = place === undefined ? undefined : await this.buildIn(place, key, step, log);
@@ -456,6 +486,7 @@ class Realisation {
 
   private async add(node: Node, tree: string, started: number, proofs: OutputRecord["proofs"]): Promise<OutputRecord> {
     const { key, derivation, needs } = node;
+    const origin = this.origin(node);
     const record = await this.store.add(tree, {
       key,
       name: derivation.name,
@@ -463,9 +494,30 @@ class Realisation {
       seconds: (performance.now() - started) / 1000,
       proofs,
       references: needs.map((need) => this.reference(need)),
+      ...(origin === undefined ? {} : { origin }),
     });
     this.usable.set(key, Promise.resolve(true));
+    if (origin === undefined) this.compareElsewhere(record);
     return record;
+  }
+
+  /** Of what is made in another place, or from what was. */
+  private origin({ key, needs }: Node): Origin | undefined {
+    const place = this.placeOf(key);
+    const inherited = needs.map((need) => this.store.record(need)?.origin).filter((origin) => origin !== undefined);
+    const names = [...(place === undefined ? [] : [place.for]), ...inherited.flatMap((origin) => origin.for)];
+    const [first] = inherited;
+    const where = place?.name ?? first?.place;
+    return where === undefined ? undefined : { place: where, for: [...new Set(names)].sort() };
+  }
+
+  /** What another place made of the same derivation should have been the same. */
+  private compareElsewhere({ key, name, digest }: OutputRecord): void {
+    for (const { origin, digest: theirs } of this.store.elsewhere(key)) {
+      if (origin === undefined || theirs === digest) continue;
+      const text = `${name} as ${origin.place} built it for ${origin.for.join(", ")} is not what the sandbox made of it: do not trust what was made from it there`;
+      this.emit({ type: "notice", text });
+    }
   }
 
   /** A source is referred to by its file's hash, an output by its key. */
@@ -653,10 +705,20 @@ function diskFull(cause: Fault, where: string): Fault {
   });
 }
 
-/** The user and group files that maintainer scripts would have made; uid 1000 is who a step runs as. */
+/**
+ * The user and group files that maintainer scripts would have made; uid 1000 is who a step runs as. A package may have put
+ * links there. Throws E_ARCHIVE when /etc itself is one: it could lead out of the tree.
+ */
 function addAccounts(tree: string): void {
-  mkdirSync(path.join(tree, "etc"), { recursive: true });
-  const write = (name: string, text: string): void => writeFileSync(path.join(tree, "etc", name), text);
+  const etc = path.join(tree, "etc");
+  mkdirSync(etc, { recursive: true });
+  if (!lstatSync(etc).isDirectory())
+    throw new Fault("E_ARCHIVE", "a package of the seed has a link in the place of /etc");
+  const write = (name: string, text: string): void => {
+    const file = path.join(etc, name);
+    rmSync(file, { force: true });
+    writeFileSync(file, text, { flag: "wx" });
+  };
   write("passwd", "root:x:0:0:root:/root:/bin/sh\nanvil:x:1000:1000:anvil:/build:/bin/sh\n");
   write("group", "root:x:0:\nanvil:x:1000:\n");
   write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
@@ -667,7 +729,7 @@ function addAccounts(tree: string): void {
  * for a folder that cannot be written.
  */
 export function copyOut(from: string, to: string): void {
-  const draft = `${to}.${process.pid}.tmp`;
+  const draft = draftOf(to);
   try {
     mkdirSync(path.dirname(to), { recursive: true });
     copyFileSync(from, draft);

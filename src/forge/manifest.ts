@@ -2,9 +2,12 @@
  * The manifest of a result: what it is made of, down to the pinned files, and how each part was proven. Deterministic
  * for one evaluation; records of the store give the proofs.
  */
-import type { Channel } from "../recipe/channel.ts";
+import { readFileSync } from "node:fs";
+import { errno, Fault } from "../fault/fault.ts";
+import type { Channel, Patches } from "../recipe/channel.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
-import type { Store } from "../store/store.ts";
+import { audit, type ComponentAudit, type Known, type Pinned } from "../source/advisories.ts";
+import type { Origin, Store } from "../store/store.ts";
 import type { Evaluation } from "./evaluate.ts";
 
 export interface Manifest {
@@ -13,10 +16,16 @@ export interface Manifest {
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly sha256: string }[];
   /** Ids of the keys whose ingots the system accepts. */
   readonly trust: readonly string[];
+  /** Whether every console of the system is a root shell without a password. */
+  readonly rootLogin: boolean;
+  /** Type and SHA-256 fingerprint of the SSH keys whose owners log in as root. */
+  readonly logins: readonly string[];
   /** In build order. */
   readonly components: readonly ManifestComponent[];
   /** Binary packages of the seed: what built stage 1 or made images, none of it in the result but the boot loader. */
   readonly seed: readonly ManifestSource[];
+  /** How the sources stood with what was known of vulnerabilities when the result was published. */
+  readonly advisories: readonly ComponentAudit[];
 }
 
 export interface ManifestSource {
@@ -28,6 +37,8 @@ export interface ManifestSource {
   readonly verified: "signed" | "recorded";
   /** Why the pin is doubtful, where it is. */
   readonly unverified?: string;
+  /** Of an archive of patches: those that were applied, in their order. */
+  readonly patches?: readonly string[];
 }
 
 export interface ManifestComponent {
@@ -40,6 +51,8 @@ export interface ManifestComponent {
   readonly sources: readonly ManifestSource[];
   readonly inputs: readonly { readonly name: string; readonly key: Key }[];
   readonly proofs: readonly { readonly proof: string; readonly detail: string }[];
+  /** Absent for what the sandbox made; else the place, and the ingots for which it was accepted. */
+  readonly origin?: Origin;
 }
 
 /** What the evaluation does not know: why this channel, the published files, the keys. */
@@ -47,9 +60,12 @@ export interface ManifestFacts {
   readonly why: string;
   readonly files: Manifest["files"];
   readonly trust: Manifest["trust"];
+  readonly rootLogin: Manifest["rootLogin"];
+  readonly logins: Manifest["logins"];
+  readonly known: Known;
 }
 
-export function manifestOf(evaluation: Evaluation, store: Store, { why, files, trust }: ManifestFacts): Manifest {
+export function manifestOf(evaluation: Evaluation, store: Store, { why, known, ...facts }: ManifestFacts): Manifest {
   const { nodes, channel } = evaluation;
   const seedPackages = new Map<Key, FetchDerivation>();
   const components: ManifestComponent[] = [];
@@ -70,21 +86,35 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, files, t
       ...(derivation.kind === "step" ? { licence: derivation.licence } : {}),
       key,
       digest: record.digest,
-      sources: fetched.map((fetch) => sourceOf(fetch, verified(channel, fetch))),
+      sources: fetched.map((fetch) => componentSource(fetch, channel)),
       inputs: needed
         .filter((node) => node.derivation.kind !== "fetch")
         .map((node) => ({ name: node.derivation.name, key: node.key })),
       proofs: record.proofs,
+      ...(record.origin === undefined ? {} : { origin: record.origin }),
     });
   }
-  const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, "signed"));
-  return { format: 1, channel: { name: channel.name, why }, files, trust, components, seed };
+  const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, verifiedPackage(channel, fetch)));
+  const advisories = auditOf({ components, seed }, known);
+  return { format: 1, channel: { name: channel.name, why }, ...facts, components, seed, advisories };
 }
 
-function verified({ components }: Channel, { name }: FetchDerivation): "signed" | "recorded" {
-  const [, component = name, index] = /^(.*)\.patches-([0-9]+)$/.exec(name) ?? [];
-  const pin = index === undefined ? components[name] : components[component]?.patches?.[Number(index) - 1];
-  return pin?.verified ?? "recorded";
+function componentSource(fetch: FetchDerivation, { components }: Channel): ManifestSource {
+  const [, component, index] = patchesArchive.exec(fetch.name) ?? [];
+  const patches: Patches | undefined = components[component ?? ""]?.patches?.[Number(index) - 1];
+  if (patches !== undefined) return { ...sourceOf(fetch, patches.verified), patches: patches.files };
+  return sourceOf(fetch, components[fetch.name]?.verified ?? "recorded");
+}
+
+/** What an archive of patches is called among the sources: `musl.patches-1`. */
+const patchesArchive = /^(.*)\.patches-([0-9]+)$/;
+
+/** What the channel says of the file with that hash; a fetch knows only its bytes. */
+function verifiedPackage({ seeds }: Channel, { sha256 }: FetchDerivation): "signed" | "recorded" {
+  const pins = Object.values(seeds)
+    .flat()
+    .filter((each) => each.sha256 === sha256);
+  return pins.length > 0 && pins.every(({ verified }) => verified === "signed") ? "signed" : "recorded";
 }
 
 function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): ManifestSource {
@@ -96,4 +126,34 @@ function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): Mani
     verified,
     ...(fetch.unverified === undefined ? {} : { unverified: fetch.unverified }),
   };
+}
+
+/** How a result stands with what is known: the sources of its components, and the packages of the seed that are named. */
+export function auditOf({ components, seed }: Pick<Manifest, "components" | "seed">, known: Known): ComponentAudit[] {
+  const sources = components.flatMap((component) => component.sources);
+  const pins = new Map<string, Pinned>(seed.map(({ name, version }) => [name, { version, patches: [] }]));
+  const named = new Set<string>();
+  for (const { name, version } of sources.filter(({ name }) => !patchesArchive.test(name))) {
+    const applied = sources.filter((each) => patchesArchive.exec(each.name)?.[1] === name);
+    pins.set(name, { version, patches: [...new Set(applied.flatMap(({ patches = [] }) => patches))] });
+    named.add(name);
+  }
+  return audit(pins, known, [...named]);
+}
+
+/** Throws E_MANIFEST for a file that is not there or is no manifest. */
+export function readManifest(file: string): Manifest {
+  let value: Partial<Manifest> | null;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8")) as Partial<Manifest> | null;
+  } catch (cause) {
+    const reason = errno(cause) ?? (cause as Error).message;
+    throw new Fault("E_MANIFEST", `${file} cannot be read: ${reason}`, {
+      hint: "the manifest stands beside the ISO: `anvil forge` writes both",
+      cause,
+    });
+  }
+  const lists = [value?.components, value?.seed, value?.files];
+  if (value?.format === 1 && lists.every(Array.isArray)) return value as Manifest;
+  throw new Fault("E_MANIFEST", `${file} is not the manifest of an ISO`);
 }

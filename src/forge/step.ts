@@ -248,7 +248,7 @@ export class StepOutput {
   readonly #feeds: readonly [LineSplitter, LineSplitter];
 
   constructor(log: string, onLine: (line: string) => void) {
-    this.#log = openSync(log, "w");
+    this.#log = openSync(log, "w", 0o600);
     this.#feeds = [lineSplitter(onLine), lineSplitter(onLine)];
   }
 

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { extract, type Header } from "tar-stream";
 
 export interface TarEntry {
-  /** As in the archive, without leading "./" and trailing "/"; the archive's root is "". */
+  /** Without "." and empty parts, so that one place has one name; the archive's root is "". */
   readonly name: string;
   readonly type: NonNullable<Header["type"]> | "unknown";
   /** Permission bits including setuid, setgid and sticky. */
@@ -44,10 +44,8 @@ export async function* tarEntries(tar: Readable): AsyncGenerator<TarEntry> {
 }
 
 function normalise(name: string): string {
-  return name
-    .replace(/^(?:\.\/+)+/, "")
-    .replace(/^\.$/, "")
-    .replace(/\/+$/, "");
+  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+  return `${name.startsWith("/") ? "/" : ""}${parts.join("/")}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The file with the SSH public keys of those who may log in as root, in the form of OpenSSH's authorized_keys. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { errno, Fault } from "../fault/fault.ts";
 
@@ -22,6 +23,13 @@ export function readAuthorizedKeys(file: string): string[] {
     return text === "" || text.startsWith("#") ? [] : [parseKey(text, `${file}:${index + 1}`)];
   });
   return [...new Set(keys.flat())].sort();
+}
+
+/** Type and fingerprint of a key, as `ssh-keygen -l` shows it. */
+export function fingerprint(login: string): string {
+  const [type = "", key = ""] = login.split(" ");
+  const hash = createHash("sha256").update(Buffer.from(key, "base64")).digest("base64");
+  return `${type} SHA256:${hash.replace(/=+$/, "")}`;
 }
 
 function linesOf(file: string): string[] {

@@ -2,6 +2,7 @@
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { draftOf } from "../host/replace-file.ts";
 import type { SigningKey } from "./key-file.ts";
 import { blake2b, ingotKey, MANIFEST_LIMIT, parseManifest, type Manifest } from "./manifest.ts";
 
@@ -108,7 +109,7 @@ export class Ingot {
 
   /** Writes the ingot file, whole or not at all. */
   async writeTo(file: string, signal: AbortSignal): Promise<void> {
-    const draft = `${file}.${process.pid}.part`;
+    const draft = draftOf(file);
     try {
       const to = await openFile(draft, "wx");
       try {

@@ -6,6 +6,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, t
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { draftOf } from "../host/replace-file.ts";
 import { blake2b } from "./manifest.ts";
 
 export interface KeyPaths {
@@ -100,7 +101,7 @@ export function ensureKey(paths: KeyPaths): SigningKey {
 
 /** Writes a key where none is; undefined when there is one. */
 export function saveKey(key: SigningKey, { own }: KeyPaths): SigningKey | undefined {
-  const draft = `${own}.${process.pid}`;
+  const draft = draftOf(own);
   try {
     mkdirSync(path.dirname(own), { recursive: true, mode: 0o700 });
     writeFileSync(draft, key.pem, { mode: 0o600, flag: "wx", flush: true });

@@ -1,6 +1,6 @@
 /** A workshop that runs in a Monolith (recipes/workshop.ts), from the host's side. system/workshop/run is the other one. */
 import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, symlinkSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statfsSync, symlinkSync, writeSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
@@ -10,6 +10,15 @@ import type { Client } from "./client.ts";
 
 /** Milliseconds between two looks at what happens there. */
 const POLL = 1000;
+/**
+ * What is taken from a Monolith, which may be in the hands of somebody else: more than any output or build has, and less
+ * than fills memory. Entries of an output; bytes of its list, of what a step prints, of the line of events.
+ */
+const LIMITS = { entries: 1_000_000, list: 1 << 28, log: 1 << 28, events: 1 << 24 };
+/** Of a path and of a link's target, in bytes: PATH_MAX with its end, and NAME_MAX of Linux. */
+const LONGEST_PATH = 4095;
+const LONGEST_NAME = 255;
+
 /** Digits of a key in the Monolith's paths. */
 const KEY_DIGITS = 32;
 
@@ -26,6 +35,7 @@ interface State {
 
 export class Workshop implements Elsewhere {
   readonly name = "the Monolith";
+  readonly for: string;
   readonly #turns: Turns;
   readonly #ingot: string;
   readonly #folder: string;
@@ -37,8 +47,12 @@ export class Workshop implements Elsewhere {
   /** One turn after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param key of the ingot, which is active there */
-  constructor(turns: Turns, ingot: string, key: string) {
+  /**
+   * @param ingot the workshop's, with its key; it is active there
+   * @param use name of the ingot that the steps are built for
+   */
+  constructor(turns: Turns, ingot: string, key: string, use: string) {
+    this.for = use;
     this.#turns = turns;
     this.#ingot = ingot;
     this.#folder = key.slice(0, KEY_DIGITS);
@@ -54,8 +68,8 @@ export class Workshop implements Elsewhere {
         const state = this.#states.get(step);
         if (state === undefined) return undefined;
         if (state.begun !== begun) [printed, begun] = [0, state.begun];
-        printed += await orAbsent(this.#read(client, `logs/${step}`, printed, onOutput));
-        return state.is === "done" ? parseListing(await this.#readText(client, `lists/${step}`)) : undefined;
+        printed += await orAbsent(this.#read(client, `logs/${step}`, printed, LIMITS.log - printed, onOutput));
+        return state.is === "done" ? parseListing(await this.#readList(client, `lists/${step}`)) : undefined;
       });
       if (listing !== undefined) return listing;
       const state = this.#states.get(step);
@@ -68,8 +82,9 @@ export class Workshop implements Elsewhere {
     }
   }
 
-  /** Throws E_INGOT_DAMAGED for a file that is not what was listed. */
+  /** Throws E_INGOT_DAMAGED for a file that is not what was listed, E_DISK_FULL before the first when they do not fit. */
   async fetch(step: string, listing: Listing, to: string): Promise<void> {
+    refuseTooLarge(step, listing, to);
     await this.#turn(async (client) => {
       for (const [file, entry] of listing) {
         const target = path.join(to, file);
@@ -89,7 +104,7 @@ export class Workshop implements Elsewhere {
     const hash = createHash("sha256");
     const to = openSync(target, "wx", entry.executable ? 0o755 : 0o644);
     try {
-      await this.#read(client, file, 0, (bytes) => {
+      await this.#read(client, file, 0, entry.size, (bytes) => {
         hash.update(bytes);
         writeSync(to, bytes);
       });
@@ -111,7 +126,8 @@ export class Workshop implements Elsewhere {
   }
 
   async #readEvents(client: Client): Promise<void> {
-    const reading = this.#read(client, "events", this.#eventBytes, (bytes) => (this.#events += bytes.toString()));
+    const left = LIMITS.events - this.#eventBytes;
+    const reading = this.#read(client, "events", this.#eventBytes, left, (bytes) => (this.#events += bytes.toString()));
     // there are none before the service has begun
     this.#eventBytes += await (this.#eventBytes === 0 ? orAbsent(reading) : reading);
     const lines = this.#events.split("\n");
@@ -126,17 +142,27 @@ export class Workshop implements Elsewhere {
     if (word === "done" || word === "failed") this.#states.set(step, { is: word, begun, number });
   }
 
-  async #readText(client: Client, file: string): Promise<string> {
+  async #readList(client: Client, file: string): Promise<string> {
     const pieces: Buffer[] = [];
-    await this.#read(client, file, 0, (bytes) => pieces.push(bytes));
+    await this.#read(client, file, 0, LIMITS.list, (bytes) => pieces.push(bytes));
     return Buffer.concat(pieces).toString();
   }
 
-  /** What a file has from a byte on; the number of bytes. */
-  async #read(client: Client, file: string, from: number, onBytes: (bytes: Buffer) => void): Promise<number> {
+  /** What a file has from a byte on; the number of bytes. Throws E_INGOT_PROTOCOL for more than `most`. */
+  async #read(
+    client: Client,
+    file: string,
+    from: number,
+    most: number,
+    onBytes: (bytes: Buffer) => void,
+  ): Promise<number> {
     let count = 0;
     await client.get(this.#ingot, `${this.#folder}/${file}`, from, (bytes) => {
       count += bytes.length;
+      if (count > most)
+        throw new Fault("E_INGOT_PROTOCOL", `the Monolith sends more of ${file} than it can have`, {
+          details: [`at most ${from + most} bytes`],
+        });
       onBytes(bytes);
     });
     return count;
@@ -159,26 +185,57 @@ async function orAbsent(bytes: Promise<number>): Promise<number> {
   }
 }
 
+/** Throws E_DISK_FULL. */
+function refuseTooLarge(step: string, listing: Listing, to: string): void {
+  const { bavail, bsize } = statfsSync(to);
+  const free = bavail * bsize;
+  let bytes = 0;
+  for (const entry of listing.values()) if (entry.kind === "file") bytes += entry.size;
+  if (bytes > free)
+    throw new Fault("E_DISK_FULL", `there is no room for ${step} as the Monolith built it`, {
+      details: [`${bytes} bytes are listed, ${free} are free`],
+      hint: "free some space, or run `anvil gc`",
+    });
+}
+
 const LINE =
-  /^(?:d \.\/(?<dir>.+)|l \.\/(?<link>[^\t]+)\t(?<target>[^\t]+)|(?<mode>[fx]) (?<sha256>[0-9a-f]{64}) {2}\.\/(?<file>.+))$/;
+  /^(?:d \.\/(?<dir>.+)|l \.\/(?<link>[^\t]+)\t(?<target>[^\t]+)|(?<mode>[fx]) (?<sha256>[0-9a-f]{64}) {2}\.\/(?<file>.+)|s (?<size>\d{1,15}) \.\/(?<sized>.+))$/;
 
 /** Reads what `list` of system/workshop/run writes. Throws E_INGOT_PROTOCOL for what cannot be a tree. */
 export function parseListing(text: string): Listing {
+  const sizes = new Map<string, number>();
   const listing = new Map<string, ListedEntry>();
   for (const line of text.split("\n")) {
     if (line === "" || line === "d .") continue;
-    const { dir, link, target, mode, sha256, file } = LINE.exec(line)?.groups ?? {};
+    const { dir, link, target, mode, sha256, file, size, sized } = LINE.exec(line)?.groups ?? {};
+    if (sized !== undefined && !sizes.has(sized)) {
+      // before the first file: `list` writes them so
+      if (sizes.set(sized, Number(size)).size > LIMITS.entries) throw notListable(line);
+      continue;
+    }
     const name = dir ?? link ?? file;
-    if (name === undefined || !isBelow(name, listing))
-      throw new Fault("E_INGOT_PROTOCOL", "the Monolith lists what cannot be an output", {
-        details: [line.slice(0, 200)],
-      });
+    const known = file === undefined ? 0 : sizes.get(file);
+    if (name === undefined || known === undefined || !isBelow(name, listing)) throw notListable(line);
+    if (!isShort(name) || (target !== undefined && !isShortPath(target))) throw notListable(line);
+    if (listing.size === LIMITS.entries) throw notListable(line);
     if (dir !== undefined) listing.set(name, { kind: "dir" });
     else if (target !== undefined) listing.set(name, { kind: "link", target });
-    else listing.set(name, { kind: "file", executable: mode === "x", sha256: sha256 as Digest });
+    else listing.set(name, { kind: "file", executable: mode === "x", sha256: sha256 as Digest, size: known });
   }
   return listing;
 }
+
+function notListable(line: string): Fault {
+  return new Fault("E_INGOT_PROTOCOL", "the Monolith lists what cannot be an output", {
+    details: [line.slice(0, 200)],
+  });
+}
+
+function isShort(name: string): boolean {
+  return isShortPath(name) && name.split("/").every((part) => Buffer.byteLength(part) <= LONGEST_NAME);
+}
+
+const isShortPath = (text: string): boolean => Buffer.byteLength(text) <= LONGEST_PATH && !text.includes("\0");
 
 /** Whether it is a new path in a folder that was listed. */
 function isBelow(name: string, listing: Listing): boolean {

@@ -7,6 +7,8 @@ export interface Channel {
   readonly components: Readonly<Record<string, Component>>;
   /** Binary packages by seed name. The same in every channel. */
   readonly seeds: Readonly<Record<string, readonly Package[]>>;
+  /** Suites of an archive that pins were taken from: date of the newest release file seen, ISO 8601 in UTC. */
+  readonly suites?: Readonly<Record<string, string>>;
   /** Packages of a registry of Rust crates by list name. The same in every channel; none when absent. */
   readonly crates?: Readonly<Record<string, readonly Crate[]>>;
 }
@@ -60,4 +62,6 @@ export interface Package {
   readonly archive: string;
   readonly sha256: string;
   readonly size: number;
+  /** As of a component; "recorded" when absent. */
+  readonly verified?: "signed" | "recorded";
 }

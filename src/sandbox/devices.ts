@@ -3,14 +3,28 @@
  * of its own for the same device, which its user may open and nobody else can reach.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { isAlive, ownerName } from "../store/lock.ts";
+import { identifySelf, isComparable, isRunning, type ProcessIdentity } from "../host/process.ts";
 import { seedProgram } from "./program.ts";
 import type { SandboxUser } from "./user.ts";
 
 const PREFIX = "anvil-devices-";
+/** The file that names the process whose folder it is. */
+const OWNER = "owner";
 
 export interface Device {
   /** Where the host has it, and the sandbox too. */
@@ -37,8 +51,9 @@ export function deviceNodes(
     };
     try {
       sweep(place);
-      folder = mkdtempSync(path.join(place, `${PREFIX}${ownerName()}-`));
+      folder = mkdtempSync(path.join(place, PREFIX));
       const made = folder;
+      writeFileSync(path.join(folder, OWNER), JSON.stringify(identifySelf()));
       return { nodes: plain.map(({ at }) => ({ at, from: makeNode(at, made, other.id, seedTree) ?? at })), remove };
     } catch {
       // mounted without devices or read-only, perhaps: the next place
@@ -79,7 +94,18 @@ export function deviceNumbers(rdev: number): [number, number] {
 function sweep(place: string): void {
   for (const name of readdirSync(place)) {
     if (!name.startsWith(PREFIX)) continue;
-    const owner = name.slice(PREFIX.length, name.lastIndexOf("-"));
-    if (!isAlive(owner)) rmSync(path.join(place, name), { recursive: true, force: true });
+    const folder = path.join(place, name);
+    if (isAbandoned(folder)) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function isAbandoned(folder: string): boolean {
+  try {
+    // what others put there says nothing
+    if (lstatSync(folder).uid !== process.getuid?.()) return false;
+    const owner = JSON.parse(readFileSync(path.join(folder, OWNER), "utf8")) as ProcessIdentity;
+    return isComparable(owner) && !isRunning(owner);
+  } catch {
+    return false; // just being made, or just being removed
   }
 }

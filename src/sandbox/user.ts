@@ -120,6 +120,9 @@ const isMapped = (ranges: readonly Range[], id: number): boolean =>
 /** In no range that systemd's list of ids gives to anybody ("Users, Groups, UIDs and GIDs on systemd Systems"). */
 const PREFERRED = [2_000_000_000, ...Array.from({ length: 14 }, (_, index) => 65_533 - index)];
 
+/** Whether sandboxes of root may have this id. */
+export const isSandboxId = (id: number): boolean => PREFERRED.includes(id);
+
 function chooseId(uids: readonly Range[], gids: readonly Range[]): number | undefined {
   const taken = new Set([...accountIds("/etc/passwd"), ...accountIds("/etc/group")]);
   return PREFERRED.find((id) => isMapped(uids, id) && isMapped(gids, id) && !taken.has(id));

@@ -6,11 +6,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
-import { gunzipSync } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
 import { unxz } from "../format/xz.ts";
 import { listedFiles, paragraphs, type ListedFile, type Paragraph } from "./control.ts";
 import { download, urlsFor } from "./fetch.ts";
+import { httpClient } from "./http.ts";
+import type { DebianMirrors } from "./mirror.ts";
 import { verifyCleartext, type Keyring } from "./openpgp.ts";
 
 /**
@@ -19,8 +21,13 @@ import { verifyCleartext, type Keyring } from "./openpgp.ts";
  */
 export type ReadArchive = (path: string, listed?: ListedFile) => Promise<Buffer>;
 
+/** Bytes of a release file, which is the only one whose size nothing says: Debian's have some hundred thousand. */
+const MOST_RELEASE = 1 << 25;
+/** Bytes of an index once it is unpacked: Debian's largest have some fifty million. */
+const MOST_INDEX = 1 << 29;
+
 /** Reads from mirrors over HTTP. */
-export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): ReadArchive {
+export function mirrorReader(mirrors: DebianMirrors, signal?: AbortSignal): ReadArchive {
   return async (archive, listed) => {
     const folder = await mkdtemp(path.join(tmpdir(), "anvil-lock-"));
     const to = path.join(folder, "file");
@@ -31,6 +38,7 @@ export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): 
         name: archive,
         sha256: listed?.sha256,
         size: listed?.size,
+        limit: MOST_RELEASE,
         mismatchHint: "the mirrors may be in the middle of an update; try again later or name another",
         ...(signal !== undefined && { signal }),
       });
@@ -38,6 +46,30 @@ export function mirrorReader(mirrors: readonly string[], signal?: AbortSignal): 
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  };
+}
+
+/** Milliseconds that a mirror has to say whether it has a file. */
+const patience = 30_000;
+
+/** Whether a mirror answers for a file, by HTTP's HEAD. */
+export function mirrorHas(
+  mirrors: DebianMirrors,
+  signal?: AbortSignal,
+): (file: Pick<ListedFile, "path">) => Promise<boolean> {
+  return async ({ path: archive }) => {
+    for (const url of urlsFor({ archive }, mirrors)) {
+      try {
+        const request = { method: "HEAD", limit: patience, ...(signal !== undefined && { signal }) } as const;
+        const response = await httpClient().request(url, request);
+        response.discard();
+        // some servers know no HEAD
+        if (response.status < 400 || response.status === 405 || response.status === 501) return true;
+      } catch {
+        signal?.throwIfAborted();
+      }
+    }
+    return false;
   };
 }
 
@@ -73,20 +105,31 @@ export async function readSuite(read: ReadArchive, name: string, keyring: Keyrin
 }
 
 /** The text of an index such as `main/source/Sources`, in the smallest form that the suite lists. */
-export async function readIndex(read: ReadArchive, suite: Suite, index: string): Promise<string> {
+export async function readIndex(read: ReadArchive, suite: Suite, index: string, most = MOST_INDEX): Promise<string> {
   for (const ending of [".xz", ".gz", ""]) {
     const listed = suite.indexes.get(index + ending);
     if (listed === undefined) continue;
-    return decompress(await read(`dists/${suite.name}/${index}${ending}`, listed), ending);
+    return decompress(await read(`dists/${suite.name}/${index}${ending}`, listed), ending, { index, most });
   }
   throw new Fault("E_ARCHIVE_INDEX", `suite ${suite.name} has no index ${index}`);
 }
 
-async function decompress(bytes: Buffer, ending: string): Promise<string> {
-  if (ending === ".gz") return gunzipSync(bytes).toString("utf8");
+interface Unpacked {
+  readonly index: string;
+  /** Bytes that it may unpack to. */
+  readonly most: number;
+}
+
+async function decompress(bytes: Buffer, ending: string, { index, most }: Unpacked): Promise<string> {
   if (ending === "") return bytes.toString("utf8");
+  const unpacked = ending === ".gz" ? Readable.from([bytes]).pipe(createGunzip()) : unxz(Readable.from([bytes]));
   const chunks: Buffer[] = [];
-  for await (const chunk of unxz(Readable.from([bytes]))) chunks.push(chunk as Buffer);
+  let size = 0;
+  for await (const chunk of unpacked as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > most) throw new Fault("E_ARCHIVE_INDEX", `${index} unpacks to more than ${most} bytes`);
+    chunks.push(chunk);
+  }
   return Buffer.concat(chunks).toString("utf8");
 }
 

@@ -5,14 +5,18 @@ import type { Channel, Component, Crate, Package, Patches } from "../recipe/chan
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
   const at = new Checker(file, "$", value);
-  at.only("name", "description", "epoch", "components");
+  at.only("name", "description", "epoch", "suites", "components");
+  const suites = at.optional("suites")?.each((date) => date.matching(utc, "a date such as 2026-07-11T10:16:37Z"));
   return {
     name: at.get("name").text(),
     description: at.get("description").text(),
     epoch: at.get("epoch").count(),
+    ...(suites !== undefined && { suites }),
     components: at.get("components").each((component) => checkComponent(component)),
   };
 }
+
+const utc = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 /** Checks the shape of `channels/seed.json`: package lists by seed name. Throws E_CHANNEL. */
 export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
@@ -74,18 +78,20 @@ function checkPatches(at: Checker): Patches {
 }
 
 function checkPackage(at: Checker): Package {
-  at.only("package", "version", "archive", "sha256", "size");
+  at.only("package", "version", "archive", "sha256", "size", "verified");
+  const verified = at.optional("verified")?.oneOf("signed", "recorded");
   return {
     package: at.get("package").text(),
     version: at.get("version").text(),
     archive: at.get("archive").archivePath(),
     sha256: at.get("sha256").sha256(),
     size: at.get("size").count(),
+    ...(verified !== undefined && { verified }),
   };
 }
 
 /** A place in a JSON document, which knows its path for the message. */
-class Checker {
+export class Checker {
   constructor(
     readonly file: string,
     readonly path: string,
@@ -129,6 +135,11 @@ class Checker {
   count(): number {
     if (!Number.isSafeInteger(this.value) || (this.value as number) < 0) throw this.expected("a whole number");
     return this.value as number;
+  }
+
+  truth(): true {
+    if (this.value !== true) throw this.expected("true, or nothing");
+    return true;
   }
 
   sha256(): string {

@@ -8,11 +8,13 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
 import { checkChannel, checkCrates, checkSeeds, wrong } from "./channel-shape.ts";
-import { httpRequest } from "./http.ts";
+import { httpClient } from "./http.ts";
 
 const folder = "channels";
 const seedFile = "seed.json";
 const cratesFile = "crates.json";
+/** Files that are no channel. */
+const others = [seedFile, cratesFile, "advisories.json"];
 
 /**
  * The channel of that name with its seeds. Throws E_CHANNEL for an unknown name, a file that is not JSON, or one that
@@ -46,7 +48,7 @@ export async function loadCrates(projectRoot: string): Promise<NonNullable<Chann
 export async function channelNames(projectRoot: string): Promise<string[]> {
   const files = await readdir(path.join(projectRoot, folder)).catch(() => []);
   return files
-    .filter((file) => file.endsWith(".json") && file !== seedFile && file !== cratesFile)
+    .filter((file) => file.endsWith(".json") && !others.includes(file))
     .map((file) => path.basename(file, ".json"))
     .sort();
 }
@@ -185,8 +187,9 @@ async function firstSilent(absent: readonly Named[], limit: number): Promise<Sil
 /** A redirection is an answer: where release sites lead to is not known in advance. */
 async function answers(url: string, signal: AbortSignal): Promise<boolean> {
   try {
-    const { status } = await httpRequest(url, { method: "HEAD", redirect: "manual", signal });
-    return status < 400 || status === 405;
+    const response = await httpClient().request(url, { method: "HEAD", redirect: "manual", signal });
+    response.discard();
+    return response.status < 400 || response.status === 405;
   } catch {
     return false;
   }

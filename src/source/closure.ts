@@ -28,8 +28,8 @@ export interface PackageIndex {
 
 const priorities = ["required", "important", "standard", "optional", "extra"];
 
-/** Reads the text of a `Packages` index; of several versions of a package the newest counts. */
-export function readPackages(text: string): PackageIndex {
+/** Reads the text of a `Packages` index; of several versions of a package the newest counts that is not `absent`. */
+export function readPackages(text: string, absent: Pick<ReadonlySet<string>, "has"> = new Set()): PackageIndex {
   const byName = new Map<string, BinaryPackage>();
   for (const fields of paragraphs(text)) {
     const name = fields.get("package");
@@ -37,6 +37,7 @@ export function readPackages(text: string): PackageIndex {
     const archive = fields.get("filename");
     const sha256 = fields.get("sha256");
     if (name === undefined || version === undefined || archive === undefined || sha256 === undefined) continue;
+    if (absent.has(sha256)) continue;
     const known = byName.get(name);
     if (known !== undefined && compareDebianVersions(known.version, version) >= 0) continue;
     const priority = priorities.indexOf(fields.get("priority") ?? "optional");

@@ -1,6 +1,7 @@
 /**
- * Where Rust crates are downloaded from: the command line, the environment, or the machine's cargo configuration, in which
- * a registry stands in for the usual one (doc.rust-lang.org/cargo: "Source Replacement", "Registries", "Index Format").
+ * Where Rust crates are downloaded from: the command line, the environment, the machine's cargo configuration, in which
+ * a registry stands in for the usual one (doc.rust-lang.org/cargo: "Source Replacement", "Registries", "Index Format"), or
+ * the registry that a cargo knows by itself.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import os from "node:os";
@@ -15,23 +16,28 @@ export interface CrateMirrorChoice {
   readonly environment: string | undefined;
   /** Folder of cargo's configuration: ~/.cargo. */
   readonly cargoHome: string;
+  /** The download template of cargo's own registry, asked for when nothing else names one. */
+  readonly cargo: () => Promise<string>;
 }
 
 /**
- * Download templates, best first. The flags win over the environment, that over cargo's configuration. A URL with a
- * marker such as `{crate}` is a template; any other is the root of a sparse index, whose `config.json` names one.
- * Throws E_NO_CRATES_MIRROR when nothing names a registry, E_USAGE for a given URL that is not http or https, E_FETCH.
+ * Download templates, best first. The flags win over the environment, that over cargo's configuration, and that over the
+ * registry of cargo itself. A URL with a marker such as `{crate}` is a template; any other is the root of a sparse index,
+ * whose `config.json` names one. Throws E_USAGE for a given URL that is not http or https, E_FETCH, and what `cargo`
+ * throws.
  */
 export async function crateMirrors(choice: CrateMirrorChoice): Promise<string[]> {
+  const named = await namedRegistries(choice);
+  return named ?? [await choice.cargo()];
+}
+
+/** As crateMirrors, but undefined when nothing names a registry. */
+export async function namedRegistries(choice: Omit<CrateMirrorChoice, "cargo">): Promise<string[] | undefined> {
   const fromEnvironment = (choice.environment ?? "").split(",").filter((url) => url.trim() !== "");
   if (choice.flags.length > 0) return templates(choice.flags, "--crates-mirror");
   if (fromEnvironment.length > 0) return templates(fromEnvironment, "ANVIL_CRATES_MIRROR");
   const configured = await configuredRegistry(choice.cargoHome);
-  if (configured !== undefined) return templates([configured], `cargo's configuration in ${choice.cargoHome}`);
-  throw new Fault("E_NO_CRATES_MIRROR", "no registry of Rust crates is known", {
-    details: [`cargo's configuration in ${choice.cargoHome} names none`],
-    hint: "name the sparse index of one with --crates-mirror <url> or ANVIL_CRATES_MIRROR=<url>",
-  });
+  return configured === undefined ? undefined : templates([configured], `cargo's configuration in ${choice.cargoHome}`);
 }
 
 const marker = /\{(?:crate|version|prefix|lowerprefix|sha256-checksum)\}/;
@@ -53,19 +59,26 @@ async function templateOf(index: string): Promise<string> {
   try {
     const url = `${index.replace(/\/+$/, "")}/config.json`;
     const to = path.join(folder, "config.json");
-    await download({ urls: [url], to, name: "the configuration of a registry" });
-    const { dl } = parseIndex(await readFile(to, "utf8"));
-    if (typeof dl !== "string" || !/^https?:\/\//.test(dl))
-      throw new Fault("E_FETCH", `${url} names no place of downloads`, { hint: "it may not be a sparse index" });
-    return dl;
+    await download({ urls: [url], to, name: "the configuration of a registry", limit: MOST_CONFIGURATION });
+    return templateIn(await readFile(to, "utf8"), url);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+/** Bytes: it is one small object. */
+const MOST_CONFIGURATION = 1 << 20;
+
+/** The `dl` in the `config.json` of an index. Throws E_FETCH when there is none over HTTP. */
+export function templateIn(text: string, where: string): string {
+  const { dl } = parseIndex(text);
+  if (typeof dl === "string" && /^https?:\/\//.test(dl)) return dl;
+  throw new Fault("E_FETCH", `${where} names no place of downloads`, { hint: "it may not be a sparse index" });
+}
+
 function parseIndex(text: string): { readonly dl?: unknown } {
   try {
-    return JSON.parse(text) as { readonly dl?: unknown };
+    return (JSON.parse(text) ?? {}) as { readonly dl?: unknown };
   } catch {
     return {};
   }

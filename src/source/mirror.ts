@@ -1,39 +1,81 @@
 /**
- * Where Debian mirrors are: from the command line, the environment, or the machine's APT configuration
- * (sources.list(5), both the one-line and the deb822 format).
+ * Where Debian mirrors are: from the command line, the environment, the machine's APT configuration (sources.list(5),
+ * both the one-line and the deb822 format), or public ones.
  */
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { paragraphs } from "./control.ts";
+import { PUBLIC_MIRRORS } from "./public-mirrors.ts";
 
 export interface MirrorChoice {
   /** `--debian-mirror`, given any number of times. */
   readonly flags: readonly string[];
   /** ANVIL_DEBIAN_MIRROR: URLs separated by commas. */
   readonly environment: string | undefined;
+  /** `--debian-security-mirror`, given any number of times. */
+  readonly securityFlags?: readonly string[];
+  /** ANVIL_DEBIAN_SECURITY_MIRROR: URLs separated by commas. */
+  readonly securityEnvironment?: string | undefined;
   /** Folder of APT's configuration: /etc/apt. */
   readonly apt: string;
+  /** Public mirrors, best first, asked for when nothing else names one. Throws E_NO_MIRROR. */
+  readonly publicOnes: () => Promise<readonly string[]>;
+}
+
+/** Root URLs without a trailing slash, in order of preference and without repetition. */
+export interface DebianMirrors {
+  readonly archive: readonly string[];
+  /** Of the archive of security updates, which has a pool of its own. */
+  readonly security: readonly string[];
+  /** The public mirrors were taken, because nothing here names one. */
+  readonly isPublic: boolean;
 }
 
 /**
- * Root URLs of Debian mirrors without a trailing slash, in order of preference and without repetition. The flags win
- * over the environment, that over APT's configuration. Throws E_NO_MIRROR when nothing names one, E_USAGE for a given
- * URL that is not http or https.
+ * The mirrors. The flags win over the environment, that over APT's configuration, and that over the public mirrors. Throws
+ * E_USAGE for a given URL that is not http or https, and what `publicOnes` throws.
  */
-export async function debianMirrors(choice: MirrorChoice): Promise<string[]> {
-  const fromEnvironment = (choice.environment ?? "").split(",").filter((url) => url.trim() !== "");
-  if (choice.flags.length > 0) return given(choice.flags, "--debian-mirror");
-  if (fromEnvironment.length > 0) return given(fromEnvironment, "ANVIL_DEBIAN_MIRROR");
-  const mirrors = await aptMirrors(choice.apt);
-  if (mirrors.length > 0) return mirrors;
-  throw new Fault("E_NO_MIRROR", "no Debian mirror is known", {
-    details: [`${choice.apt} names none`],
-    hint: "name one with --debian-mirror <url> or ANVIL_DEBIAN_MIRROR=<url>",
-  });
+export async function debianMirrors(choice: MirrorChoice): Promise<DebianMirrors> {
+  const named = given(choice.flags, "--debian-mirror") ?? given(listed(choice.environment), "ANVIL_DEBIAN_MIRROR");
+  const namedSecurity =
+    given(choice.securityFlags ?? [], "--debian-security-mirror") ??
+    given(listed(choice.securityEnvironment), "ANVIL_DEBIAN_SECURITY_MIRROR");
+  const apt = named === undefined || namedSecurity === undefined ? await aptMirrors(choice.apt) : noMirrors;
+  const configured = named ?? (apt.archive.length > 0 ? apt.archive : undefined);
+  const archive = configured ?? (await choice.publicOnes());
+  const isPublic = configured === undefined;
+  const besides = archive.map(securityRoot);
+  // who names a mirror is asked for the updates there; APT has its own entries for them, or none on other systems
+  const fromApt =
+    apt.security.length > 0 ? [...apt.security, ...besides] : [...besides, ...PUBLIC_MIRRORS.map(securityRoot)];
+  const security = namedSecurity ?? (named === undefined && !isPublic ? fromApt : besides);
+  return { archive, security: unique(security), isPublic };
 }
 
-function given(urls: readonly string[], where: string): string[] {
+const noMirrors = { archive: [], security: [] };
+
+/** Mirrors at these roots, with the archive of security updates beside each. */
+export function mirrorsAt(archive: readonly string[]): DebianMirrors {
+  return { archive, security: unique(archive.map(securityRoot)), isPublic: false };
+}
+
+/** Each mirror alone: who is behind must not hide that another is not. */
+export function oneByOne({ archive, security, isPublic }: DebianMirrors): DebianMirrors[] {
+  const count = Math.max(archive.length, security.length);
+  const nth = (roots: readonly string[], index: number): string[] => roots.slice(0, index + 1).slice(-1);
+  return Array.from({ length: count }, (_, index) => ({
+    archive: nth(archive, index),
+    security: nth(security, index),
+    isPublic,
+  }));
+}
+
+const listed = (text: string | undefined): string[] => (text ?? "").split(",").filter((url) => url.trim() !== "");
+
+/** Undefined for none. */
+function given(urls: readonly string[], where: string): string[] | undefined {
+  if (urls.length === 0) return undefined;
   return unique(
     urls.map((text) => {
       const root = mirrorRoot(text.trim());
@@ -46,7 +88,7 @@ function given(urls: readonly string[], where: string): string[] {
 }
 
 /** Debian mirrors that an APT configuration folder names; files are read in APT's order. A missing folder has none. */
-export async function aptMirrors(apt: string): Promise<string[]> {
+export async function aptMirrors(apt: string): Promise<Pick<DebianMirrors, "archive" | "security">> {
   const parts = await readdir(path.join(apt, "sources.list.d")).catch(() => []);
   const files = ["sources.list", ...parts.sort().map((name) => path.join("sources.list.d", name))];
   const entries: AptEntry[] = [];
@@ -55,8 +97,13 @@ export async function aptMirrors(apt: string): Promise<string[]> {
     if (file.endsWith(".list")) entries.push(...oneLineEntries(text));
     if (file.endsWith(".sources")) entries.push(...deb822Entries(text));
   }
-  const uris = await Promise.all(entries.filter(isDebian).flatMap(({ uris }) => uris.map(expandMirrorList)));
-  return unique(uris.flat().flatMap((uri) => mirrorRoot(uri) ?? []));
+  const rootsOf = async (suite: RegExp): Promise<string[]> => {
+    const uris = await Promise.all(
+      entries.filter((entry) => isDebian(entry, suite)).flatMap(({ uris }) => uris.map(expandMirrorList)),
+    );
+    return unique(uris.flat().flatMap((uri) => mirrorRoot(uri) ?? []));
+  };
+  return { archive: await rootsOf(archiveSuite), security: await rootsOf(securitySuite) };
 }
 
 interface AptEntry {
@@ -94,16 +141,20 @@ function words(field: string | undefined): string[] {
 }
 
 /**
- * A configuration also names other vendors' archives and Debian's security archive, which has a pool of its own: an
- * archive of Debian is one that has a suite of Debian's with the component main. Another that looks so does no harm,
- * since every file is pinned: it does not have the file, and the next mirror is asked.
+ * A configuration also names other vendors' archives: an archive of Debian is one that has a suite of Debian's with the
+ * component main. Another that looks so does no harm, since every file is pinned: it does not have the file, and the next
+ * mirror is asked.
  */
-function isDebian({ suites, components }: AptEntry): boolean {
-  return components.includes("main") && suites.some((suite) => debianSuite.test(suite));
+function isDebian({ suites, components }: AptEntry, suite: RegExp): boolean {
+  return (
+    components.some((component) => component === "main" || component === "updates/main") &&
+    suites.some((name) => suite.test(name))
+  );
 }
 
-const debianSuite =
-  /^(?:(?:old){0,2}stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)(?:-(?:proposed-)?updates|-backports(?:-sloppy)?)?$/;
+const codeNames = "(?:(?:old){0,2}stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)";
+const archiveSuite = new RegExp(`^${codeNames}(?:-(?:proposed-)?updates|-backports(?:-sloppy)?)?$`);
+const securitySuite = new RegExp(`^${codeNames}(?:-security|/updates)$`);
 
 /** The URLs in a `mirror+file:/path` list (apt-transport-mirror(1)); any other URI as it is. */
 async function expandMirrorList(uri: string): Promise<string[]> {
@@ -130,13 +181,14 @@ function unique(urls: readonly string[]): string[] {
  * URLs of a file by its path below the archive's root. Debian's security updates are an archive of their own, with
  * `pool/updates/` and suites that end in `-security`; mirrors keep it in `debian-security/` beside `debian/`.
  */
-export function placesInMirrors(archive: string, mirrors: readonly string[]): string[] {
-  const roots = isSecurity.test(archive) ? mirrors.map(securityRoot) : mirrors;
-  return unique(roots.map((root) => `${root}/${archive}`));
+export function placesInMirrors(archive: string, mirrors: DebianMirrors): string[] {
+  return (isSecurity(archive) ? mirrors.security : mirrors.archive).map((root) => `${root}/${archive}`);
 }
 
-const isSecurity = /^(?:pool\/updates|dists\/[^/]+-security)\//;
+/** Whether a path is one of the archive of security updates. */
+export const isSecurity = (archive: string): boolean => /^(?:pool\/updates|dists\/[^/]+-security)\//.test(archive);
 
+/** The root beside a mirror's `debian/`; a snapshot of a day has the day behind it. A root without that name is both. */
 function securityRoot(mirror: string): string {
-  return mirror.replace(/\/debian$/, "/debian-security");
+  return mirror.replace(/\/debian(?=$|\/\d{8}T\d{6}Z$)/, "/debian-security");
 }

@@ -158,7 +158,7 @@ class Tree {
     if (entry.type === "symlink") return this.symlink(entry.name, entry.target);
     if (entry.type === "directory") return this.folder(this.resolve(entry.name));
     const place = this.place(entry.name);
-    if (entry.type === "link") return this.replace(place, (at) => linkSync(this.at(this.place(entry.target)), at));
+    if (entry.type === "link") return this.link(place, this.place(entry.target));
     const file = this.replace(place, (at) => openSync(at, "wx"));
     try {
       fchmodSync(file, entry.mode & 0o777);
@@ -168,11 +168,24 @@ class Tree {
     }
   }
 
+  /** A hard link to a symbolic link leads where that one leads, from its own place: it is known as one, too. */
+  private link(place: string, target: string): void {
+    const leads = this.links.get(target);
+    if (leads === undefined && !lstatSync(this.at(target), { throwIfNoEntry: false })?.isFile())
+      throw new Error(`the hard link "${place}" leads to "${target}", which is no file`);
+    if (place === target) return;
+    this.replace(place, (at) => linkSync(this.at(target), at));
+    if (leads !== undefined) this.links.set(place, leads);
+  }
+
   /** Makes something at a place where a file or link of an earlier package may be. */
   private replace<T>(place: string, make: (at: string) => T): T {
     this.folder(path.posix.dirname(place));
     const at = this.at(place);
-    if (this.links.delete(place)) rmSync(at);
+    if (this.links.has(place)) {
+      rmSync(at);
+      this.links.delete(place);
+    }
     try {
       return make(at);
     } catch (error) {

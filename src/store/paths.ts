@@ -10,6 +10,8 @@ export interface Paths {
   /** Work in progress; whatever no living process owns can be deleted. */
   readonly tmp: string;
   readonly locks: string;
+  /** A socket for each living process that holds a lock or has work in progress. */
+  readonly alive: string;
   readonly logs: string;
 }
 
@@ -23,6 +25,7 @@ export function storePaths(env: Readonly<Record<string, string | undefined>>, ho
     outputs: path.join(top, "store"),
     tmp: path.join(top, "tmp"),
     locks: path.join(top, "locks"),
+    alive: path.join(top, "alive"),
     logs: path.join(top, "log"),
   };
 }

@@ -7,6 +7,7 @@ import {
   existsSync,
   lchownSync,
   lstatSync,
+  statSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -21,9 +22,19 @@ import {
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Digest, Key } from "../recipe/derivation.ts";
-import { isAlive, lockHolder, ownerName, tryLock, type Lock } from "./lock.ts";
+import { fileSystemOf } from "../host/file-system.ts";
+import { ownerIn, Owners } from "../host/owner.ts";
+import { Locks, type Held, type Lock } from "./lock.ts";
 import type { Paths } from "./paths.ts";
-import { hashFile, hashTree, walk } from "./tree.ts";
+import { hashFile, hashTreeAs, LAYOUT, walk, type Layout } from "./tree.ts";
+
+/** Where an output comes from that was not made in the sandbox, and what alone it is good for. */
+export interface Origin {
+  /** "the Monolith". */
+  readonly place: string;
+  /** Names of the ingots for which it was made, all of which must be accepted by who wants to use it. */
+  readonly for: readonly string[];
+}
 
 /** What is known of an output. */
 export interface OutputRecord {
@@ -31,6 +42,10 @@ export interface OutputRecord {
   readonly name: string;
   readonly version: string;
   readonly digest: Digest;
+  /** Of the listing that the digest is of; absent in records of the first one. */
+  readonly layout?: Layout;
+  /** Absent for what the sandbox made of inputs that it made. */
+  readonly origin?: Origin;
   readonly files: number;
   readonly bytes: number;
   /** Wall-clock seconds that making it took. */
@@ -45,17 +60,27 @@ const KEY_PREFIX = 32;
 
 export class Store {
   readonly paths: Paths;
+  readonly owners: Owners;
+  readonly #locks: Locks;
+  readonly #accepted: ReadonlySet<string>;
 
-  private constructor(paths: Paths) {
+  private constructor(paths: Paths, accepted: ReadonlySet<string> = new Set()) {
     this.paths = paths;
+    this.owners = new Owners(paths.alive);
+    this.#locks = new Locks(paths.locks, this.owners);
+    this.#accepted = accepted;
   }
 
   /** Makes the folders. Throws E_READ_ONLY when the cache folder cannot be written. */
   static open(paths: Paths): Store {
     try {
       for (const folder of [paths.sources, paths.outputs, paths.tmp, paths.locks, paths.logs]) {
-        mkdirSync(folder, { recursive: true });
+        // whatever the umask is, nobody else writes here
+        mkdirSync(folder, { recursive: true, mode: 0o755 });
       }
+      // what steps print, and addresses of mirrors, which may hold passwords; a folder of another user is that one's to close
+      const { mode, uid } = statSync(paths.logs);
+      if ((mode & 0o077) !== 0 && uid === process.getuid?.()) chmodSync(paths.logs, 0o700);
       const probe = mkdtempSync(path.join(paths.tmp, "probe-"));
       // another forge may take it for something abandoned and be faster
       rmSync(probe, { recursive: true, force: true });
@@ -65,9 +90,38 @@ export class Store {
     return new Store(paths);
   }
 
+  /**
+   * The same store for somebody who also takes what another place than the sandbox made for these ingots. For everybody
+   * else it is not there.
+   */
+  accepting(ingots: Iterable<string>): Store {
+    return new Store(this.paths, new Set([...this.#accepted, ...ingots]));
+  }
+
+  /** Of what the sandbox made, alone. */
+  sandboxed(key: Key): OutputRecord | undefined {
+    return this.#read(`${key}.json`);
+  }
+
+  /** What the sandbox made comes first. */
   record(key: Key): OutputRecord | undefined {
+    const own = this.sandboxed(key);
+    if (own !== undefined || this.#accepted.size === 0) return own;
+    return this.elsewhere(key).find(({ origin }) => origin?.for.every((name) => this.#accepted.has(name)));
+  }
+
+  /** What other places made of this derivation, whoever may use it. */
+  elsewhere(key: Key): OutputRecord[] {
+    return readdirSync(this.paths.outputs)
+      .filter((name) => name.startsWith(`${key}.`) && name !== `${key}.json` && name.endsWith(".json"))
+      .sort()
+      .map((name) => this.#read(name))
+      .filter((record) => record !== undefined);
+  }
+
+  #read(name: string): OutputRecord | undefined {
     try {
-      return JSON.parse(readFileSync(this.recordFile(key), "utf8")) as OutputRecord;
+      return JSON.parse(readFileSync(path.join(this.paths.outputs, name), "utf8")) as OutputRecord;
     } catch (error) {
       if (errno(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
       throw error;
@@ -82,7 +136,7 @@ export class Store {
   outputPath(key: Key): string {
     const record = this.record(key);
     if (record === undefined) throw new Error(`no output ${key}`);
-    return this.folder(key, record.name);
+    return this.folder(record);
   }
 
   sourcePath(sha256: Digest): string {
@@ -93,48 +147,62 @@ export class Store {
     return existsSync(this.sourcePath(sha256));
   }
 
-  lock(key: string): Lock | { readonly heldBy: string } {
-    return tryLock(this.paths.locks, key);
+  lock(key: string): Promise<Lock | Held> {
+    return this.#locks.take(key);
   }
 
   /** The living process that has the lock of a key, if one has. */
-  lockHolder(key: string): string | undefined {
-    return lockHolder(this.paths.locks, key);
+  lockHolder(key: string): Promise<string | undefined> {
+    return this.#locks.holder(key);
   }
 
   /** A private folder for work in progress; `abandoned` lists it once this process is gone. */
   workFolder(name: string): string {
-    return mkdtempSync(path.join(this.paths.tmp, `${ownerName()}.${name}-`));
+    return mkdtempSync(path.join(this.paths.tmp, `${this.owners.self()}.${name}-`));
   }
 
-  /** Work folders, and drafts of locks, of processes that are gone. */
-  abandoned(): string[] {
-    const { tmp, locks } = this.paths;
+  /** Work folders, drafts of locks, and sockets of processes that are gone. */
+  async abandoned(): Promise<string[]> {
+    const { tmp, locks, alive } = this.paths;
     const owned = [
-      ...readdirSync(tmp).map((name) => ({ file: path.join(tmp, name), owner: name.split(".").slice(0, 3) })),
-      ...readdirSync(locks).map((name) => ({ file: path.join(locks, name), owner: name.split(".").slice(1) })),
+      ...readdirSync(tmp).map((name) => ({ file: path.join(tmp, name), owner: ownerIn(name) ?? "" })),
+      // a lock itself names no owner in its file's name
+      ...readdirSync(locks)
+        .filter((name) => name.includes("."))
+        .map((name) => ({ file: path.join(locks, name), owner: name.slice(name.indexOf(".") + 1) })),
+      ...(existsSync(alive) ? readdirSync(alive) : []).map((name) => ({
+        file: path.join(alive, name),
+        owner: name.replace(/^new\./, ""),
+      })),
     ];
-    // a lock itself names no owner in its file's name
-    return owned.filter(({ owner }) => owner.length > 0 && !isAlive(owner.join("."))).map(({ file }) => file);
+    const gone: string[] = [];
+    const known = new Map<string, boolean>();
+    for (const { file, owner } of owned) {
+      if (!known.has(owner)) known.set(owner, await this.owners.isAlive(owner));
+      if (known.get(owner) === false) gone.push(file);
+    }
+    return gone;
   }
 
   /**
-   * Moves a finished, proven tree into the store and writes its record. The caller holds the lock of the key.
+   * Moves a finished, proven tree into the store and writes its record. The caller holds the lock of the key. What has
+   * an origin stands beside what the sandbox makes of the same derivation, and never in its place.
    * @param tree a folder on the store's file system; it is gone afterwards
    */
-  async add(tree: string, facts: Omit<OutputRecord, "digest" | "files" | "bytes">): Promise<OutputRecord> {
-    const target = this.folder(facts.key, facts.name);
-    const draft = path.join(this.paths.tmp, `${ownerName()}.${facts.key}.json`);
+  async add(tree: string, facts: Omit<OutputRecord, "digest" | "layout" | "files" | "bytes">): Promise<OutputRecord> {
+    const target = this.folder(facts);
+    const draft = path.join(this.paths.tmp, `${this.owners.self()}.${facts.key}.json`);
     try {
       removeTree(target);
       makeReadOnly(tree);
-      const record: OutputRecord = { ...facts, ...(await hashTree(tree)) };
+      const { digests, ...sizes } = await hashTreeAs(tree, [LAYOUT]);
+      const record: OutputRecord = { ...facts, digest: digests[0] as Digest, layout: LAYOUT, ...sizes };
       writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
       // only now: a folder that may not be written cannot be moved by its owner
       renameSync(tree, target);
       chmodSync(target, 0o555);
       utimesSync(target, FIXED_TIME, FIXED_TIME);
-      renameSync(draft, this.recordFile(facts.key));
+      renameSync(draft, this.recordFile(facts));
       return record;
     } catch (error) {
       removeTree(target);
@@ -146,9 +214,44 @@ export class Store {
   /** True when the output's bytes are what its record says. Reads all of it. */
   async isSound(key: Key): Promise<boolean> {
     const record = this.record(key);
-    if (record === undefined) return false;
-    const folder = this.folder(key, record.name);
-    return existsSync(folder) && (await hashTree(folder)).digest === record.digest;
+    return record !== undefined && (await this.#digests(record, [layoutOf(record)]))?.[0] === record.digest;
+  }
+
+  /** The digest by today's listing of an output that is there, whenever its record was written: for comparisons. */
+  async digest(key: Key): Promise<Digest | undefined> {
+    const record = this.record(key);
+    if (record === undefined || layoutOf(record) === LAYOUT) return record?.digest;
+    return (await this.#digests(record, [LAYOUT]))?.[0];
+  }
+
+  /**
+   * As `isSound`, of any record. With `update` one whose digest is of an older listing is written anew, once its bytes are
+   * what that digest says: nothing is built again.
+   */
+  async check(record: OutputRecord, { update }: { readonly update: boolean }): Promise<boolean> {
+    const [digest, now] = (await this.#digests(record, [layoutOf(record), LAYOUT])) ?? [];
+    if (digest !== record.digest || now === undefined) return false;
+    if (update && layoutOf(record) !== LAYOUT) this.#replaceRecord({ ...record, digest: now, layout: LAYOUT });
+    return true;
+  }
+
+  /** Undefined when the tree is not there, or holds what no output can. */
+  async #digests(record: OutputRecord, layouts: readonly Layout[]): Promise<readonly Digest[] | undefined> {
+    const folder = this.folder(record);
+    if (!existsSync(folder)) return undefined;
+    try {
+      return (await hashTreeAs(folder, layouts)).digests;
+    } catch (error) {
+      // a name that is not UTF-8 leads to no file
+      if (error instanceof Fault || errno(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  #replaceRecord(record: OutputRecord): void {
+    const draft = path.join(this.paths.tmp, `${this.owners.self()}.${record.key}.json`);
+    writeFileSync(draft, `${JSON.stringify(record, null, 1)}\n`);
+    renameSync(draft, this.recordFile(record));
   }
 
   /** True when a downloaded file is what its name says. */
@@ -159,43 +262,55 @@ export class Store {
   /** Forgets an output: its record first, so that a half-deleted folder is never taken for an output. */
   remove(key: Key): void {
     const record = this.record(key);
-    rmSync(this.recordFile(key), { force: true });
-    if (record !== undefined) removeTree(this.folder(key, record.name));
+    if (record === undefined) rmSync(this.recordFile({ key }), { force: true });
+    else this.removeRecord(record);
+  }
+
+  removeRecord(record: OutputRecord): void {
+    rmSync(this.recordFile(record), { force: true });
+    removeTree(this.folder(record));
   }
 
   removeSource(sha256: Digest): void {
     rmSync(this.sourcePath(sha256), { force: true });
+    rmSync(`${this.sourcePath(sha256)}.checked`, { force: true });
   }
 
-  /** Every output that is there. */
+  /** Every output that is there, wherever it was made. */
   records(): OutputRecord[] {
     return readdirSync(this.paths.outputs)
-      .filter((name) => /^[0-9a-f]{64}\.json$/.test(name))
+      .filter((name) => /^[0-9a-f]{64}\.(?:[a-z0-9+-]+\.)?json$/.test(name))
       .sort()
-      .map((name) => this.record(name.slice(0, 64) as Key))
+      .map((name) => this.#read(name))
       .filter((record) => record !== undefined);
   }
 
   /** Folders of outputs that no record accounts for and nobody is about to write one for: left by a kill. */
-  strays(): string[] {
+  async strays(): Promise<string[]> {
     // in this order: what is finished meanwhile has its lock until it has its record
     const folders = readdirSync(this.paths.outputs, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const locked = readdirSync(this.paths.locks).filter((key) => this.lockHolder(key) !== undefined);
-    const known = new Set(this.records().map((record) => path.basename(this.folder(record.key, record.name))));
+    const locked: string[] = [];
+    for (const key of readdirSync(this.paths.locks)) if ((await this.lockHolder(key)) !== undefined) locked.push(key);
+    const known = new Set(this.records().map((record) => path.basename(this.folder(record))));
     return folders
       .map(({ name }) => name)
       .filter((name) => !known.has(name) && !locked.some((key) => key.startsWith(name.slice(0, KEY_PREFIX))))
       .map((name) => path.join(this.paths.outputs, name));
   }
 
-  private folder(key: Key, name: string): string {
-    return path.join(this.paths.outputs, `${key.slice(0, KEY_PREFIX)}-${name}`);
+  private folder({ key, name, origin }: Pick<OutputRecord, "key" | "name" | "origin">): string {
+    return path.join(this.paths.outputs, `${key.slice(0, KEY_PREFIX)}${mark(origin)}-${name}`);
   }
 
-  private recordFile(key: Key): string {
-    return path.join(this.paths.outputs, `${key}.json`);
+  private recordFile({ key, origin }: Pick<OutputRecord, "key" | "origin">): string {
+    return path.join(this.paths.outputs, `${key}${mark(origin)}.json`);
   }
 }
+
+/** What tells files of outputs of other places from those of the sandbox. */
+const mark = (origin: Origin | undefined): string => (origin === undefined ? "" : `.${origin.for.join("+")}`);
+
+const layoutOf = ({ layout }: OutputRecord): Layout => layout ?? 1;
 
 /** The fault for a failed write below the cache folder; other errors are passed through. */
 export function writeFault(error: unknown, where: string): unknown {
@@ -211,13 +326,19 @@ export function writeFault(error: unknown, where: string): unknown {
     case "EPERM":
     case "ENOTDIR":
       return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
-        details: [(error as Error).message],
+        details: [(error as Error).message, ...networkFacts(where)],
         hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",
         cause: error,
       });
     default:
       return error;
   }
+}
+
+/** A server may refuse root what it lets others do. */
+function networkFacts(where: string): string[] {
+  const found = fileSystemOf(where);
+  return found?.network === true ? [`it is on a network file system, ${found.type} at ${found.mountPoint}`] : [];
 }
 
 /** 2000-01-01T00:00:00Z: after 1980, with which the times of zip archives begin. */

@@ -1,13 +1,22 @@
 /**
- * The digest of an output tree: SHA-256 over one line per entry, sorted by path bytes. A line is
- * `<type> <mode> <content> <path>\0` with type `d`, `f` or `l`, mode `x` (executable) or `-`, and content the SHA-256 of
- * the file's bytes, the link's target, or `-`. Times and owners do not count.
+ * The digest of an output tree: SHA-256 over all entries in the order of a walk (a folder before what is in it; the names
+ * of a folder in the order of their UTF-16 code units). An entry is four fields, each ended by a zero byte, which none of
+ * them can hold, so that no two trees have one listing: type (`d`, `f` or `l`), mode (`x` or `-`), content (the SHA-256
+ * of the file's bytes, the link's target, or `-`), path. Times and owners do not count.
  */
 import { createHash } from "node:crypto";
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, type Stats } from "node:fs";
 import path from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
+import { Fault } from "../fault/fault.ts";
 import type { Digest } from "../recipe/derivation.ts";
+
+/**
+ * Which listing a digest is of. The first one separated fields by spaces, which paths and targets may hold: records of
+ * that time are compared by it until `anvil verify` has brought them up to date.
+ */
+export const LAYOUT = 2;
+export type Layout = 1 | typeof LAYOUT;
 
 export interface TreeSummary {
   readonly digest: Digest;
@@ -30,7 +39,7 @@ export function hashFile(file: string): Digest {
   return hash.digest("hex") as Digest;
 }
 
-/** Entries below `top` in order of their path's bytes, parents before children. */
+/** Entries below `top`: a folder before what is in it, the names of a folder in the order of their UTF-16 code units. */
 export function* walk(
   top: string,
   below = "",
@@ -45,32 +54,49 @@ export function* walk(
   }
 }
 
-/** Reads the whole tree. Lets other work run between entries. */
+/**
+ * Reads the whole tree. Lets other work run between entries. Throws E_OUTPUT_FILE_TYPE for what is neither file, folder
+ * nor link.
+ */
 export async function hashTree(top: string): Promise<TreeSummary> {
-  const hash = createHash("sha256");
+  const { digests, ...summary } = await hashTreeAs(top, [LAYOUT]);
+  return { digest: digests[0] as Digest, ...summary };
+}
+
+/** The digest in several layouts at once: the files are read once. */
+export async function hashTreeAs(
+  top: string,
+  layouts: readonly Layout[],
+): Promise<Omit<TreeSummary, "digest"> & { readonly digests: readonly Digest[] }> {
+  const hashes = layouts.map((layout) => ({ layout, hash: createHash("sha256") }));
   let files = 0;
   let bytes = 0;
   let unyielded = 0;
-  for (const entry of walk(top)) {
-    const { stat } = entry;
+  for (const { path: name, full, stat } of walk(top)) {
     const mode = stat.isFile() && (stat.mode & 0o100) !== 0 ? "x" : "-";
     let type = "d";
-    let content = "-";
+    let content: string | Buffer = "-";
     if (stat.isSymbolicLink()) {
       type = "l";
-      content = readlinkSync(entry.full);
+      // bytes: as text, all that is not UTF-8 would be the same
+      content = readlinkSync(full, "buffer");
     } else if (stat.isFile()) {
       type = "f";
-      content = hashFile(entry.full);
+      content = hashFile(full);
       files += 1;
       bytes += stat.size;
       unyielded += stat.size + 4096;
+    } else if (!stat.isDirectory()) {
+      throw new Fault("E_OUTPUT_FILE_TYPE", `${name} is neither file, folder nor link`, { details: [`in ${top}`] });
     }
-    hash.update(`${type} ${mode} ${content} ${entry.path}\0`);
+    for (const { layout, hash } of hashes) {
+      if (layout === 1) hash.update(`${type} ${mode} ${content.toString()} ${name}\0`);
+      else hash.update(`${type}\0${mode}\0`).update(content).update(`\0${name}\0`);
+    }
     if (unyielded > 1 << 24) {
       unyielded = 0;
       await breathe();
     }
   }
-  return { digest: hash.digest("hex") as Digest, files, bytes };
+  return { digests: hashes.map(({ hash }) => hash.digest("hex") as Digest), files, bytes };
 }

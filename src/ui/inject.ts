@@ -1,4 +1,5 @@
 /** How the injection of an ingot is shown: one row on a terminal, else a line per thing that happens, or JSON. */
+import { printableJson, printableLine } from "../fault/printable.ts";
 import type { InjectEvent } from "../inject/events.ts";
 import { systemClock } from "./clock.ts";
 import { hasLiveRows, type ViewOptions } from "./open.ts";
@@ -16,7 +17,7 @@ const INTERVAL = 100;
 
 export function injectView({ json, plain, stream, env, clock = systemClock }: ViewOptions): InjectView {
   const write = (text: string): void => void stream.write(text);
-  if (json) return withClose((event) => write(`${JSON.stringify({ ...event, t: Math.round(event.t) })}\n`));
+  if (json) return withClose((event) => write(`${printableJson({ ...event, t: Math.round(event.t) })}\n`));
   const story = new Story();
   if (!hasLiveRows({ plain, stream, env }))
     return withClose((event) => story.tell(event).forEach((line) => write(`${line}\n`)));
@@ -56,8 +57,12 @@ class Story {
   #total = 0;
   readonly #rate = new Rate();
 
-  /** Takes in an event and returns the lines that it leaves. */
+  /** Takes in an event and returns the lines that it leaves. Names in it are the Monolith's and the ingot's. */
   tell(event: InjectEvent): string[] {
+    return this.#tell(event).map(printableLine);
+  }
+
+  #tell(event: InjectEvent): string[] {
     switch (event.type) {
       case "connect":
         this.#phase = { name: `connect to ${event.to}`, from: event.t };
@@ -91,7 +96,7 @@ class Story {
     if (this.#loaded !== undefined) parts.push(`${size(this.#loaded)} of ${size(this.#total)}`);
     const rate = this.#loaded === undefined ? undefined : this.#rate.perSecond(now);
     if (rate !== undefined) parts.push(`${size(rate)}/s`);
-    return `  ${parts.join("  ")}`;
+    return printableLine(`  ${parts.join("  ")}`);
   }
 
   end(): void {

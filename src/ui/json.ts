@@ -3,6 +3,7 @@
  * of other languages; the table below is the same in code, checked against the union by the compiler.
  */
 import { Fault } from "../fault/fault.ts";
+import { printableJson } from "../fault/printable.ts";
 import type { ForgeEvent, PlanNode } from "../forge/events.ts";
 import type { EventOf } from "./run.ts";
 import type { View } from "./view.ts";
@@ -79,7 +80,7 @@ export function serialiseEvent(event: ForgeEvent): string {
     name,
     plainValue(fields[name], type),
   ]);
-  return JSON.stringify(Object.fromEntries([["t", rounded(event.t)], ["type", event.type], ...entries]));
+  return printableJson(Object.fromEntries([["t", rounded(event.t)], ["type", event.type], ...entries]));
 }
 
 function plainValue(value: unknown, type: FieldType): unknown {

@@ -23,10 +23,11 @@ function render(value: Content): string {
   return escapeHtml(String(value));
 }
 
-/** Safe as text and in quoted attributes. Control characters and lone surrogates, which HTML does not allow, become U+FFFD. */
+/** Safe as text and in quoted attributes. Control characters and lone surrogates, which HTML does not allow, and
+ * characters that reorder others become U+FFFD. */
 export function escapeHtml(text: string): string {
   return text
-    .replace(/[^\P{Cc}\t\n]|\p{Cs}/gu, "\ufffd")
+    .replace(/[^\P{Cc}\t\n]|\p{Cs}|[\u202a-\u202e\u2066-\u2069]/gu, "\ufffd")
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")

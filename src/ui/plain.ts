@@ -2,6 +2,7 @@
  * One line per thing that happens, for logs and other places that are not terminals. The first word says what it is,
  * names follow, so that `grep '^done '` works. Lines depend on the events alone.
  */
+import { printableLine } from "../fault/printable.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { afterHowLong, failureLines, stoppedLine, summaryLines } from "./outcome.ts";
 import { label, Run, title, type EventOf, type NodeRun } from "./run.ts";
@@ -24,7 +25,7 @@ export function plainView(write: (text: string) => void): View {
   const say = (...lines: readonly string[]): void => {
     if (lines.length === 0) return;
     last = run.t;
-    write(lines.map((line) => `${line}\n`).join(""));
+    write(lines.map((line) => `${printableLine(line)}\n`).join(""));
   };
 
   const listen = (event: ForgeEvent): void => {

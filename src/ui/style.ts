@@ -1,4 +1,5 @@
 /** Pieces of a terminal line with a style each, so that a line can be measured and cut before it is coloured. */
+import { printableLine } from "../fault/printable.ts";
 import { columns, truncate } from "./width.ts";
 
 export type Style = "plain" | "dim" | "bold" | "good" | "bad" | "warn";
@@ -18,8 +19,9 @@ const SGR: Readonly<Record<Style, string>> = {
   warn: "33",
 };
 
+/** Whatever the text is, it cannot leave its place in the line. */
 export const span = (text: string, style: Style = "plain"): Span => ({
-  text,
+  text: printableLine(text),
   style,
 });
 

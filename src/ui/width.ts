@@ -3,16 +3,13 @@
  * Asian Width) by block, which is what terminals do; sequences joined by U+200D are counted code point by code point,
  * which is never too little.
  */
-import { stripVTControlCharacters } from "node:util";
+import { printableLine } from "../fault/printable.ts";
 
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{16fe0}-\u{18aff}\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
 /** Takes no column: combining marks and format characters. */
 const NARROWEST = /[\p{Mn}\p{Me}\p{Cf}]/u;
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
-const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
-/** Format characters that reorder what stands around them. */
-const REORDERING = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /** Columns that `text` takes; it holds no control characters. */
 export function columns(text: string): number {
@@ -46,10 +43,11 @@ export function pad(text: string, width: number): string {
  * the line last showed.
  */
 export function clean(line: string): string {
-  const shown = stripVTControlCharacters(line)
+  const shown = line
     .split("\r")
+    .map(printableLine)
     .filter((part) => part !== "");
-  return (shown.at(-1) ?? "").replaceAll("\t", "  ").replace(CONTROL, "").replace(REORDERING, "").trimEnd();
+  return (shown.at(-1) ?? "").replaceAll("\t", "  ").trimEnd();
 }
 
 function columnsOf(character: string): number {

@@ -1,5 +1,5 @@
 /** Decides between KVM and emulation. An open /dev/kvm proves nothing: only a guest that ran does. */
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -7,7 +7,8 @@ import { errno, Fault } from "../fault/fault.ts";
 import { escape, processor } from "./command-line.ts";
 import type { Launcher } from "./launcher.ts";
 import { PROBE_EXIT, PROBE_LETTERS, probeImage } from "./probe-guest.ts";
-import { bootId } from "./process.ts";
+import { bootId } from "../host/process.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import { QemuProcess } from "./qemu-process.ts";
 
 export interface Acceleration {
@@ -145,8 +146,7 @@ function keep(cacheDir: string, acceleration: Acceleration): void {
   const kept: Kept = { boot: bootId(), ...acceleration };
   try {
     mkdirSync(cacheDir, { recursive: true });
-    writeFileSync(`${file}.${process.pid}`, JSON.stringify(kept) + "\n");
-    renameSync(`${file}.${process.pid}`, file);
+    replaceFile(file, JSON.stringify(kept) + "\n");
   } catch {
     // a cache that cannot be written costs a second at the next start
   }

@@ -1,5 +1,6 @@
 /** QEMU's arguments for a machine, see qemu(1). */
 import path from "node:path";
+import { LOOPBACK } from "./forward.ts";
 import type { Bind } from "./launcher.ts";
 import type { Disk, MachineOptions } from "./options.ts";
 
@@ -19,6 +20,7 @@ export interface MachinePaths {
   readonly console: string;
   readonly session: string;
   readonly ingot: string;
+  readonly exec: string;
   /** UEFI variables; only with OVMF. */
   readonly variables: string;
 }
@@ -32,6 +34,7 @@ export function machinePaths(folder: string, options: MachineOptions): MachinePa
     console: path.join(folder, "console.sock"),
     session: path.join(folder, "session.sock"),
     ingot: path.join(folder, "ingot.sock"),
+    exec: path.join(folder, "exec.sock"),
     variables: options.variables ?? path.join(folder, "OVMF_VARS.fd"),
   };
 }
@@ -124,21 +127,28 @@ function serial(options: MachineOptions, paths: MachinePaths, next: () => string
   return ["-chardev", `socket,id=serial,path=${escape(paths.serial)}${log}`, "-serial", "chardev:serial"];
 }
 
-/** The name by which the guest finds the port of ingots, in /sys/class/virtio-ports. */
+/** The names by which the guest finds its ports, in /sys/class/virtio-ports: for ingots, and for streams of a command. */
 export const INGOT_PORT = "org.anvilos.ingot";
+export const EXEC_PORT = "org.anvilos.exec";
 
 function virtioSerial(options: MachineOptions, paths: MachinePaths): string[] {
-  const { console = false, session = false, ingot = false } = options;
+  const { console = false, session = false, ingot = false, exec = false } = options;
   const served = (id: string, socket: string): string[] => [
     "-chardev",
     `socket,id=${id},path=${escape(socket)},server=on,wait=off`,
   ];
+  const port = (id: string, socket: string, name: string): string[] => [
+    ...served(id, socket),
+    "-device",
+    `virtserialport,chardev=${id},name=${name}`,
+  ];
   return [
-    ...(console || session || ingot ? ["-device", "virtio-serial-pci"] : []),
+    ...(console || session || ingot || exec ? ["-device", "virtio-serial-pci"] : []),
     // Linux numbers consoles in this order
     ...(console ? [...served("console", paths.console), "-device", "virtconsole,chardev=console"] : []),
     ...(session ? [...served("session", paths.session), "-device", "virtconsole,chardev=session"] : []),
-    ...(ingot ? [...served("ingot", paths.ingot), "-device", `virtserialport,chardev=ingot,name=${INGOT_PORT}`] : []),
+    ...(ingot ? port("ingot", paths.ingot, INGOT_PORT) : []),
+    ...(exec ? port("exec", paths.exec, EXEC_PORT) : []),
   ];
 }
 
@@ -221,9 +231,12 @@ function directKernel({ kernel }: MachineOptions): string[] {
 
 function network({ network }: MachineOptions): string[] {
   if (network === undefined) return [];
-  const forwards = network.forwards.map(({ guest, host = 0 }) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`);
+  const forwards = network.forwards.map(
+    ({ guest, host = 0, address = LOOPBACK }) => `,hostfwd=tcp:${address}:${host}-:${guest}`,
+  );
+  const user = `user,id=net${network.restricted === true ? ",restrict=on" : ""}${forwards.join("")}`;
   // no boot ROM: nothing boots from the network, and firmware would wait for it
-  return ["-netdev", `user,id=net${forwards.join("")}`, "-device", "virtio-net-pci,netdev=net,romfile="];
+  return ["-netdev", user, "-device", "virtio-net-pci,netdev=net,romfile="];
 }
 
 /** A value among QEMU's comma-separated options. */

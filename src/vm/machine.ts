@@ -1,16 +1,17 @@
 /** A virtual machine: one QEMU process and the lines to it. */
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { errno, Fault } from "../fault/fault.ts";
 import { handedFiles, machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
 import { Console } from "./console.ts";
+import { takenByQemu } from "./forward.ts";
 import type { MachineOptions } from "./options.ts";
 import { checkOptions, emptyLog, provideVariables } from "./preparation.ts";
-import { identify } from "./process.ts";
+import { identify } from "../host/process.ts";
 import { QemuProcess } from "./qemu-process.ts";
 import { Qmp } from "./qmp.ts";
 import { SerialPort } from "./serial.ts";
-import { makeSocketFolder } from "./socket-folder.ts";
+import { makeSocketFolder, removeSocketFolder } from "./socket-folder.ts";
 import { refuseIfRunning, removeState, writeState } from "./state.ts";
 import { guestSeconds, timeoutFault, type TranscriptContext } from "./transcript.ts";
 
@@ -24,10 +25,11 @@ export interface MachineExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A TCP port of the guest and where it is on 127.0.0.1. */
+/** A TCP port of the guest and where it is on this host. */
 export interface ForwardedPort {
   readonly guest: number;
   readonly host: number;
+  readonly address: string;
 }
 
 /** QEMU starts within a second; this is for hosts that swap. */
@@ -37,19 +39,19 @@ const EMULATION_SCALE = 10;
 
 /**
  * Starts a machine and resolves when QEMU runs it; the machine ends with this process at the latest. Throws
- * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
+ * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_PORT_TAKEN, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
  */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   await checkOptions(options);
-  if (options.stateDir !== undefined) refuseIfRunning(options.stateDir, options.name);
-  const folder = makeSocketFolder();
+  if (options.stateDir !== undefined) await refuseIfRunning(options.stateDir, options.name);
+  const folder = await makeSocketFolder();
   try {
     const paths = machinePaths(folder, options);
     if (options.firmware === "ovmf") await provideVariables(options.launcher, paths.variables);
     if (options.serialLog !== undefined) await emptyLog(options.serialLog);
     return await spawnMachine(options, paths);
   } catch (error) {
-    rmSync(folder, { recursive: true, force: true });
+    removeSocketFolder(folder);
     throw error;
   }
 }
@@ -66,7 +68,7 @@ async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promi
   } finally {
     descriptors.forEach(closeSync);
   }
-  qemu.atEnd(() => rmSync(paths.folder, { recursive: true, force: true }));
+  qemu.atEnd(() => removeSocketFolder(paths.folder));
   try {
     const [qmp, serialSocket] = await orFail(
       qemu,
@@ -74,7 +76,7 @@ async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promi
     );
     const forwards = options.network === undefined ? [] : parseForwards(await qmp.human("info usernet"));
     const machine = new Machine(options, paths, qemu, qmp, serialSocket, forwards);
-    if (options.stateDir !== undefined) publish(options.stateDir, machine, qemu, options, paths);
+    if (options.stateDir !== undefined) await publish(options.stateDir, machine, qemu, options, paths);
     return machine;
   } catch (error) {
     qemu.kill();
@@ -215,22 +217,23 @@ function timeScale(options: MachineOptions): number {
   return options.timeScale ?? (options.acceleration.accel === "kvm" ? 1 : EMULATION_SCALE);
 }
 
-function publish(
+async function publish(
   stateDir: string,
   machine: Machine,
   qemu: QemuProcess,
   options: MachineOptions,
   paths: MachinePaths,
-): void {
+): Promise<void> {
   const identity = identify(machine.pid);
   if (identity === undefined) return; // it has ended already
-  writeState(stateDir, {
+  await writeState(stateDir, {
     name: machine.name,
     process: identity,
     qmp: paths.control,
     console: options.console === true ? paths.console : undefined,
     session: options.session === true ? paths.session : undefined,
     ingot: machine.ingot,
+    exec: options.exec === true ? paths.exec : undefined,
     serialLog: options.serialLog,
     timeScale: machine.timeScale,
     forwards: machine.forwards,
@@ -270,7 +273,10 @@ async function listen(path: string): Promise<{ server: Server; connected: Promis
 function orFail<T>(qemu: QemuProcess, ready: Promise<T>): Promise<T> {
   const fault = (how: string): Fault => new Fault("E_QEMU_START", `QEMU ${how}`, { details: qemu.complaints() });
   const ended = qemu.ended.then(({ pid, status, signal }) => {
-    throw fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`);
+    throw (
+      takenByQemu(qemu.complaints()) ??
+      fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`)
+    );
   });
   // when QEMU ends its connections break first, but the process knows why
   const started = ready.catch(() => ended);
@@ -291,8 +297,7 @@ async function within<T>(limitMs: number, awaited: Promise<T>, late: () => Fault
 
 /** Reads `info usernet`: a table with rows `TCP[HOST_FORWARD] <fd> <host address> <port> <guest address> <port> …`. */
 function parseForwards(table: string): ForwardedPort[] {
-  return [...table.matchAll(/^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)/gm)].map(([, host, guest]) => ({
-    guest: Number(guest),
-    host: Number(host),
-  }));
+  return [...table.matchAll(/^\s*TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)/gm)].map(
+    ([, address = "", host, guest]) => ({ guest: Number(guest), host: Number(host), address }),
+  );
 }

@@ -14,11 +14,23 @@ export interface Disk {
   readonly cache?: "none" | "writeback" | "writethrough" | "directsync" | "unsafe";
 }
 
-/** A TCP port of the guest that is reachable at 127.0.0.1 of the host. */
+/** A TCP port of the guest that is reachable at an address of the host. */
 export interface Forward {
   readonly guest: number;
   /** Port of the host. Default: a free one, see `Machine.forwards`. */
   readonly host?: number;
+  /** IPv4 address of the host. Default: 127.0.0.1, which only this host reaches. */
+  readonly address?: string;
+}
+
+/** A network card with the address 10.0.2.15. */
+export interface Network {
+  readonly forwards: readonly Forward[];
+  /**
+   * The guest opens no connection to the host or beyond it. Otherwise NAT leads it wherever the host can go; 10.0.2.2,
+   * and every address of 10.0.2.0/24 that is nobody's, is the host's own 127.0.0.1.
+   */
+  readonly restricted?: boolean;
 }
 
 export interface MachineOptions {
@@ -41,8 +53,8 @@ export interface MachineOptions {
   readonly kernel?: { readonly image: string; readonly initrd?: string; readonly append?: string };
   /** What firmware tries, in this order: "cdrom", "disk0", "disk1", … Default: the CD, then the disks. */
   readonly bootOrder?: readonly string[];
-  /** A network card with NAT (10.0.2.0/24, the host is 10.0.2.2). Default: no card. */
-  readonly network?: { readonly forwards: readonly Forward[] };
+  /** Default: no card. */
+  readonly network?: Network;
   /** Context identifier, at least 3; needs /dev/vhost-vsock of the host. */
   readonly vsockCid?: number;
   /** A virtio console (/dev/hvc0 in Linux) for `Machine.console`. Default false. */
@@ -51,6 +63,8 @@ export interface MachineOptions {
   readonly session?: boolean;
   /** A virtio port named `org.anvilos.ingot`, for the agent that takes ingots. Default false. */
   readonly ingot?: boolean;
+  /** A virtio port named `org.anvilos.exec`, for the streams of a command that the shell on the console starts. Default false. */
+  readonly exec?: boolean;
   /** The machine ends when the guest resets (`-no-reboot`). Default false. */
   readonly endsOnReset?: boolean;
   /** File for all that comes from the serial port; replaced. */

@@ -4,12 +4,13 @@ import { stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { OVMF_VARIABLES } from "./command-line.ts";
+import { refuseTakenPorts } from "./forward.ts";
 import type { Launcher } from "./launcher.ts";
 import type { MachineOptions } from "./options.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
-/** Throws E_VM_NAME and E_NO_SUCH_FILE. */
+/** Throws E_VM_NAME, E_NO_SUCH_FILE and E_PORT_TAKEN. */
 export async function checkOptions(options: MachineOptions): Promise<void> {
   if (!NAME.test(options.name)) {
     throw new Fault("E_VM_NAME", `"${options.name}" cannot be the name of a machine`, {
@@ -21,6 +22,7 @@ export async function checkOptions(options: MachineOptions): Promise<void> {
   if (options.kernel !== undefined) await mustBeFile(options.kernel.image, "the kernel");
   if (options.kernel?.initrd !== undefined) await mustBeFile(options.kernel.initrd, "the initramfs");
   if (options.vsockCid !== undefined) await mustBeVsock("/dev/vhost-vsock");
+  await refuseTakenPorts(options.network?.forwards ?? []);
 }
 
 async function mustBeFile(file: string, what: string): Promise<void> {

@@ -3,14 +3,14 @@ import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { Fault } from "../fault/fault.ts";
-import type { Console } from "./console.ts";
 
 const TTY = "/dev/hvc1";
 /** Process id of the session's shell, so that the next session can end one whose host has gone. */
 const PID_FILE = "/run/anvil/session.pid";
 
 export interface SessionOptions {
-  readonly console: Console;
+  /** Runs text of shell on the first console; throws when its status is not 0. That console is free in between. */
+  readonly shell: (text: string) => Promise<unknown>;
   /** Path of the unix socket of the second console. */
   readonly socket: string;
   /** Text of shell. */
@@ -21,20 +21,20 @@ export interface SessionOptions {
 
 /**
  * Joins a terminal to a program; the terminal is raw meanwhile, and as before afterwards. Resolves with the program's
- * exit status. Throws what `Console.run` throws, E_CONSOLE_CLOSED when the machine ends meanwhile.
+ * exit status. Throws what `shell` throws, E_CONSOLE_CLOSED when the machine ends meanwhile.
  */
-export async function runSession({ console, socket, command, input, output }: SessionOptions): Promise<number> {
+export async function runSession({ shell, socket, command, input, output }: SessionOptions): Promise<number> {
   const marker = randomBytes(12).toString("hex");
   const line = await connected(socket);
   const size = (): string => `stty -F ${TTY} rows ${orElse(output.rows, 24)} cols ${orElse(output.columns, 80)}`;
-  const resize = (): void => void console.run(size()).catch(() => undefined);
+  const resize = (): void => void shell(size()).catch(() => undefined);
   const type = (bytes: Buffer | string): void => void line.write(bytes);
   const restore = (): void => void input.setRawMode?.(false);
   try {
     const ended = follow(line, marker, (bytes) => output.write(bytes));
     // what waits for the start below must not be reported as unhandled
     ended.catch(() => undefined);
-    await console.succeed(start(command, marker, size()));
+    await shell(start(command, marker, size()));
     input.setRawMode?.(true);
     process.on("exit", restore);
     input.on("data", type);

@@ -1,23 +1,28 @@
 /** State files: how a command finds the machine that another one started. */
-import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
-import { isRunning, type ProcessIdentity } from "./process.ts";
+import { Owners } from "../host/owner.ts";
+import { draftOf } from "../host/replace-file.ts";
+import { isComparable, isRunning, type ProcessIdentity } from "../host/process.ts";
 
 /** A running machine, as `<stateDir>/machines/<name>.json` has it. */
 export interface MachineState {
   readonly name: string;
   /** QEMU, or the sandbox around it. */
   readonly process: ProcessIdentity;
+  /** Name of the process that started it, which it does not outlive, among those that listen below the state folder. */
+  readonly owner?: string;
   /** Sockets of QEMU; each serves one client at a time. */
   readonly qmp: string;
   readonly console: string | undefined;
   readonly session?: string | undefined;
   readonly ingot: string | undefined;
+  readonly exec?: string | undefined;
   readonly serialLog: string | undefined;
   /** Factor on time limits of whoever talks to the guest. */
   readonly timeScale: number;
-  readonly forwards: readonly { readonly guest: number; readonly host: number }[];
+  readonly forwards: readonly { readonly guest: number; readonly host: number; readonly address: string }[];
   /** ISO 8601. */
   readonly started: string;
 }
@@ -27,13 +32,14 @@ function stateFile(stateDir: string, name: string): string {
 }
 
 /** Writes the state file of a machine. Throws E_VM_RUNNING when a machine of this name runs already. */
-export function writeState(stateDir: string, state: MachineState): void {
+export async function writeState(stateDir: string, machine: Omit<MachineState, "owner">): Promise<void> {
+  const state: MachineState = { ...machine, owner: owners(stateDir).self() };
   const file = stateFile(stateDir, state.name);
-  mkdirSync(path.dirname(file), { recursive: true });
-  const fresh = `${file}.${process.pid}`;
-  writeFileSync(fresh, JSON.stringify(state, null, 2) + "\n", { mode: 0o600 });
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const fresh = draftOf(file);
+  writeFileSync(fresh, JSON.stringify(state, null, 2) + "\n", { mode: 0o600, flag: "wx" });
   try {
-    refuseIfRunning(stateDir, state.name);
+    await refuseIfRunning(stateDir, state.name);
     linkSync(fresh, file); // unlike rename, never replaces what another process has put there meanwhile
   } catch (error) {
     throw errno(error) === "EEXIST" ? runningFault(state.name) : error;
@@ -43,8 +49,8 @@ export function writeState(stateDir: string, state: MachineState): void {
 }
 
 /** Throws E_VM_RUNNING when a machine of this name runs; removes the file of one that has ended. */
-export function refuseIfRunning(stateDir: string, name: string): void {
-  const state = readState(stateFile(stateDir, name));
+export async function refuseIfRunning(stateDir: string, name: string): Promise<void> {
+  const state = await readState(stateDir, stateFile(stateDir, name));
   if (state !== undefined) throw runningFault(name, state);
 }
 
@@ -53,8 +59,8 @@ export function removeState(stateDir: string, name: string): void {
   rmSync(stateFile(stateDir, name), { force: true });
 }
 
-/** The machines that run, by name. Files of machines that have ended are removed. */
-export function listMachines(stateDir: string): MachineState[] {
+/** The machines that run, by name, also in other containers. Files of machines that have ended are removed. */
+export async function listMachines(stateDir: string): Promise<MachineState[]> {
   const folder = path.join(stateDir, "machines");
   let names: string[];
   try {
@@ -62,33 +68,49 @@ export function listMachines(stateDir: string): MachineState[] {
   } catch {
     return [];
   }
-  return names
-    .filter((name) => name.endsWith(".json"))
-    .sort()
-    .map((name) => readState(path.join(folder, name)))
-    .filter((state) => state !== undefined);
+  const states: MachineState[] = [];
+  for (const name of names.filter((each) => each.endsWith(".json")).sort()) {
+    const state = await readState(stateDir, path.join(folder, name));
+    if (state !== undefined) states.push(state);
+  }
+  return states;
 }
+
+const owners = (stateDir: string): Owners => new Owners(path.join(stateDir, "alive"));
 
 /**
  * The running machine of this name, or the only one when no name is given. Throws E_NO_MACHINE when there is none, or
  * more than one to choose from.
  */
-export function findMachine(stateDir: string, name?: string): MachineState {
-  const running = listMachines(stateDir);
+export async function findMachine(stateDir: string, name?: string): Promise<MachineState> {
+  const all = await listMachines(stateDir);
+  const running = all.filter(isReachable);
   const [found, ...others] = name === undefined ? running : running.filter((state) => state.name === name);
   if (found !== undefined && others.length === 0) return found;
   const what = name === undefined ? "no machine runs" : `no machine named "${name}" runs`;
   throw new Fault("E_NO_MACHINE", found === undefined ? what : "more than one machine runs; name one", {
-    details: running.map((state) => `${state.name}  pid ${state.process.pid}, started ${state.started}`),
-    ...(running.length === 0 ? { hint: "`anvil boot` in another terminal starts one" } : {}),
+    details: all.map(describe),
+    ...(all.length === 0 ? { hint: "`anvil boot` in another terminal starts one" } : {}),
   });
 }
 
-function readState(file: string): MachineState | undefined {
+/** The sockets of a machine in another container are out of reach, unless it shares /tmp, too. */
+function isReachable({ process, qmp }: MachineState): boolean {
+  return isComparable(process) || existsSync(qmp);
+}
+
+function describe(state: MachineState): string {
+  const where = isReachable(state) ? "" : ", in another container";
+  return `${state.name}  pid ${state.process.pid}, started ${state.started}${where}`;
+}
+
+async function readState(stateDir: string, file: string): Promise<MachineState | undefined> {
   let state: MachineState;
   try {
     state = JSON.parse(readFileSync(file, "utf8")) as MachineState;
     if (isRunning(state.process)) return state;
+    if (!isComparable(state.process) && state.owner !== undefined && (await owners(stateDir).isAlive(state.owner)))
+      return state;
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
   }
@@ -98,7 +120,7 @@ function readState(file: string): MachineState | undefined {
 
 function runningFault(name: string, state?: MachineState): Fault {
   return new Fault("E_VM_RUNNING", `a machine named "${name}" runs already`, {
-    details: state === undefined ? [] : [`pid ${state.process.pid}, started ${state.started}`],
+    details: state === undefined ? [] : [describe(state)],
     hint: "end it, or give this one another name",
   });
 }

@@ -337,6 +337,83 @@ test("a live system takes signed ingots, switches between them and gives them ba
   await powerOff(machine);
 });
 
+test("what only a withdrawn key has signed is neither started nor gone back to, until an accepted key signs it", async (t) => {
+  const { iso } = await monolith();
+  const keys = { a: newSigner(), b: newSigner() };
+  const [one, two] = [demo("1"), demo("2")];
+  const machine = await boot(t, { cdrom: iso, ingot: true });
+  const host = new Host(machine);
+  const run = shell(machine);
+  const accept = (...names: readonly ("a" | "b")[]): Promise<string> =>
+    run(
+      `rm -f /etc/anvil/trust/*; ${names.map((name) => `echo ${keys[name].publicKey} >/etc/anvil/trust/${name}.pub`).join("; ")}`,
+    );
+  const states = async (): Promise<string[]> =>
+    (await host.command("list")).lines.map((line) => line.replace(/^(\S+ \S+) \S+ (\S+) .*/, "$1 $2")).sort();
+  /** What the boot does. */
+  const start = (): Promise<{ status: number; output: string }> => machine.console.run("anvil-ingot start", LONG);
+  const isDown = async (): Promise<void> => {
+    assert.equal(await run("demo 2>/dev/null || echo absent"), "absent");
+    assert.equal(await run("ls -d /run/service/demo 2>/dev/null || echo absent"), "absent");
+  };
+  await accept("a", "b");
+  await host.greet();
+  assert.equal((await host.add(one, keys.a)).code, undefined);
+  assert.equal((await host.add(two, keys.b)).code, undefined);
+
+  await t.test("a rollback to it is refused, and what is active stays", async () => {
+    await accept("b");
+    const refused = await host.command("rollback demo");
+    assert.equal(refused.code, "E_INGOT_SIGNATURE", refused.text);
+    assert.match(refused.text, /no key that the system accepts now has signed the ingot demo [0-9a-f]{12}/);
+    assert.match(refused.text, /^hint: add it again, signed with a key that is accepted/m);
+    assert.equal(await run("demo; cat /run/demo"), "demo 2\n2");
+    assert.equal((await host.command("verify demo")).code, "E_INGOT_SIGNATURE");
+    await accept("a", "b");
+    assert.equal((await host.command("rollback demo")).code, undefined);
+    assert.equal(await run("demo"), "demo 1");
+  });
+
+  await t.test("at boot its services and programs are left out, and it counts as not active", async () => {
+    await accept("b");
+    const started = await start();
+    assert.equal(started.status, 1);
+    assert.match(started.output, /^E_INGOT_SIGNATURE {2}.* the ingot demo [0-9a-f]{12}$/m);
+    await isDown();
+    assert.deepEqual(await states(), ["demo 1 refused", "demo 2 previous"]);
+    const other = makeIngot({ name: "other", facts: ["needs demo"], tree: { "share/other": "" } });
+    assert.equal((await host.add(other, keys.b)).code, "E_INGOT_NEEDS");
+  });
+
+  await t.test("a version that does not prove well does not bring it back", async () => {
+    const ill = await host.add(demo("3", "exit 3"), keys.b);
+    assert.equal(ill.code, "E_INGOT_HEALTH");
+    assert.match(ill.text, /nothing was active before/);
+    await isDown();
+  });
+
+  await t.test("signed with an accepted key it becomes active, without being sent again", async () => {
+    assert.equal(await host.begin(one, keys.b), one.chunks.length);
+    assert.equal((await host.outcome()).code, undefined);
+    assert.equal(await run("demo; cat /run/demo"), "demo 1\n1");
+    assert.equal((await host.command("verify demo")).code, undefined);
+    assert.equal(await run(`zfs get -H -o value readonly memory/ingots/demo/${one.key}`), "on");
+  });
+
+  await t.test(
+    "the key that signed it first does not count any more, and one that is refused can be removed",
+    async () => {
+      await accept("a");
+      assert.equal((await start()).status, 1);
+      await isDown();
+      assert.equal((await host.command(`remove demo ${one.key}`)).code, undefined);
+      assert.equal((await host.command("remove demo")).code, undefined);
+      assert.equal((await start()).status, 0);
+    },
+  );
+  host.close();
+});
+
 test("an installed system keeps its ingots, also when the power fails at any moment", async (t) => {
   const { iso } = await monolith();
   const disk = { path: emptyDisk(scratch(t), 4), bus: "virtio" as const };
@@ -392,8 +469,20 @@ test("an installed system keeps its ingots, also when the power fails at any mom
   const back = shell(fourth);
   assert.equal(await back("demo"), "demo 1.0");
   assert.deepEqual((await back("ls -A /ingots/demo")).split("\n"), [one.key, two.key, "active", "previous"].sort());
+  await back("rm /etc/anvil/trust/*; sync");
   await powerOff(fourth);
   assert.ok(fourth.serial.lines().some((line) => line.includes("all pools are exported")));
+
+  // the key was withdrawn: nothing that it signed starts, and nothing is lost
+  const fifth = await boot(t, { disks: [disk], ingot: true });
+  const without = shell(fifth);
+  assert.match(await without("dmesg | grep anvil-rc"), /anvil-ingot start: E_INGOT_SIGNATURE/);
+  assert.equal(await without("demo 2>/dev/null || echo absent"), "absent");
+  assert.equal(await without("cat /ingots/keeper/data/word"), "kept");
+  assert.match(await without("anvil-ingot list"), /^demo 1\.0 [0-9a-f]{12} refused /m);
+  await trust(fifth, signer);
+  assert.equal((await fifth.console.run("anvil-ingot start")).status, 0);
+  assert.equal(await without("demo"), "demo 1.0");
 });
 
 test("without a port for ingots there is no agent, and a system without ingots starts nothing for them", async (t) => {

@@ -95,7 +95,7 @@ async function list(): Promise<string[]> {
 test("an ingot goes from the host into the running system, and can be checked, rolled back and removed from there", async (t) => {
   const folder = scratch(t);
   const { child, ended } = await bootInOtherProcess(t);
-  const machine = findMachine(openStore().paths.top, MACHINE);
+  const machine = await findMachine(openStore().paths.top, MACHINE);
   const console = new Console({
     label: "the console",
     timeScale: machine.timeScale,

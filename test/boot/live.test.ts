@@ -44,6 +44,9 @@ test("the running system is what it says: one static kernel, cgroup v2, supervis
   assert.match(await run("cat /sys/fs/cgroup/cgroup.controllers"), /memory/);
   assert.equal(await run("cat /proc/sys/kernel/kptr_restrict /proc/sys/kernel/dmesg_restrict | tr '\\n' ' '"), "2 1");
   assert.match(await run("sv status /run/service/*"), /^run: /m);
+  // OpenZFS before 2.3.9 takes an administrator of a user namespace for that of the machine
+  assert.equal(await run("stat -c '%a %u %g' /dev/zfs"), "600 0 0");
+  assert.notEqual((await machine.console.run("chpst -u nobody sh -c ': < /dev/zfs'")).status, 0);
   assert.equal(await run("readlink -f /proc/1/exe"), "/usr/bin/busybox");
   assert.match(
     await run(

@@ -47,7 +47,7 @@ async function trees(outputs: readonly Output[]): Promise<string[]> {
 
 async function find(): Promise<Forged> {
   const store = openStore();
-  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(), linux, initramfs])) as [
+  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(true), linux, initramfs])) as [
     string,
     string,
     string,

@@ -83,7 +83,7 @@ test("make is the same bytes as from the sandbox, whoever is killed meanwhile", 
   // while it is followed, others have their turn
   assert.match(await here.list(machine), /^workshop-pieces 1 [0-9a-f]{12} active /m);
   assert.equal(await again, 0);
-  here.assertSame();
+  await here.assertSame();
   assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");
   await powerOff(machine);
 });
@@ -106,6 +106,6 @@ test("an installed system goes on after a power cut with the step that it was at
   const second = await boot(t, installed);
   assert.equal((await second.console.succeed(`grep -c '^done surroundings' ${events}`)).trim(), "1");
   assert.equal(await here.build(second, new AbortController().signal), 0);
-  here.assertSame();
+  await here.assertSame();
   await powerOff(second);
 });

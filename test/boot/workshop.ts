@@ -20,6 +20,7 @@ const values: BuildRequest["values"] = {
   channel: "auto",
   "crates-mirror": [],
   "debian-mirror": [],
+  "debian-security-mirror": [],
   "keep-going": false,
   "accept-unverified": [],
   json: false,
@@ -82,11 +83,13 @@ export class Pieces {
     return lines.join("\n");
   }
 
-  assertSame(): void {
+  async assertSame(): Promise<void> {
+    const accepting = this.store.accepting([this.#ingot.name]);
     for (const key of this.#keys) {
-      const [sandbox, monolith] = [this.#here.record(key), this.store.record(key)];
-      assert.ok(sandbox !== undefined && monolith !== undefined, `${sandbox?.name} was not built in the Monolith`);
-      assert.equal(monolith.digest, sandbox.digest, `${sandbox.name} differs`);
+      const record = accepting.record(key);
+      assert.deepEqual(record?.origin?.for, [this.#ingot.name], `${record?.name} was not built in the Monolith`);
+      assert.equal(this.store.has(key), false);
+      assert.equal(record?.digest, await this.#here.digest(key), `${record?.name} differs`);
     }
   }
 }

@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { Wrap } from "../forge/confined.ts";
 
 export const root = projectRoot(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -24,20 +25,25 @@ export interface AnvilOptions {
   readonly project?: string;
   readonly cache: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Something is taken from the machine. */
+  readonly wrap?: Wrap;
+  /** Standard input. Default: none. */
+  readonly input?: string;
 }
 
-export function anvil(args: readonly string[], { project = root, cache, env = {} }: AnvilOptions): Promise<Ended> {
+export function anvil(
+  args: readonly string[],
+  { project = root, cache, env = {}, wrap = (command, all) => ({ command, args: all }), input }: AnvilOptions,
+): Promise<Ended> {
+  const run = wrap(process.execPath, [path.join(project, "dist/anvil.mjs"), ...args]);
+  const options = { env: { ANVIL_CACHE: cache, ...env }, cwd: cache };
   return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      [path.join(project, "dist/anvil.mjs"), ...args],
-      { env: { ANVIL_CACHE: cache, ...env }, cwd: cache },
-      (error, stdout, stderr) => {
-        const status = error === null ? 0 : error.code;
-        if (typeof status === "number") resolve({ status, stdout, stderr });
-        else reject(error ?? new Error("ended without a status"));
-      },
-    );
+    const child = execFile(run.command, run.args, options, (error, stdout, stderr) => {
+      const status = error === null ? 0 : error.code;
+      if (typeof status === "number") resolve({ status, stdout, stderr });
+      else reject(error ?? new Error("ended without a status"));
+    });
+    if (input !== undefined) child.stdin?.end(input);
   });
 }
 

@@ -110,7 +110,7 @@ test("status says what is missing, and gc removes what no plan uses", async () =
     readdirSync(project.store.paths.outputs).filter((name) => /-base$/.test(name) && !name.includes("seed")).length;
   assert.ok(versions() > 1);
   const dry = await project.anvil(["gc", "--dry-run"]);
-  assert.match(dry.stdout, /^would remove {2}base /m);
+  assert.match(dry.stdout, /^would remove {2}base$/m);
   assert.ok(versions() > 1);
   assert.equal((await project.anvil(["gc"])).status, 0);
   assert.equal(versions(), 1);

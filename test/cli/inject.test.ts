@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 import { Ingot } from "../../src/inject/ingot-file.ts";
 import { frame } from "../../src/inject/frames.ts";
-import { identify, type ProcessIdentity } from "../../src/vm/process.ts";
+import { identify, type ProcessIdentity } from "../../src/host/process.ts";
 import { removeState, writeState } from "../../src/vm/state.ts";
 import { projectRoot } from "../forge/rig.ts";
 import { acknowledged, GREETING, progress, refusal, success, wanted } from "../inject/peer.ts";
@@ -44,7 +44,7 @@ async function playMachine(t: TestContext, answer: (type: string, body: Buffer) 
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const top = project.store.paths.top;
-  writeState(top, {
+  await writeState(top, {
     name: "played",
     process: identify(process.pid) as ProcessIdentity,
     qmp: "/nowhere",
@@ -112,6 +112,28 @@ test("what is built is sent without a word about building; --json is a line per 
   );
   assert.deepEqual(events.at(-1)?.facts, { key: "abc", was: "none", state: "active" });
   assert.equal(received[1]?.toString(), "Cadd allow-downgrade");
+});
+
+test("what the Monolith says does not steer the terminal", async (t) => {
+  const evil = "\x1b]0;title\x07\x1b[2Jma\u202ein\u009b31m\r";
+  await playMachine(t, (type, body) => {
+    if (type === "H")
+      return [frame("H", `protocol 1\nsystem ${evil}\npool ${evil}\nkept yes\ntrust ${evil}\nfree 1\n`)];
+    if (body.toString() === "list")
+      return [frame("L", `${evil} 1 abc ${evil} 12 ${evil}\nforged`), success(`${evil} ${evil}\n`)];
+    return type === "M" ? [progress(evil), refusal(`E_INGOT_ARCH ${evil}\n${evil}\nhint: ${evil}\n`)] : [];
+  });
+  const calls = [
+    ["ingot", "list"],
+    ["ingot", "list", "--json"],
+    ["inject", "number", "--plain", ...debian],
+  ];
+  for (const args of calls) {
+    const { stdout, stderr } = await project.anvil(args);
+    assert.match(stdout, /ma.*in/);
+    assert.doesNotMatch(stdout + stderr, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+  assert.doesNotMatch((await project.anvil(["ingot", "list"])).stdout, /^forged/m);
 });
 
 test("a refusal ends with status 1 and the Monolith's words", async (t) => {
@@ -220,7 +242,7 @@ test("with --in vm the Monolith builds it, is asked for what it made, and takes 
   const there: Readonly<Record<string, string>> = {
     events: "start made\ndone made 1\nend\n",
     "logs/made": "made here\n",
-    "lists/made": `d .\nf ${createHash("sha256").update("7\n").digest("hex")}  ./made\n`,
+    "lists/made": `s 2 ./made\nd .\nf ${createHash("sha256").update("7\n").digest("hex")}  ./made\n`,
     "made/made/made": "7\n",
   };
   const received = await playMachine(t, (type, body) => {
@@ -239,8 +261,19 @@ test("with --in vm the Monolith builds it, is asked for what it made, and takes 
     ["add allow-downgrade", "remove workshop-portable data", "add"],
   );
   const made = project.store.records().find(({ name }) => name === "made");
-  assert.ok(made !== undefined);
-  assert.equal(readFileSync(path.join(project.store.outputPath(made.key), "made"), "utf8"), "7\n");
+  assert.deepEqual(made?.origin, { place: "the Monolith", for: ["portable"] });
+  const accepting = project.store.accepting(["portable"]);
+  assert.equal(readFileSync(path.join(accepting.outputPath(made.key), "made"), "utf8"), "7\n");
+
+  // nobody else takes it, unless that is said
+  const why = await project.anvil(["why", "made", ...debian]);
+  assert.match(why.stdout, /^ {2}output {2}not built\n {2}also {4}made \(made in the Monolith for portable\)$/m);
+  const kept = await project.anvil(["gc", "--dry-run"]);
+  assert.doesNotMatch(kept.stdout, /made in the Monolith/);
+  const accepted = await project.anvil(["forge", "made", "--accept-from-vm", "portable", ...debian]);
+  assert.match(accepted.stdout, /nothing to do/);
+  assert.notEqual((await project.anvil(["forge", "made", ...debian])).status, 0);
+  refused(await project.anvil(["forge", "made", "--accept-from-vm", "nothing"]), "E_NO_TARGET");
 });
 
 test("what needs a seed cannot be built there, which is said before anything is sent", async (t) => {

@@ -4,18 +4,24 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { createCleartextMessage, generateKey, readKey, readPrivateKey, sign } from "openpgp";
+import { seedBase } from "../../recipes/seed.ts";
 import { file, serve, status } from "../source/http-server.ts";
-import { anvil, copyOfProject, temporaryFolder } from "./command-line.ts";
+import { anvil, copyOfProject, root, temporaryFolder } from "./command-line.ts";
+import { TinyProject } from "./tiny-project.ts";
 
 const hashOf = (data: string): string => createHash("sha256").update(data).digest("hex");
 const pair = await generateKey({ userIDs: [{ name: "archive" }] });
 
+interface Mirror {
+  readonly mirror: string;
+  readonly keyring: string;
+}
+
+/** Later than what channels/debian.json has seen. */
+const later = "Mon, 11 Jul 2999 10:16:37 UTC";
+
 /** A mirror whose suite trixie has one source package, zlib 9.9, and a folder with the key that signed it. */
-async function archive(t: TestContext): Promise<{ readonly mirror: string; readonly keyring: string }> {
-  const keyring = temporaryFolder(t);
-  mkdirSync(path.join(keyring, "usr/share/keyrings"), { recursive: true });
-  const key = await readKey({ armoredKey: pair.publicKey });
-  writeFileSync(path.join(keyring, "usr/share/keyrings/debian-archive-test.gpg"), key.write());
+async function archive(t: TestContext, date = later): Promise<Mirror> {
   const sources = [
     "Package: zlib",
     "Version: 1:9.9.dfsg-1",
@@ -24,27 +30,49 @@ async function archive(t: TestContext): Promise<{ readonly mirror: string; reado
     ` ${hashOf("zlib 9.9")} 700 zlib_9.9.orig.tar.gz`,
     "",
   ].join("\n");
-  const release = [
-    "Suite: stable",
-    "Codename: trixie",
-    "Date: Sat, 11 Jul 2026 10:16:37 UTC",
-    "SHA256:",
-    ` ${hashOf(sources)} ${sources.length} main/source/Sources`,
-    "",
-  ].join("\n");
-  const signed = await sign({
-    message: await createCleartextMessage({ text: release }),
-    signingKeys: await readPrivateKey({ armoredKey: pair.privateKey }),
+  const suites = { trixie: sources, "trixie-security": "" };
+  return mirrorOf(t, suites, "main/source/Sources", {
+    date,
+    also: { "/pool/main/z/zlib/zlib_9.9.orig.tar.gz": "zlib 9.9" },
   });
-  const files = new Map([
-    ["/dists/trixie/InRelease", signed],
-    ["/dists/trixie/main/source/Sources", sources],
-  ]);
-  const { root } = await serve(t, (request, response) => {
+}
+
+/** A mirror whose suites have one index each, and a folder with the key that signed them. */
+async function mirrorOf(
+  t: TestContext,
+  suites: Readonly<Record<string, string>>,
+  index: string,
+  { date = later, also = {} }: { date?: string; also?: Readonly<Record<string, string>> } = {},
+): Promise<Mirror> {
+  const keyring = temporaryFolder(t);
+  mkdirSync(path.join(keyring, "usr/share/keyrings"), { recursive: true });
+  const key = await readKey({ armoredKey: pair.publicKey });
+  writeFileSync(path.join(keyring, "usr/share/keyrings/debian-archive-test.gpg"), key.write());
+  const files = new Map(Object.entries(also));
+  for (const [suite, text] of Object.entries(suites)) {
+    files.set(`/dists/${suite}/InRelease`, await release(suite, index, text, date));
+    files.set(`/dists/${suite}/${index}`, text);
+  }
+  const server = await serve(t, (request, response) => {
     const text = files.get(request.url ?? "");
     (text === undefined ? status(404) : file(Buffer.from(text)))(request, response);
   });
-  return { mirror: root, keyring };
+  return { mirror: server.root, keyring };
+}
+
+async function release(suite: string, index: string, content: string, date: string): Promise<string> {
+  const text = [
+    "Suite: stable",
+    `Codename: ${suite}`,
+    `Date: ${date}`,
+    "SHA256:",
+    ` ${hashOf(content)} ${content.length} ${index}`,
+    "",
+  ].join("\n");
+  return sign({
+    message: await createCleartextMessage({ text }),
+    signingKeys: await readPrivateKey({ armoredKey: pair.privateKey }),
+  });
 }
 
 interface Rig {
@@ -67,7 +95,10 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
   const before = channelOf(project);
   const { status, stdout, stderr } = await lock("zlib");
   assert.equal(status, 1, stderr);
-  assert.match(stdout, new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")}\n`));
+  assert.match(
+    stdout,
+    new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}signed\n`),
+  );
   assert.match(stdout, /1 differ; --write takes them over/);
   assert.equal(channelOf(project), before);
 });
@@ -75,6 +106,7 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
 test("--write takes the named component over and leaves all else as it was", async (t) => {
   const { project, lock } = await rig(t);
   interface Pins {
+    suites: Record<string, string>;
     components: Record<string, { sha256: string; verified: string }>;
   }
   const before = JSON.parse(channelOf(project)) as Pins;
@@ -89,9 +121,28 @@ test("--write takes the named component over and leaves all else as it was", asy
   const after = JSON.parse(channelOf(project)) as Pins;
   assert.equal(after.components["zlib"]?.sha256, hashOf("zlib 9.9"));
   assert.equal(after.components["zlib"].verified, "signed");
-  const rest = ({ components, ...others }: Pins): object => ({ ...others, components: { ...components, zlib: null } });
+  const rest = ({ components, suites: _dates, ...others }: Pins): object => ({
+    ...others,
+    components: { ...components, zlib: null },
+  });
   assert.deepEqual(rest(after), rest(before));
+  assert.equal(after.suites["trixie"], "2999-07-11T10:16:37Z");
   assert.equal((await lock("zlib")).status, 0, "now the pin is what the archive has");
+});
+
+test("an archive older than the one seen before is refused, though it is signed", async (t) => {
+  const { project, lock } = await rig(t);
+  assert.equal((await lock("zlib", "--write")).status, 0);
+  const before = channelOf(project);
+  const { mirror, keyring } = await archive(t, "Sun, 10 Jul 2999 10:16:37 UTC");
+  const places = ["--debian-mirror", mirror, "--keyring-root", keyring];
+  const { status, stderr } = await anvil(["lock", "zlib", "--write", ...places], {
+    project,
+    cache: temporaryFolder(t),
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /^E_ARCHIVE_OLD {2}dists\/trixie\/InRelease is older/);
+  assert.equal(channelOf(project), before);
 });
 
 test("nothing is written when one of the components cannot be had", async (t) => {
@@ -99,14 +150,9 @@ test("nothing is written when one of the components cannot be had", async (t) =>
   const before = channelOf(project);
   const { status, stderr } = await lock("zlib", "binutils", "--write");
   assert.equal(status, 1);
-  assert.match(stderr, /^E_COMPONENT {2}trixie main has no source package binutils/);
+  assert.match(stderr, /^E_COMPONENT {2}trixie, trixie-security main: no source package binutils/);
   assert.equal(channelOf(project), before);
-  assert.deepEqual(readdirSync(path.join(project, "channels")).sort(), [
-    "crates.json",
-    "debian.json",
-    "rfc-0054.json",
-    "seed.json",
-  ]);
+  assert.deepEqual(readdirSync(path.join(project, "channels")), readdirSync(path.join(root, "channels")));
 });
 
 test("an archive that an unknown key signed is refused", async (t) => {
@@ -125,6 +171,52 @@ test("an archive that an unknown key signed is refused", async (t) => {
   assert.equal(refused.status, 1);
   assert.match(refused.stderr, /^E_SIGNATURE {2}/);
   assert.equal((await lock("zlib")).status, 1, "with its own key it is accepted, and differs");
+});
+
+test("without a name what the recipes name is locked: a new seed is not dropped, a component that none needs is", async (t) => {
+  const project = await TinyProject.make(t);
+  const file = path.join(project.folder, "recipes/iso.ts");
+  const recipes = readFileSync(file, "utf8")
+    .replace("import { recipe }", "import { recipe, seed }")
+    .replace("seed: seedBase", 'seed: seed("own", ["only-there"])');
+  writeFileSync(file, recipes);
+  const names = [...seedBase.packages, "only-there"];
+  const also = Object.fromEntries(names.map((name) => [`/pool/${name}.deb`, name]));
+  const packages = names
+    .map((name) => `Package: ${name}\nVersion: 1\nFilename: pool/${name}.deb\nSize: 1\nSHA256: ${hashOf(name)}\n`)
+    .join("\n");
+  const suites = { bookworm: packages, "bookworm-security": "" };
+  const { mirror, keyring } = await mirrorOf(t, suites, "main/binary-amd64/Packages", { also });
+  const places = ["--debian-mirror", mirror, "--keyring-root", keyring];
+  const { status, stderr } = await project.anvil(["lock", "--write", ...places]);
+  assert.equal(status, 0, stderr);
+  const read = (name: string): unknown => JSON.parse(readFileSync(path.join(project.folder, "channels", name), "utf8"));
+  const seeds = read("seed.json") as Record<string, { package: string; verified: string }[]>;
+  assert.deepEqual(Object.keys(seeds), ["base", "own"]);
+  assert.deepEqual(
+    seeds["own"]?.map((each) => [each.package, each.verified]),
+    [["only-there", "signed"]],
+  );
+  assert.deepEqual((read("debian.json") as { components: object }).components, {}, "no recipe there has a source");
+});
+
+test("--check says what became known, and writes nothing", async (t) => {
+  const { project, lock } = await rig(t);
+  const before = channelOf(project);
+  const { status, stdout, stderr } = await lock("zlib", "--check", "--json");
+  assert.equal(status, 1, stderr);
+  const { findings } = JSON.parse(stdout) as { findings: { name: string; kind: string; what: string }[] };
+  assert.deepEqual(
+    findings.map(({ name, kind }) => [name, kind]),
+    [
+      ["zlib", "version"],
+      ["zlib", "unread"],
+    ],
+  );
+  assert.match(findings[0]?.what ?? "", /^9\.9 is in trixie, pinned is 1\.3\.1$/);
+  assert.equal(channelOf(project), before);
+  const both = await lock("zlib", "--check", "--write");
+  assert.equal(both.status, 2);
 });
 
 test("a channel that no archive has is wrong usage", async (t) => {

@@ -76,9 +76,7 @@ export class TinyProject {
       cpSync(path.join(projectRoot, name), path.join(project.folder, name), { recursive: true });
     symlinkSync(path.join(projectRoot, "node_modules"), path.join(project.folder, "node_modules"));
     mkdirSync(path.join(project.folder, "recipes"));
-    for (const name of ["seed.ts", "seed-clang.ts", "seed-rust.ts", "ingot.ts", "workshop.ts"].map(
-      (file) => `recipes/${file}`,
-    ))
+    for (const name of ["seed.ts", "seed-rust.ts", "ingot.ts", "workshop.ts"].map((file) => `recipes/${file}`))
       copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
     // the command line names it by its path
     project.write(

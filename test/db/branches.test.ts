@@ -36,7 +36,7 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
   });
 
   await t.test("at a terminal psql completes names, knows what was typed, and minds Ctrl-C", async () => {
-    const psql = first.terminal("anvil-db psql main");
+    const psql = await first.terminal("anvil-db psql main");
     const prompt = "postgres=# ";
     await psql.await(prompt);
     psql.type("create table orders_of_today (n int);\r");
@@ -54,7 +54,7 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
     await psql.await(prompt);
     psql.type("\\q\r");
     assert.equal(await psql.ended, 0);
-    const again = first.terminal("anvil-db psql main");
+    const again = await first.terminal("anvil-db psql main");
     await again.await(prompt);
     again.type("\x1b[A\x1b[A\x1b[A\r");
     await again.await("1000");
@@ -66,11 +66,13 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
   });
 
   await t.test("its server is nobody, and can write nothing but its own data", async () => {
-    const process = "/proc/$(head -n 1 /ingots/db/data/main/pgdata/postmaster.pid)";
+    const process = `/proc/${await first.server("main")}`;
     const status = await first.inside(`cat ${process}/status`);
     assert.match(status, /^Uid:\s+70\s+70\s+70\s+70$/m);
     assert.match(status, /^CapEff:\s+0+$/m);
+    assert.match(status, /^CapBnd:\s+0+$/m);
     assert.match(status, /^NoNewPrivs:\s+1$/m);
+    assert.match(status, /^Seccomp:\s+2$/m);
     const mounts = (await first.inside(`cat ${process}/mounts`)).split("\n").filter((line) => / zfs rw/.test(line));
     assert.deepEqual(mounts.map((line) => line.split(" ")[1]).sort(), [
       "/ingots/db/data/main",

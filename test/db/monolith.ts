@@ -41,9 +41,13 @@ export class Terminal {
       },
     });
     this.#limit = LONG.timeoutMs * timeScale;
-    this.ended = runSession({ console, socket: session, command, input: this.#input, output }).finally(() =>
-      console.close(),
-    );
+    this.ended = runSession({
+      shell: (text) => console.succeed(text),
+      socket: session,
+      command,
+      input: this.#input,
+      output,
+    }).finally(() => console.close());
   }
 
   type(keys: string): void {
@@ -95,7 +99,7 @@ export class Monolith {
 
   /** A root shell's output. The line is free for others afterwards. */
   async inside(command: string): Promise<string> {
-    const { console: socket = "", timeScale } = findMachine(openStore().paths.top, this.name);
+    const { console: socket = "", timeScale } = await findMachine(openStore().paths.top, this.name);
     const console = new Console({ label: "the console", timeScale, evidence: () => [], log: undefined, socket });
     try {
       return (await console.succeed(`. /etc/profile; ${command}`, LONG)).trim();
@@ -105,8 +109,8 @@ export class Monolith {
   }
 
   /** The line of `inside` is taken until it has ended. */
-  terminal(command: string): Terminal {
-    return new Terminal(findMachine(openStore().paths.top, this.name), command);
+  async terminal(command: string): Promise<Terminal> {
+    return new Terminal(await findMachine(openStore().paths.top, this.name), command);
   }
 
   async run(args: readonly string[], input = ""): Promise<Ended> {
@@ -142,9 +146,27 @@ export class Monolith {
     return stdout.trim();
   }
 
+  /** The number, outside of its own namespace, of the first process of a cluster's server. */
+  async server(cluster: string): Promise<string> {
+    const lines = [
+      `set -- $(cat /run/anvil-db/.service/${cluster}/supervise/pid)`,
+      // the first process of the namespace, then the server, which it started first
+      "for generation in 1 2; do set -- $(pgrep -o -P $1); done",
+      "echo $1",
+    ];
+    return this.inside(lines.join("\n"));
+  }
+
+  /** What a program prints that a superuser has the server of a cluster run. */
+  async program(cluster: string, script: string): Promise<string> {
+    const said = "create temp table said (line text); copy said from program $program$ { ";
+    const end = "\n} 2>&1; true $program$ (format csv, delimiter e'\\x01', quote e'\\x02'); select * from said";
+    return this.sql(cluster, said + script + end);
+  }
+
   /** A port of this host that leads to one in the machine. */
   async forward(port: number): Promise<number> {
-    const { qmp } = findMachine(openStore().paths.top, this.name);
+    const { qmp } = await findMachine(openStore().paths.top, this.name);
     const socket = connect(qmp);
     await new Promise((resolve) => socket.once("connect", resolve));
     const control = await Qmp.over(socket, 60_000);
@@ -159,7 +181,7 @@ export class Monolith {
 
   /** As a power cut does. */
   async kill(): Promise<void> {
-    process.kill(findMachine(openStore().paths.top, this.name).process.pid, "SIGKILL");
+    process.kill((await findMachine(openStore().paths.top, this.name)).process.pid, "SIGKILL");
     await this.#ended;
   }
 

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { Digest } from "../../src/recipe/derivation.ts";
+import { sha256 } from "../../src/forge/key.ts";
+import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import { source } from "../../src/recipe/recipe.ts";
 import { seedProgram } from "../../src/sandbox/sandbox.ts";
+import { buildAr } from "../format/elf-builder.ts";
 import { buildTar, type TarItem } from "../format/tar-builder.ts";
 import { Rig, step, type Run } from "./rig.ts";
 import { sourceOf, tarball, type Source } from "./sources.ts";
@@ -46,6 +48,55 @@ for (const [name, { item, why }] of Object.entries(evil)) {
     assert.equal(rig.store.has(rig.key(user)), false);
   });
 }
+
+test("an archive that passed an older check is looked through again, one that passed this one is not", async (t) => {
+  const data = await tarball("data", [
+    { name: "a/link", type: "symlink", target: "../../data" },
+    { name: "again", type: "link", target: "data-1.0/a/link" },
+  ]);
+  const rig = await Rig.make(t, { components: { data: data.pin } });
+  const file = rig.store.sourcePath(data.pin.sha256 as Digest);
+  writeFileSync(file, data.bytes);
+  writeFileSync(`${file}.checked`, "");
+  const run = await rig.forge(user);
+  assert.equal(run.fault.code, "E_ARCHIVE");
+  assert.equal(readFileSync(`${file}.checked`, "utf8"), "");
+  const harmless = await tarball("data", [{ name: "data", data: "x" }]);
+  const good = await forgeWith(t, harmless);
+  assert.equal(good.run.ok, true);
+  const marker = `${good.rig.store.sourcePath(harmless.pin.sha256 as Digest)}.checked`;
+  assert.equal(readFileSync(marker, "utf8"), "2\n");
+});
+
+test("a package of a seed cannot have the files of accounts written elsewhere", async (t) => {
+  const rig = await Rig.make(t);
+  const outside = path.join(rig.top, "outside");
+  mkdirSync(outside);
+  writeFileSync(path.join(outside, "passwd"), "mine\n");
+  const seedOf = async (...items: TarItem[]): Promise<Run> => {
+    const bytes = buildAr({ "debian-binary": Buffer.from("2.0\n"), "data.tar": await buildTar(items) });
+    const digest = sha256(bytes);
+    writeFileSync(rig.store.sourcePath(digest), bytes);
+    const derivation = {
+      kind: "seed",
+      name: "links",
+      version: "1",
+      packages: [{ package: "links", sha256: digest }],
+    } as const;
+    const key = sha256(JSON.stringify(derivation)) as string as Key;
+    const nodes = new Map([[key, { key, derivation, needs: [] }]]);
+    return rig.realise({ channel: rig.channel, nodes, targets: [key] });
+  };
+  const file = await seedOf({ name: "etc/passwd", type: "symlink", target: path.join(outside, "passwd") });
+  assert.equal(file.ok, true);
+  const [tree] = rig.store.records().filter(({ name }) => name === "links");
+  assert.ok(tree !== undefined);
+  assert.match(readFileSync(path.join(rig.store.outputPath(tree.key), "etc/passwd"), "utf8"), /^root:/);
+  const folder = await seedOf({ name: "etc", type: "symlink", target: outside });
+  assert.equal(folder.fault.code, "E_ARCHIVE");
+  assert.deepEqual(readdirSync(outside), ["passwd"]);
+  assert.equal(readFileSync(path.join(outside, "passwd"), "utf8"), "mine\n");
+});
 
 test("an archive with an absolute name is refused", async (t) => {
   const bytes = gzipSync(await buildTar([{ name: "/etc/passwd", data: "x" }]));

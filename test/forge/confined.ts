@@ -55,7 +55,67 @@ export function withSmallDisk(seedTree: string, cache: string, bytes: number): W
     onHost(seedTree, [...mounter(), "--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
 }
 
+/**
+ * As in another container that shares the file system: own users, processes, mounts and network, and a /proc of its own
+ * that hides nothing, so that sandboxes can be made within. By system calls of perl: bubblewrap's /proc hides parts.
+ */
+export function inContainer(seedTree: string): Wrap {
+  // unshare(2), mount(2), prctl(2) with PR_SET_PDEATHSIG; process 1 of the namespace only waits, as it ignores signals
+  const script = `
+    my ($uid, $gid) = ($>, $) + 0);
+    syscall(272, 0x70020000) == 0 or die "unshare: $!";
+    for (["setgroups", "deny"], ["uid_map", "0 $uid 1"], ["gid_map", "0 $gid 1"]) {
+      open(my $file, ">", "/proc/self/$_->[0]") or die "$!";
+      print $file $_->[1];
+      close $file or die "$_->[0]: $!";
+    }
+    my $first = fork;
+    if ($first) { waitpid($first, 0); exit($? >> 8 || ($? ? 1 : 0)) }
+    syscall(157, 1, 9, 0, 0, 0);
+    my ($none, $root, $proc, $at) = ("none", "/", "proc", "/proc");
+    syscall(165, $none, $root, $none, 0x44000, 0) == 0 or die "private: $!";
+    syscall(165, $proc, $at, $proc, 0, 0) == 0 or die "proc: $!";
+    my $status = system { $ARGV[0] } @ARGV;
+    exit($status >> 8 || ($status ? 1 : 0));
+  `;
+  return (command, args) => seedProgram(seedTree, "usr/bin/perl", ["-e", script, command, ...args]);
+}
+
+/** The process itself, not its children, is told of these mounts: a file like mountinfo lies over its own. */
+export function toldOfMounts(seedTree: string, mountinfo: string): Wrap {
+  const script = `
+    my ($uid, $gid) = ($>, $) + 0);
+    # root can mount as it is, and needs its other ids
+    syscall(272, $uid == 0 ? 0x20000 : 0x10020000) == 0 or die "unshare: $!";
+    for ($uid == 0 ? () : (["setgroups", "deny"], ["uid_map", "$uid $uid 1"], ["gid_map", "$gid $gid 1"])) {
+      open(my $file, ">", "/proc/self/$_->[0]") or die "$!";
+      print $file $_->[1];
+      close $file or die "$_->[0]: $!";
+    }
+    my ($none, $root, $from, $at) = ("none", "/", shift, "/proc/$$/mountinfo");
+    syscall(165, $none, $root, $none, 0x44000, 0) == 0 or die "private: $!";
+    syscall(165, $from, $at, $none, 0x1000, 0) == 0 or die "bind: $!";
+    exec { $ARGV[0] } @ARGV;
+  `;
+  return (command, args) => seedProgram(seedTree, "usr/bin/perl", ["-e", script, mountinfo, command, ...args]);
+}
+
+/** No program in the folder can be started: mount(2) with MS_REMOUNT, MS_BIND and MS_NOEXEC. */
+export function withoutExecution(seedTree: string, folder: string): Wrap {
+  return (command, args) => {
+    const script = `my ($none, $folder) = ("none", shift); syscall(165, $none, $folder, $none, 0x1028, 0) == 0 or die "$!"; exec @ARGV`;
+    const perl = seedProgram(seedTree, "usr/bin/perl", ["-e", script, folder, command, ...args]);
+    return onHost(seedTree, [...mounter(), "--bind", folder, folder], [perl.command, ...perl.args]);
+  };
+}
+
 /** The cache folder cannot be written. */
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
   return (command, args) => onHost(seedTree, [...mounter(), "--ro-bind", cache, cache], [command, ...args]);
+}
+
+/** A machine whose APT is not configured, as on another distribution, and whose store of certificates is this folder. */
+export function withoutApt(seedTree: string, certificates: string): Wrap {
+  const options = ["--tmpfs", "/etc/apt", "--tmpfs", "/etc/ssl", "--ro-bind", certificates, "/etc/ssl/certs"];
+  return (command, args) => onHost(seedTree, [...mounter(), ...options], [command, ...args]);
 }

@@ -39,9 +39,9 @@ async function digests(rig: Rig): Promise<Record<string, Digest>> {
   return found;
 }
 
-function empty(rig: Rig): void {
+async function empty(rig: Rig): Promise<void> {
   for (const { key, name } of rig.store.records()) if (!name.startsWith("seed-")) rig.store.remove(key);
-  rig.store.strays().forEach(removeTree);
+  (await rig.store.strays()).forEach(removeTree);
   for (const name of readdirSync(rig.store.paths.sources)) rig.store.removeSource(name as Digest);
 }
 
@@ -55,7 +55,7 @@ test(
     const undisturbed = await rig.forge(graph, options);
     const expected = await digests(rig);
     assert.equal(Object.keys(expected).length, graph.length);
-    empty(rig);
+    await empty(rig);
 
     const random = numbers(1);
     let [kills, whole] = [0, 0];
@@ -80,13 +80,13 @@ test(
       assert.equal(status, 0);
       assert.deepEqual(there, expected);
       whole++;
-      empty(rig);
+      await empty(rig);
     }
 
     const last = await rig.forge(graph, options);
     assert.equal(last.ok, true);
     assert.deepEqual(await digests(rig), expected);
-    assert.deepEqual(rig.store.strays(), []);
+    assert.deepEqual(await rig.store.strays(), []);
     assert.deepEqual(readdirSync(rig.store.paths.tmp), []);
     assert.deepEqual(
       readdirSync(rig.store.paths.locks).filter((name) => name.includes(".")),

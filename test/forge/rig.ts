@@ -38,6 +38,7 @@ import { exists } from "../../src/recipe/proof.ts";
 import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
 import type { Limits } from "../../src/sandbox/limits.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
+import { mirrorsAt } from "../../src/source/mirror.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
 import type { Wrap } from "./confined.ts";
@@ -95,6 +96,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Builds the targets. */
   readonly elsewhere?: Elsewhere;
+  /** The rig's own, seen with other eyes. */
+  readonly store?: Store;
   readonly on?: (event: ForgeEvent) => void;
 }
 
@@ -151,7 +154,7 @@ export class Rig {
     };
     const { elsewhere: place } = options;
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const all = realiseOptions(this.store, this.project, { ...options, on });
+    const all = realiseOptions(options.store ?? this.store, this.project, { ...options, on });
     const outcome = await realise(evaluation, { ...all, ...elsewhere });
     return new Run(evaluation, outcome, events);
   }
@@ -186,8 +189,8 @@ export class Rig {
     return readFileSync(this.output(target, file), "utf8");
   }
 
-  digest(target: Output): Digest | undefined {
-    return this.store.record(this.key(target))?.digest;
+  digest(target: Output): Promise<Digest | undefined> {
+    return this.store.digest(this.key(target));
   }
 
   /** The work folder of a step that runs now, of any process or that of one. */
@@ -367,7 +370,8 @@ export function realiseOptions(store: Store, project: string, options: RunOption
     jobs: options.jobs ?? 2,
     keepGoing: options.keepGoing ?? false,
     acceptUnverified: new Set(options.acceptUnverified ?? []),
-    mirrors: () => Promise.resolve(options.mirrors ?? []),
+    mirrors: () => Promise.resolve(mirrorsAt(options.mirrors ?? [])),
+    crates: () => Promise.resolve([]),
     onPin: () => {},
     expected: options.expected ?? new Map(),
     ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -56,7 +56,7 @@ for (const pages of PAGES) {
     codes: faults.map((fault) => fault.code),
     messages: faults.map((fault) => fault.message),
     damaged: records.filter((_, index) => !sound[index]).map((record) => record.name),
-    left: [...store.strays(), ...readdirSync(paths.tmp), ...(existsSync(kept) ? readdirSync(kept) : [])],
+    left: [...(await store.strays()), ...readdirSync(paths.tmp), ...(existsSync(kept) ? readdirSync(kept) : [])],
     digests: Object.fromEntries(records.map((record) => [record.name, record.digest])),
   };
   writeSync(1, `${JSON.stringify(result)}\n`);

@@ -10,6 +10,6 @@ test("stages 2 and 3 of the compiler built in the Monolith are those that the sa
   const { iso } = await monolith();
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 12288, cpus: 2, stateDir: here.store.paths.top });
   assert.equal(await here.build(machine, new AbortController().signal), 0);
-  here.assertSame();
+  await here.assertSame();
   await powerOff(machine);
 });

@@ -99,7 +99,7 @@ test("a body is the same bytes wherever and with however many jobs it is made", 
   for (const jobs of [1, 4]) {
     const rig = await Rig.make(t);
     assert.equal((await rig.forge(sample.body, { jobs })).ok, true);
-    digests.push(rig.digest(sample.body));
+    digests.push(await rig.digest(sample.body));
   }
   assert.equal(digests[0], digests[1]);
 });

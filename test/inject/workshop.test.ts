@@ -5,6 +5,7 @@ import { chmodSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { portableSteps, workshop } from "../../recipes/workshop.ts";
+import { manifestOf } from "../../src/forge/manifest.ts";
 import { logFile } from "../../src/forge/step.ts";
 import { Client } from "../../src/inject/client.ts";
 import { frame } from "../../src/inject/frames.ts";
@@ -106,8 +107,11 @@ function finished(said = "first\n"): Files {
     events: "start first\ndone first 3\nstart second\ndone second 1\nend\n",
     "logs/first": "one\ntwo\n",
     "logs/second": "",
-    "lists/first": `d .\nd ./a b\nl ./a b/link\t../said\nf ${sha256(said)}  ./said\nx ${sha256("#!")}  ./a b/program\n`,
-    "lists/second": `d .\nf ${sha256("1.0\n")}  ./version\n`,
+    "lists/first": [
+      `s ${said.length} ./said\ns 2 ./a b/program\n`,
+      `d .\nd ./a b\nl ./a b/link\t../said\nf ${sha256(said)}  ./said\nx ${sha256("#!")}  ./a b/program\n`,
+    ].join(""),
+    "lists/second": `s 4 ./version\nd .\nf ${sha256("1.0\n")}  ./version\n`,
     "made/first/said": said,
     "made/first/a b/program": "#!",
     "made/second/version": "1.0\n",
@@ -133,32 +137,127 @@ async function monolith(
     peer.say(...(rest.length === 0 ? [] : [frame("B", rest)]), success(`size ${content.length}\n`));
   });
   const client = await Client.open(peer, signal);
-  return new Workshop((act) => act(client), "workshop-pieces", KEY);
+  return new Workshop((act) => act(client), "workshop-pieces", KEY, "pieces");
 }
 
 test("what was built there is fetched, proven and put into the store", async (t) => {
   const { rig } = await rigWithSource(t);
   const run = await rig.forge([first, second], { elsewhere: await monolith(finished()) });
   assert.equal(run.ok, true);
-  assert.equal(rig.read(first, "said"), "first\n");
-  assert.equal(rig.read(first, "a b/link"), "first\n");
-  assert.equal(lstatSync(rig.output(first, "a b/program")).mode & 0o777, 0o555);
-  assert.equal(lstatSync(rig.output(first, "said")).mode & 0o777, 0o444);
-  assert.deepEqual(rig.store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
+  const store = rig.store.accepting(["pieces"]);
+  const output = (file: string): string => path.join(store.outputPath(rig.key(first)), file);
+  assert.equal(readFileSync(output("said"), "utf8"), "first\n");
+  assert.equal(readFileSync(output("a b/link"), "utf8"), "first\n");
+  assert.equal(lstatSync(output("a b/program")).mode & 0o777, 0o555);
+  assert.equal(lstatSync(output("said")).mode & 0o777, 0o444);
+  assert.deepEqual(store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
+  assert.deepEqual(store.record(rig.key(first))?.origin, { place: "the Monolith", for: ["pieces"] });
   assert.deepEqual(run.lines("first"), ["one", "two"]);
   assert.equal(readFileSync(logFile(rig.store, rig.key(first), "first"), "utf8"), "one\ntwo\n");
   assert.ok(run.made.indexOf("first") < run.made.indexOf("second"));
 });
 
+/** What `finished` has of `first`, made in the sandbox. */
+const plain = step(
+  "first",
+  `mkdir "/out/a b"; ln -s ../said "/out/a b/link"; printf '#!' > "/out/a b/program"; chmod 755 "/out/a b/program"
+echo first > /out/said`,
+);
+
+test("what was built there is used for that ingot alone, and so is what is made from it", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const made = step("made", "cp /in/first/said /out", { inputs: [plain] });
+  await rig.forge(plain, { elsewhere: await monolith(finished()) });
+  const accepting = rig.store.accepting(["pieces"]);
+  const forIngot = await rig.forge(made, { store: accepting });
+  assert.deepEqual(forIngot.made, ["made"]);
+  assert.deepEqual(accepting.record(rig.key(made))?.origin, { place: "the Monolith", for: ["pieces"] });
+  assert.equal(rig.store.has(rig.key(made)), false);
+  const evaluation = rig.evaluate(made);
+  const facts = { why: "", files: [], trust: [], rootLogin: true, logins: [], known: {} };
+  assert.deepEqual(
+    manifestOf(evaluation, accepting, facts)
+      .components.flatMap(({ name, origin }) => (origin ? [name] : []))
+      .sort(),
+    ["first", "made"],
+  );
+  // nobody else has it: the sandbox makes its own, which is the same
+  const again = await rig.forge(made);
+  assert.deepEqual(again.made, ["first", "made"]);
+  assert.deepEqual(again.names("notice"), []);
+  assert.equal(rig.store.record(rig.key(made))?.origin, undefined);
+  assert.equal(rig.store.record(rig.key(made))?.digest, accepting.elsewhere(rig.key(made))[0]?.digest);
+  assert.deepEqual(
+    manifestOf(evaluation, accepting, facts).components.filter(({ origin }) => origin !== undefined),
+    [],
+  );
+});
+
+test("that the sandbox makes something else is told, and the other is not used", async (t) => {
+  const { rig } = await rigWithSource(t);
+  await rig.forge(plain, { elsewhere: await monolith(finished("other\n")) });
+  const run = await rig.forge(plain);
+  const notices = run.events.flatMap((event) => (event.type === "notice" ? [event.text] : []));
+  assert.equal(notices.length, 1);
+  assert.match(notices[0] ?? "", /^first as the Monolith built it for pieces is not what the sandbox made of it/);
+  assert.equal(
+    readFileSync(path.join(rig.store.accepting(["pieces"]).outputPath(rig.key(plain)), "said"), "utf8"),
+    "first\n",
+  );
+});
+
+test("what the Monolith sends beyond what it listed is not taken", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const longer = { ...finished(), "made/first/said": "first\nand more\n" };
+  const run = await rig.forge(first, { elsewhere: await monolith(longer) });
+  assert.equal(run.fault.code, "E_INGOT_PROTOCOL");
+  assert.match(run.fault.message, /sends more of made\/first\/said than it can have/);
+  assert.deepEqual(run.fault.details, ["at most 6 bytes"]);
+});
+
+test("an output that does not fit is refused before its first file is fetched", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const large = { ...finished() };
+  large["lists/first"] = (large["lists/first"] ?? "").replace("s 6 ", "s 999999999999999 ");
+  const looked: string[] = [];
+  const run = await rig.forge(first, { elsewhere: await monolith(large, (file) => looked.push(file)) });
+  assert.equal(run.fault.code, "E_DISK_FULL");
+  assert.deepEqual(
+    looked.filter((file) => file.startsWith("made/")),
+    [],
+  );
+});
+
+test("the list that the workshop writes is the one that is read", async (t) => {
+  const { rig } = await rigWithSource(t);
+  const script = readFileSync(path.join(projectRoot, "system/workshop/run"), "utf8");
+  const list = /^list\(\) \($.*?^\)$/ms.exec(script)?.[0] ?? "";
+  const lister = step(
+    "lister",
+    `mkdir -p "tree/a b/empty"; printf 12345 > tree/data; printf '#!' > "tree/a b/program"; chmod 755 "tree/a b/program"
+ln -s "../data x" "tree/a b/link"
+${list}
+list /build/tree > /out/list`,
+  );
+  assert.equal((await rig.forge(lister)).ok, true);
+  assert.deepEqual(Object.fromEntries(parseListing(rig.read(lister, "list"))), {
+    "a b": { kind: "dir" },
+    "a b/empty": { kind: "dir" },
+    "a b/link": { kind: "link", target: "../data x" },
+    "a b/program": { kind: "file", executable: true, sha256: sha256("#!"), size: 2 },
+    data: { kind: "file", executable: false, sha256: sha256("12345"), size: 5 },
+  });
+});
+
 test("what the store has must be the same", async (t) => {
   const { rig } = await rigWithSource(t);
-  await rig.forge([first, second], { elsewhere: await monolith(finished()) });
-  const before = rig.digest(first);
-  const again = await rig.forge([first, second], { elsewhere: await monolith(finished()) });
+  await rig.forge(plain);
+  const before = await rig.digest(plain);
+  const again = await rig.forge(plain, { elsewhere: await monolith(finished()) });
   assert.equal(again.ok, true);
-  assert.deepEqual([...again.names("proof")].sort(), ["first", "second"]);
-  const other = { ...finished("other\n"), "lists/first": `d .\nf ${sha256("other\n")}  ./said\nd ./new\n` };
-  const differing = await rig.forge([first], { elsewhere: await monolith(other) });
+  assert.deepEqual([...again.names("proof")].sort(), ["first"]);
+  const other = { ...finished("other\n"), "lists/first": `s 6 ./said\nd .\nf ${sha256("other\n")}  ./said\nd ./new\n` };
+  const differing = await rig.forge(plain, { elsewhere: await monolith(other) });
   assert.equal(differing.fault.code, "E_OUTPUT_DIFFERS");
   assert.deepEqual(differing.fault.details, [
     "a b/link: only here",
@@ -167,7 +266,7 @@ test("what the store has must be the same", async (t) => {
     "new: only there",
     "said: differs",
   ]);
-  assert.equal(rig.digest(first), before);
+  assert.equal(await rig.digest(plain), before);
 });
 
 test("what does not have its proofs, or came over damaged, does not enter the store", async (t) => {
@@ -178,7 +277,7 @@ test("what does not have its proofs, or came over damaged, does not enter the st
   const damaged = { ...finished(), "made/first/said": "f1rst\n" };
   const broken = await rig.forge([first], { elsewhere: await monolith(damaged) });
   assert.equal(broken.fault.code, "E_INGOT_DAMAGED");
-  assert.equal(rig.digest(first), undefined);
+  assert.equal(await rig.digest(first), undefined);
 });
 
 test("a step that fails there fails here, with what it said last, and what waits for it is skipped", async (t) => {
@@ -238,6 +337,14 @@ test("a listing that cannot be an output is refused", () => {
     `l ./a\t/etc\nf ${hash}  ./a/passwd\n`,
     "l ./a\n",
     "p ./pipe\n",
+    `f ${hash}  ./a\n`,
+    `f ${hash}  ./a\ns 0 ./a\n`,
+    "s 1 ./a\ns 2 ./a\n",
+    `s -1 ./a\nf ${hash}  ./a\n`,
+    `s ${"9".repeat(16)} ./a\nf ${hash}  ./a\n`,
+    `d ./${"a".repeat(256)}\n`,
+    `l ./a\t${"a/".repeat(2048)}\n`,
+    "l ./a\tb\0c\n",
   ];
   for (const text of listings) assert.throws(() => parseListing(text), { code: "E_INGOT_PROTOCOL" }, text);
   assert.deepEqual(

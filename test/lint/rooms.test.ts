@@ -7,7 +7,7 @@ import { ESLint } from "eslint";
 import tseslint from "typescript-eslint";
 
 /** The order that docs/architecture.md gives: imports go to rooms before, never to rooms after. */
-const ORDER = ["fault", "recipe", "format", "source", "store", "sandbox", "forge", "vm", "inject", "ui", "cli"];
+const ORDER = ["fault", "host", "recipe", "format", "source", "store", "sandbox", "forge", "vm", "inject", "ui", "cli"];
 
 const root = projectRoot(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -96,6 +96,14 @@ test("the words for recipes and recipes are pure", async () => {
     assert.deepEqual(await broken(file, "export const dice = Math.random();\n"), ["no-restricted-properties"]);
   }
   assert.deepEqual(await broken("src/format/made-up.ts", importOf("node:zlib")), []);
+});
+
+test("the command line writes to the terminal in one place", async () => {
+  for (const stream of ["stdout", "stderr"]) {
+    const text = `process.${stream}.write("a");\n`;
+    assert.deepEqual(await broken("src/cli/made-up.ts", text), ["no-restricted-syntax"]);
+    assert.deepEqual(await broken("src/cli/print.ts", text), []);
+  }
 });
 
 test("only the command line prints", async () => {

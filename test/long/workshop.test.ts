@@ -19,6 +19,6 @@ test("musl and busybox built in the Monolith are those that the sandbox builds",
   const { iso } = await monolith();
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 4096, cpus: 2, stateDir: here.store.paths.top });
   assert.equal(await here.build(machine, new AbortController().signal), 0);
-  here.assertSame();
+  await here.assertSame();
   await powerOff(machine);
 });

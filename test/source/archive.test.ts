@@ -43,6 +43,44 @@ test("an entry behind a link of the same archive is refused", async () => {
   });
 });
 
+test("a hard link to a symbolic link is one more symbolic link, at another place", async () => {
+  const link: TarItem = { name: "zfs/x/y/link", type: "symlink", target: "../../a" };
+  await check(folder, link, { name: "zfs/b/c/again", type: "link", target: "zfs/x/y/link" });
+  // from there it leads out
+  await assert.rejects(check(folder, link, { name: "again", type: "link", target: "zfs/x/y/link" }), {
+    code: "E_ARCHIVE",
+    message: /link "again" leads to "..\/..\/a", which is outside/,
+  });
+  // and nothing may be unpacked through it
+  const again: TarItem = { name: "zfs/x/again", type: "link", target: "zfs/x/y/link" };
+  for (const behind of ["zfs/x/again/file", "zfs/x/./again//file"]) {
+    await assert.rejects(check(folder, link, again, { name: behind, data: "x" }), {
+      code: "E_ARCHIVE",
+      message: /"zfs\/x\/again\/file" lies behind the link "zfs\/x\/again"/,
+    });
+  }
+  const third: TarItem = { name: "zfs/x/third", type: "link", target: "zfs/x/again" };
+  await assert.rejects(check(folder, link, again, third, { name: "zfs/x/third/file", data: "x" }), /lies behind/);
+});
+
+test("a hard link to what lies behind a link is refused", async () => {
+  const link: TarItem = { name: "zfs/link", type: "symlink", target: "." };
+  await assert.rejects(check(folder, link, { name: "zfs/hard", type: "link", target: "zfs/link/configure" }), {
+    code: "E_ARCHIVE",
+    message: /"zfs\/link\/configure" lies behind the link "zfs\/link"/,
+  });
+});
+
+test("a name is judged by its place, however it is written", async () => {
+  await assert.rejects(check(folder, { name: "zfs/././out", type: "symlink", target: "../../etc" }), /outside/);
+  await assert.rejects(check(folder, { name: "zfs//.///out", type: "symlink", target: "../../etc" }), /outside/);
+  await assert.rejects(
+    check(folder, { name: "zfs/./a", type: "symlink", target: "." }, { name: "zfs/a/./b", data: "x" }),
+    /lies behind/,
+  );
+  await assert.rejects(check(folder, { name: "/./etc/passwd", data: "x" }), /is absolute/);
+});
+
 test("a link that would climb out from behind another link is refused", async () => {
   const deep: TarItem = { name: "zfs/x/y/up", type: "symlink", target: "../.." };
   await assert.rejects(check(folder, deep, { name: "zfs/out", type: "symlink", target: "x/y/up/../.." }), {

@@ -4,8 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
+import { gzipSync } from "node:zlib";
 import { Fault } from "../../src/fault/fault.ts";
 import { download, urlsFor, type Download, type StartTimer } from "../../src/source/fetch.ts";
+import { mirrorsAt } from "../../src/source/mirror.ts";
 import { file, inTurn, refusingRoot, serve, status, type Answer } from "./http-server.ts";
 
 const bytes = Buffer.alloc(300_000, "anvil and hammer ");
@@ -86,7 +88,7 @@ test("the next place is tried when one has other bytes, lacks the file or refuse
   const retries: string[] = [];
   const to = target(t);
   await download({
-    urls: urlsFor({ archive: "pool/z/zfs.tar.gz" }, roots),
+    urls: urlsFor({ archive: "pool/z/zfs.tar.gz" }, mirrorsAt(roots)),
     to,
     ...pin,
     onRetry: (url, why) => retries.push(`${roots.indexOf(new URL(url).origin)}: ${why}`),
@@ -278,13 +280,105 @@ test("a body longer than the pinned size is refused", async (t) => {
   assert.deepEqual(left(to), []);
 });
 
-test("a server that compresses in transit is not used", async (t) => {
-  const server = await serve(t, (request, response) => {
-    assert.equal(request.headers["accept-encoding"], "identity");
-    response.writeHead(200, { "content-encoding": "gzip" }).end(bytes);
+test("an archive that is labelled as packed is taken as it comes, if those are the pinned bytes", async (t) => {
+  const packed = gzipSync(bytes);
+  for (const label of ["gzip", "x-gzip", "br", "aes128gcm"]) {
+    const server = await serve(t, (request, response) => {
+      assert.equal(request.headers["accept-encoding"], "identity");
+      response.setHeader("content-encoding", label);
+      file(packed)(request, response);
+    });
+    const to = target(t);
+    const pinned = { sha256: sha256(packed), size: packed.length };
+    assert.deepEqual(await download({ urls: [`${server.root}/zfs.tar.gz`], to, ...pinned }), pinned);
+    assert.deepEqual(readFileSync(to), packed);
+  }
+});
+
+test("a file that is packed in transit is unpacked, if those are the pinned bytes, also after a break", async (t) => {
+  const packed = gzipSync(bytes);
+  const labelled =
+    (answer: Answer): Answer =>
+    (request, response) => {
+      response.setHeader("content-encoding", "gzip");
+      answer(request, response);
+    };
+  const server = await serve(t, inTurn(labelled(file(packed, { cutAfter: 100 })), labelled(file(packed))));
+  const to = target(t);
+  assert.deepEqual(await download({ urls: [`${server.root}/zfs.tar`], to, ...pin }), pin);
+  assert.deepEqual(readFileSync(to), bytes);
+  assert.deepEqual(left(to), ["zfs.tar.gz"]);
+});
+
+test("neither form being the pinned one, the place has other bytes; nothing is kept of a body that unpacks to too much", async (t) => {
+  for (const body of [gzipSync(other), gzipSync(Buffer.concat([bytes, other])), bytes.subarray(1)]) {
+    const server = await serve(t, (_request, response) => {
+      response.writeHead(200, { "content-encoding": "gzip" }).end(body);
+    });
+    const to = target(t);
+    const fault = await faultOf({ urls: [`${server.root}/zfs.tar`], to, ...pin });
+    assert.equal(fault.code, "E_SOURCE_HASH");
+    assert.match(fault.details.join("\n"), /sent as Content-Encoding: gzip/);
+    assert.deepEqual(left(to), []);
+  }
+});
+
+test("without a pinned hash the name tells whether a packed body is the file", async (t) => {
+  const packed = gzipSync(bytes);
+  const server = await serve(t, (_request, response) => {
+    response.writeHead(200, { "content-encoding": "gzip" }).end(packed);
   });
-  const fault = await faultOf({ urls: [`${server.root}/a`], to: target(t), ...pin });
-  assert.match(fault.details[0] ?? "", /compresses the file in transit \(gzip\)/);
+  assert.equal((await download({ urls: [`${server.root}/a.tar.gz`], to: target(t) })).sha256, sha256(packed));
+  assert.equal((await download({ urls: [`${server.root}/InRelease`], to: target(t) })).sha256, sha256(bytes));
+});
+
+test("without a pinned size a download has a limit, by what is announced and by what comes", async (t) => {
+  const announced = await serve(t, (_request, response) => {
+    response.writeHead(200, { "content-length": 2 ** 50 });
+    response.write(bytes);
+  });
+  const endless = await serve(t, (_request, response) => {
+    const more = (): void => void response.write(bytes, more);
+    response.on("error", () => {});
+    more();
+  });
+  for (const server of [announced, endless]) {
+    for (const pinned of [{}, { sha256: pin.sha256 }]) {
+      const to = target(t);
+      const fault = await faultOf({ urls: [`${server.root}/a`], to, ...pinned, limit: 2 ** 20 });
+      assert.equal(fault.code, "E_DOWNLOAD_SIZE");
+      assert.match(fault.details[0] ?? "", /announces 1125899906842624 bytes|sends more than 1048576 bytes/);
+      assert.deepEqual(left(to), []);
+    }
+  }
+});
+
+test("the limit holds for all of a file that comes in pieces", async (t) => {
+  const server = await serve(t, (request, response) => {
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "bytes=0-")?.[1]);
+    // says nothing about the whole, and breaks off after each piece
+    response.writeHead(
+      start === 0 ? 200 : 206,
+      start === 0 ? {} : { "content-range": `bytes ${start}-${start + 99_999}/*` },
+    );
+    response.write(bytes.subarray(0, 100_000), () => response.destroy());
+  });
+  const to = target(t);
+  const fault = await faultOf({ urls: [`${server.root}/a`], to, sha256: pin.sha256, limit: 250_000 });
+  assert.equal(fault.code, "E_DOWNLOAD_SIZE");
+  assert.ok(server.requests.length > 1);
+  assert.deepEqual(left(to), []);
+});
+
+test("a file of an archive that no mirror has any more is told as that, with what to do", async (t) => {
+  const [one, two] = await Promise.all([serve(t, status(404)), serve(t, status(410))]);
+  const urls = [`${one.root}/a`, `${two.root}/a`];
+  const fault = await faultOf({ urls, to: target(t), ...pin, supersededHint: "anvil lock a" });
+  assert.equal(fault.code, "E_SUPERSEDED");
+  assert.equal(fault.hint, "anvil lock a");
+  const silent = [...urls, `${await refusingRoot()}/a`];
+  assert.equal((await faultOf({ urls: silent, to: target(t), ...pin, supersededHint: "x" })).code, "E_FETCH");
+  assert.equal((await faultOf({ urls, to: target(t), ...pin })).code, "E_FETCH");
 });
 
 test("without a pinned hash the result says what the file is, and no older piece gets into it", async (t) => {
@@ -365,7 +459,7 @@ test("many files come at the same time from one server", async (t) => {
 
 test("the places of a pin are the mirrors in their order, then upstream", () => {
   assert.deepEqual(
-    urlsFor({ archive: "pool/a.deb", urls: ["https://example.org/a"] }, ["http://one/d", "http://two/d"]),
+    urlsFor({ archive: "pool/a.deb", urls: ["https://example.org/a"] }, mirrorsAt(["http://one/d", "http://two/d"])),
     ["http://one/d/pool/a.deb", "http://two/d/pool/a.deb", "https://example.org/a"],
   );
 });

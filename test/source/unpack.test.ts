@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -162,6 +163,43 @@ test("an absolute link in a package leads within the tree, never out of it", asy
   assert.equal(existsSync(outside), false);
   assert.equal(readFileSync(path.join(tree, outside, "file"), "utf8"), "2");
   assert.equal(readFileSync(path.join(tree, "top"), "utf8"), "3");
+});
+
+test("a hard link to a symbolic link in a package leads within the tree, too", async (t) => {
+  const folder = work(t);
+  const tree = path.join(folder, "tree");
+  const outside = path.join(folder, "outside");
+  mkdirSync(outside);
+  const first = await deb(
+    folder,
+    "a.deb",
+    { name: "usr/link", type: "symlink", target: outside },
+    { name: "usr/again", type: "link", target: "usr/link" },
+    { name: "usr/third", type: "link", target: "usr/again" },
+    { name: "usr/again/one", data: "1" },
+    { name: "usr/third/deep/two", data: "2" },
+  );
+  const second = await deb(folder, "b.deb", { name: "usr/third/three", data: "3" });
+  await unpackDebs([first, second], tree);
+  assert.deepEqual(readdirSync(outside), []);
+  assert.deepEqual(list(path.join(tree, outside)), ["deep/", "deep/two", "one", "three"]);
+  assert.equal(readlinkSync(path.join(tree, "usr/third")), outside);
+});
+
+test("a hard link to what is no file is refused as such, not for the disk", async (t) => {
+  const folder = work(t);
+  for (const target of ["usr/folder", "usr/absent"]) {
+    const file = await deb(
+      folder,
+      "a.deb",
+      { name: "usr/folder", type: "directory" },
+      { name: "usr/hard", type: "link", target },
+    );
+    await assert.rejects(unpackDebs([file], path.join(folder, "tree")), {
+      code: "E_ARCHIVE",
+      message: new RegExp(`hard link "usr/hard" leads to "${target}", which is no file`),
+    });
+  }
 });
 
 test("links that maintainer scripts would make are made, unless a package has its own", async (t) => {

@@ -13,14 +13,14 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
 import { sha256 } from "../../src/forge/key.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
-import { ownerName } from "../../src/store/lock.ts";
-import { removeTree, Store, writeFault } from "../../src/store/store.ts";
-import { hashFile, hashTree } from "../../src/store/tree.ts";
+import { removeTree, Store, writeFault, type OutputRecord } from "../../src/store/store.ts";
+import { hashFile, hashTree, hashTreeAs } from "../../src/store/tree.ts";
 import { cachePaths, temporaryFolder } from "../forge/rig.ts";
 
 const key = sha256("a thing") as string as Key;
@@ -54,7 +54,7 @@ test("an output is there once it was added, with what is known of it", async (t)
   assert.deepEqual(store.record(key), record);
   assert.deepEqual([record.files, record.bytes], [2, 11]);
   assert.deepEqual(store.records(), [record]);
-  assert.deepEqual(store.strays(), []);
+  assert.deepEqual(await store.strays(), []);
   assert.equal(await store.isSound(key), true);
 });
 
@@ -62,13 +62,121 @@ test("the digest of a tree is that of its documented listing", async (t) => {
   const { store } = await stored(t);
   const digest = (text: string): string => createHash("sha256").update(text).digest("hex");
   const listing = [
-    "l - usr/tool tool",
-    "d - - usr",
-    `f - ${digest("12345")} usr/data`,
-    "d - - usr/empty",
-    `f x ${digest("hello\n")} usr/tool`,
+    ["l", "-", "usr/tool", "tool"],
+    ["d", "-", "-", "usr"],
+    ["f", "-", digest("12345"), "usr/data"],
+    ["d", "-", "-", "usr/empty"],
+    ["f", "x", digest("hello\n"), "usr/tool"],
   ];
-  assert.equal(store.record(key)?.digest, digest(listing.map((line) => `${line}\0`).join("")));
+  assert.equal(
+    store.record(key)?.digest,
+    digest(
+      listing
+        .flat()
+        .map((field) => `${field}\0`)
+        .join(""),
+    ),
+  );
+  assert.equal(store.record(key)?.layout, 2);
+});
+
+/** A tree of these links: their targets by their names. */
+function links(
+  t: TestContext,
+  entries: readonly (readonly [name: string | Buffer, target: string | Buffer])[],
+): string {
+  const top = temporaryFolder(t);
+  for (const [name, target] of entries) symlinkSync(target, Buffer.concat([Buffer.from(`${top}/`), Buffer.from(name)]));
+  return top;
+}
+
+test("trees that differ have digests that differ, whatever their names hold", async (t) => {
+  const digests = await Promise.all(
+    [
+      links(t, [["c", "a b"]]),
+      links(t, [["b c", "a"]]),
+      links(t, [
+        ["x", "- - y"],
+        ["z", "1"],
+      ]),
+      links(t, [
+        ["y", "- - x"],
+        ["z", "1"],
+      ]),
+      // not UTF-8
+      links(t, [["a", Buffer.from([0xff])]]),
+      links(t, [["a", Buffer.from([0xfe])]]),
+    ].map((top) => hashTree(top)),
+  );
+  assert.equal(new Set(digests.map(({ digest }) => digest)).size, digests.length);
+});
+
+test("a socket in a tree is refused, not passed over", async (t) => {
+  const top = temporaryFolder(t);
+  const server = createServer().listen(path.join(top, "socket"));
+  t.after(() => server.close());
+  await assert.rejects(hashTree(top), { code: "E_OUTPUT_FILE_TYPE", message: /^socket is neither/ });
+});
+
+/** The record of an output as the first version wrote it. */
+async function recordBefore(store: Store, folder: string): Promise<void> {
+  const { digests } = await hashTreeAs(folder, [1]);
+  const { layout: _, ...record } = store.record(key) as OutputRecord;
+  writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify({ ...record, digest: digests[0] }));
+}
+
+test("an output whose digest is of an older listing is sound, and brought up to date when all of it is read", async (t) => {
+  const { store, folder } = await stored(t);
+  const now = store.record(key) as OutputRecord;
+  await recordBefore(store, folder);
+  const before = store.record(key) as OutputRecord;
+  assert.notEqual(before.digest, now.digest);
+  assert.equal(await store.isSound(key), true);
+  assert.equal(await store.check(before, { update: false }), true);
+  assert.deepEqual(store.record(key), before);
+  assert.equal(await store.check(before, { update: true }), true);
+  assert.deepEqual(store.record(key), now);
+});
+
+test("an output whose digest is of an older listing is not brought up to date when it is damaged", async (t) => {
+  const { store, folder } = await stored(t);
+  await recordBefore(store, folder);
+  const before = store.record(key) as OutputRecord;
+  chmodSync(path.join(folder, "usr/data"), 0o644);
+  writeFileSync(path.join(folder, "usr/data"), "12346");
+  assert.equal(await store.isSound(key), false);
+  assert.equal(await store.check(before, { update: true }), false);
+  assert.deepEqual(store.record(key), before);
+});
+
+test("what another place made is there for those alone who accept it, and never in the place of the sandbox's", async (t) => {
+  const store = openStore(t);
+  const origin = { place: "the Monolith", for: ["cc"] };
+  const theirs = await store.add(tree(store), { ...facts, origin });
+  assert.deepEqual(theirs.origin, origin);
+  assert.equal(store.has(key), false);
+  assert.equal(store.accepting(["db"]).has(key), false);
+  assert.equal(store.accepting(["db", "cc"]).has(key), true);
+  assert.deepEqual(store.elsewhere(key), [theirs]);
+  assert.deepEqual(store.records(), [theirs]);
+  assert.deepEqual(await store.strays(), []);
+  const elsewhere = store.accepting(["cc"]).outputPath(key);
+  const own = await store.add(tree(store), facts);
+  assert.equal(own.origin, undefined);
+  assert.notEqual(store.outputPath(key), elsewhere);
+  assert.deepEqual(store.accepting(["cc"]).record(key), own, "the sandbox's comes first");
+  assert.ok(existsSync(elsewhere));
+  assert.equal(own.digest, theirs.digest);
+  store.removeRecord(theirs);
+  assert.equal(existsSync(elsewhere), false);
+  assert.equal(await store.isSound(key), true);
+});
+
+test("what is made for two ingots is there for who accepts both", async (t) => {
+  const store = openStore(t);
+  await store.add(tree(store), { ...facts, origin: { place: "the Monolith", for: ["cc", "db"] } });
+  assert.equal(store.accepting(["cc"]).has(key), false);
+  assert.equal(store.accepting(["cc"]).accepting(["db"]).has(key), true);
 });
 
 test("a digest does not depend on times, owners, permissions for others or hard links", async (t) => {
@@ -100,6 +208,8 @@ const damages: Record<string, (folder: string) => void> = {
     rmSync(path.join(folder, "tool"));
     writeFileSync(path.join(folder, "tool"), "usr/tool");
   },
+  "a name that is not UTF-8": (folder) =>
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/usr/`), Buffer.from([0xff])]), ""),
   "nothing at all": (folder) => removeTree(folder),
 };
 
@@ -121,7 +231,7 @@ test("a record that a power cut cut off does not count, and its output is made a
   truncateSync(record, 20);
   assert.equal(store.has(key), false);
   assert.equal(await store.isSound(key), false);
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
   await store.add(tree(store), facts);
   assert.equal(await store.isSound(key), true);
 });
@@ -130,7 +240,7 @@ test("a folder without a record is not an output, and is replaced", async (t) =>
   const { store, folder } = await stored(t);
   rmSync(path.join(store.paths.outputs, `${key}.json`));
   assert.equal(store.has(key), false);
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
   const half = tree(store);
   writeFileSync(path.join(half, "more"), "");
   await store.add(half, facts);
@@ -140,11 +250,11 @@ test("a folder without a record is not an output, and is replaced", async (t) =>
 test("a folder that somebody is about to write the record of is no stray", async (t) => {
   const { store, folder } = await stored(t);
   rmSync(path.join(store.paths.outputs, `${key}.json`));
-  const lock = store.lock(key);
+  const lock = await store.lock(key);
   assert.ok("release" in lock);
-  assert.deepEqual(store.strays(), []);
+  assert.deepEqual(await store.strays(), []);
   lock.release();
-  assert.deepEqual(store.strays(), [folder]);
+  assert.deepEqual(await store.strays(), [folder]);
 });
 
 test("what is removed is gone, although it was read-only", async (t) => {
@@ -155,13 +265,13 @@ test("what is removed is gone, although it was read-only", async (t) => {
   assert.deepEqual(readdirSync(store.paths.outputs), []);
 });
 
-test("work of processes that are gone is abandoned, that of living ones is not", (t) => {
+test("work of processes that are gone is abandoned, that of living ones is not", async (t) => {
   const store = openStore(t);
   const mine = store.workFolder("mine");
-  const [pid, started, boot] = ownerName().split(".");
+  const [pid, started, boot] = store.owners.self().split(".");
   const theirs = path.join(store.paths.tmp, `${pid}.${Number(started) - 1}.${boot}.theirs-x`);
   mkdirSync(theirs);
-  assert.deepEqual(store.abandoned(), [theirs]);
+  assert.deepEqual(await store.abandoned(), [theirs]);
   assert.ok(existsSync(mine));
 });
 

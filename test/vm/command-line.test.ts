@@ -109,6 +109,11 @@ test("there is no network card unless asked for; forwards are on the loopback ad
   ]);
 });
 
+test("a restricted network leads nowhere, but forwards into the machine stay", () => {
+  const network = { forwards: [{ guest: 22, host: 2222, address: "192.0.2.1" }], restricted: true };
+  assert.deepEqual(valuesOf("-netdev", { network }), ["user,id=net,restrict=on,hostfwd=tcp:192.0.2.1:2222-:22"]);
+});
+
 test("console and port for ingots share one controller", () => {
   const ports = (options: Partial<MachineOptions>): string[] =>
     valuesOf("-device", options).filter((device) => /^virt(io-serial|console|serialport)/.test(device));
@@ -117,6 +122,8 @@ test("console and port for ingots share one controller", () => {
   assert.deepEqual(ports({}), []);
   assert.deepEqual(ports({ ingot: true }), ["virtio-serial-pci", ingot]);
   assert.deepEqual(ports({ console: true, ingot: true }), ["virtio-serial-pci", console, ingot]);
+  const exec = "virtserialport,chardev=exec,name=org.anvilos.exec";
+  assert.deepEqual(ports({ ingot: true, exec: true }), ["virtio-serial-pci", ingot, exec]);
   assert.ok(
     valuesOf("-chardev", { ingot: true }).includes("socket,id=ingot,path=/run/m/ingot.sock,server=on,wait=off"),
   );

@@ -6,7 +6,7 @@ import { launcher } from "./launcher.ts";
 
 const [stateDir = "", end] = process.argv.slice(2);
 const machine = await startMachine({ name: "owned", launcher, acceleration: emulation, memory: 64, stateDir });
-process.stdout.write(JSON.stringify(findMachine(stateDir)) + "\n");
+process.stdout.write(JSON.stringify(await findMachine(stateDir)) + "\n");
 process.stdin.resume();
 process.stdin.once("end", () => {
   if (end === "exit") process.exit(0);

@@ -61,9 +61,9 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     child.kill(signal);
     await gone(qmp);
     await exited;
-    assert.deepEqual(listMachines(stateDir), []);
+    assert.deepEqual(await listMachines(stateDir), []);
     assert.equal(existsSync(folder), true);
-    rmSync(makeSocketFolder(), { recursive: true });
+    rmSync(await makeSocketFolder(), { recursive: true });
     assert.equal(existsSync(folder), false);
   });
 }

@@ -4,7 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { probeAcceleration, runProbe } from "../../src/vm/accel.ts";
 import type { Launcher } from "../../src/vm/launcher.ts";
-import { bootId } from "../../src/vm/process.ts";
+import { bootId } from "../../src/host/process.ts";
 import { faultOf, scratch } from "./guest.ts";
 import { launcher } from "./launcher.ts";
 

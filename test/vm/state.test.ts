@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import path from "node:path";
 import { test } from "node:test";
 import { Console } from "../../src/vm/console.ts";
-import { bootId, identify, isRunning } from "../../src/vm/process.ts";
+import { bootId, identify, isRunning } from "../../src/host/process.ts";
 import { connectQmp } from "../../src/vm/qmp.ts";
 import { findMachine, listMachines, writeState, type MachineState } from "../../src/vm/state.ts";
 import { bootGuest, faultOf, guestDisk, scratch, startGuest } from "./guest.ts";
@@ -34,8 +34,8 @@ test("a running machine is found by its name, and alone without one", async (t) 
   });
   const file = path.join(stateDir, "machines/guest.json");
   assert.equal(statSync(file).mode & 0o777, 0o600);
-  const state = findMachine(stateDir, "guest");
-  assert.deepEqual(findMachine(stateDir), state);
+  const state = await findMachine(stateDir, "guest");
+  assert.deepEqual(await findMachine(stateDir), state);
   assert.equal(state.process.pid, machine.pid);
   assert.equal(state.serialLog, serialLog);
   assert.ok(state.ingot !== undefined && statSync(state.ingot).isSocket());
@@ -73,11 +73,11 @@ test("two machines of one name do not run, and the first one is not disturbed", 
   assert.equal(several.code, "E_NO_MACHINE");
   assert.match(several.message, /more than one/);
   assert.deepEqual(
-    listMachines(stateDir).map(({ name }) => name),
+    (await listMachines(stateDir)).map(({ name }) => name),
     ["guest", "other"],
   );
   await other.kill();
-  assert.equal(findMachine(stateDir).name, "guest");
+  assert.equal((await findMachine(stateDir)).name, "guest");
 });
 
 test("two that start at the same moment are told apart too", async (t) => {
@@ -109,9 +109,9 @@ test("files of machines that have ended, of another process with the pid, and da
   }
   writeFileSync(file("damaged"), '{"name": "dam');
   writeFileSync(file("foreign"), "[]");
-  writeState(stateDir, { ...made, name: "alive", process: self });
+  await writeState(stateDir, { ...made, name: "alive", process: self });
   assert.deepEqual(
-    listMachines(stateDir).map(({ name }) => name),
+    (await listMachines(stateDir)).map(({ name }) => name),
     ["alive"],
   );
   assert.deepEqual(readdirSync(path.join(stateDir, "machines")), ["alive.json"]);
@@ -125,6 +125,6 @@ test("files of machines that have ended, of another process with the pid, and da
 
 test("without a state folder there is no machine", async (t) => {
   const missing = path.join(scratch(t), "missing");
-  assert.deepEqual(listMachines(missing), []);
+  assert.deepEqual(await listMachines(missing), []);
   assert.equal((await faultIn(() => findMachine(missing))).code, "E_NO_MACHINE");
 });

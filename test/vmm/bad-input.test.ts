@@ -71,6 +71,32 @@ test("bad input is refused by the control and by the monitor, and nothing is lef
     assert.match(await host.succeed("anvilctl status"), /^state +Not started$/m);
   });
 
+  await t.test("another user who takes the name of the socket first has neither it nor the clients", async () => {
+    const monitor = "chpst -u 70:70 anvil-vmm --no-stdio";
+    await host.succeed("sv -w 20 down vmm; rm /tmp/anvil.sock /tmp/anvil.sock.console");
+    await host.succeed(
+      `${monitor} > /tmp/impostor 2>&1 & echo $! > /tmp/pid; until [ -S /tmp/anvil.sock ]; do usleep 100000; done`,
+    );
+    await host.refused("anvilctl request GET /", 1, /^E_VMM_PEER {2}.*user 70/);
+    await host.succeed("sv up vmm; until anvilctl request GET /version; do usleep 100000; done");
+    assert.match(await host.succeed("ls -l /tmp/anvil.sock"), /^l\S+ +1 root .* -> \/run\/anvil-vmm\.sock$/);
+    assert.match(await host.succeed("ls -l /run/anvil-vmm.sock"), /^srw------- +1 root /);
+    // a folder, with something in it, cannot be removed by others either
+    await host.succeed("kill $(cat /tmp/pid); sv -w 20 down vmm; rm /tmp/anvil.sock");
+    await host.succeed("chpst -u 70:70 sh -c 'mkdir /tmp/anvil.sock && touch /tmp/anvil.sock/file'");
+    await host.succeed("sv up vmm; until anvilctl request GET /version; do usleep 100000; done");
+    // where others own the folder, or may change it, no socket of root's is bound
+    await host.succeed(
+      "mkdir -m 700 /tmp/theirs; chown 70:70 /tmp/theirs; mkdir -m 777 /tmp/open; chmod 777 /tmp/open",
+    );
+    for (const folder of ["theirs", "open"])
+      await host.refused(
+        `anvil-vmm --no-stdio --api-sock /tmp/${folder}/sock`,
+        153,
+        /^anvil-vmm: \/tmp\/.*is in a folder/,
+      );
+  });
+
   await t.test("a client that hangs or dies in the middle holds up nobody", async () => {
     // a folder that names the service's API as a console makes of anvilctl a client that sends what it is told
     await host.succeed(
@@ -80,7 +106,7 @@ test("bad input is refused by the control and by the monitor, and nothing is lef
       `{ printf ${quote(text)}; ${wait}; } | ANVIL_VMM_RUN=/tmp/raw anvilctl console api`;
     const half = "PUT /machine-config HTTP/1.1\\r\\nContent-Length: 100\\r\\n\\r\\n{";
     await host.succeed(
-      `(${raw(half, "sleep 100")} > /tmp/hanging 2>&1 &); until [ $(grep -c anvil.sock /proc/net/unix) -gt 1 ]; do usleep 100000; done; anvilctl request GET /`,
+      `(${raw(half, "sleep 100")} > /tmp/hanging 2>&1 &); until [ $(grep -c anvil-vmm.sock$ /proc/net/unix) -gt 1 ]; do usleep 100000; done; anvilctl request GET /`,
     );
     await host.succeed(`${raw(half, "true")} > /tmp/died 2>&1 || true; anvilctl request GET /`);
     const large = "PUT /machine-config HTTP/1.1\\r\\nContent-Length: 51201\\r\\n\\r\\n";

@@ -1,7 +1,11 @@
-/** One guest, from its start to its end, with each of its devices. */
+/** One guest, from its start to its end, with each of its devices, in the jail that nobody has asked for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostOfGuests, type Guest } from "./micro.ts";
+import { hostOfGuests, quote, type Guest, type Host } from "./micro.ts";
+
+/** What a process has open, a line for each. */
+const filesOf = (host: Host, process: number): Promise<string> =>
+  host.succeed(`for file in /proc/${process}/fd/*; do readlink $file; done`);
 
 test("a guest boots in the Monolith, and each of its devices works", async (t) => {
   const host = await hostOfGuests(t);
@@ -20,6 +24,30 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
     assert.match(await host.succeed("anvilctl list"), /^web +Running +\d+ +1 +192$/m);
   });
 
+  await t.test("its process is a user without rights, in namespaces and a root of its own", async () => {
+    const { process, user } = await host.jail("web");
+    assert.ok(user >= 0x7000_0000 && user < 0x8000_0000, `user ${user}`);
+    const status = await host.succeed(`cat /proc/${process}/status`);
+    const of = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "m").exec(status)?.[1] ?? "absent";
+    assert.equal(of("Uid"), Array(4).fill(user).join("\t"));
+    assert.equal(of("Gid"), of("Uid"));
+    assert.equal(of("Groups"), "");
+    assert.equal(of("NSpid"), `${process}\t1`);
+    assert.equal(of("NoNewPrivs"), "1");
+    assert.equal(of("Seccomp"), "2");
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) assert.match(of(set), /^0+$/, set);
+    assert.equal(await host.succeed(`ls -A /proc/${process}/root/`), "");
+    assert.equal(await host.succeed(`wc -l < /proc/${process}/mountinfo`), "1");
+    for (const space of ["pid", "net", "ipc", "mnt", "uts"]) {
+      const of = (other: number): Promise<string> => host.succeed(`readlink /proc/${other}/ns/${space}`);
+      assert.notEqual(await of(process), await of(1), space);
+    }
+    for (const file of (await filesOf(host, process)).split("\n"))
+      assert.match(file, /^(socket|pipe|anon_inode):|^\/dev\/(null|net\/tun|zd0)$|^\/tmp\/(web|fixed)\.img$/);
+    // root works in these folders: nothing there may be the guest's
+    assert.equal(await host.succeed("find /run/anvil-vmm /run/anvil-vmm.sock* ! -user 0"), "");
+  });
+
   await t.test("what the host wrote to a drive is read, and what the guest wrote is on the host's disk", async () => {
     assert.match(await guest.succeed("head -n 1 /dev/vda"), /^from the host$/m);
     await guest.succeed("echo from-the-guest | dd of=/dev/vda bs=512 seek=2 conv=fsync,notrunc 2>/dev/null");
@@ -34,6 +62,15 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
       /refused/,
     );
     assert.equal(await host.succeed("head -n 1 /tmp/fixed.img"), "fixed");
+  });
+
+  await t.test("another file takes the place of one below a drive", async () => {
+    await host.succeed("echo another > /tmp/another.img; truncate -s 2M /tmp/another.img");
+    const body = JSON.stringify({ drive_id: "fixed", path_on_host: "/tmp/another.img" });
+    await host.succeed(`anvilctl request --name web PATCH /drives/fixed ${quote(body)}`);
+    assert.match(await guest.succeed("head -n 1 /dev/vdc; cat /sys/block/vdc/size"), /^another$[^]*^4096$/m);
+    const { process } = await host.jail("web");
+    assert.doesNotMatch(await filesOf(host, process), /fixed/);
   });
 
   await t.test("host and guest reach each other over a TAP", async () => {
@@ -55,6 +92,10 @@ test("a guest boots in the Monolith, and each of its devices works", async (t) =
     await host.succeed("until [ -S /run/anvil-vmm/web/vsock_1234 ]; do usleep 100000; done");
     await guest.succeed("echo called | guest-vsock connect 1234");
     await host.succeed("until grep -q called /tmp/heard; do usleep 100000; done");
+    // no listener; then one that is not where the guest's port leads but behind a link
+    await guest.succeed("! guest-vsock connect 1235 < /dev/null 2> /dev/null");
+    await host.succeed("ln -s /run/anvil-vmm.sock /run/anvil-vmm/web/vsock_1236");
+    await guest.succeed("! guest-vsock connect 1236 < /dev/null 2> /dev/null");
   });
 
   await t.test("the guest's clock stands still while it is paused", async () => {

@@ -29,7 +29,10 @@ export const overhead = (pid: string, memory: number): string => `awk '
   END { print sum }
 ' /proc/${pid}/smaps`;
 
-/** Open files, threads, and resident memory beside the guest's in KiB. */
+/** Shell text: a monitor and the process in which its guest runs. */
+export const both = (pid: string): string => `${pid} $(pgrep -P ${pid})`;
+
+/** Open files, threads, and resident memory beside the guest's in KiB, of both processes of a machine. */
 export interface Held {
   readonly files: number;
   readonly threads: number;
@@ -72,10 +75,20 @@ export class Host {
 
   /** What a monitor holds; `pid` is its number or shell text for it, `memory` that of its guest in MiB. */
   async held(pid: string, memory: number): Promise<Held> {
-    const words = `p=${pid}; ls /proc/$p/fd | wc -l; ls /proc/$p/task | wc -l; ${overhead("$p", memory)}`;
-    const [files, threads, kilobytes] = (await this.succeed(words)).split(/\s+/).map(Number);
-    assert.ok(files !== undefined && threads !== undefined && kilobytes !== undefined && kilobytes > 0);
-    return { files, threads, kilobytes };
+    const each = `ls /proc/$p/fd | wc -l; ls /proc/$p/task | wc -l; ${overhead("$p", memory)}`;
+    const numbers = (await this.succeed(`p=${pid}; for p in ${both("$p")}; do ${each}; done`)).split(/\s+/).map(Number);
+    assert.equal(numbers.length, 6, `two processes: ${numbers.join(" ")}`);
+    const sum = (kind: number): number => (numbers[kind] ?? Number.NaN) + (numbers[kind + 3] ?? Number.NaN);
+    assert.ok(sum(2) > 0);
+    return { files: sum(0), threads: sum(1), kilobytes: sum(2) };
+  }
+
+  /** The process in which the guest of a machine runs, and its user. */
+  async jail(name: string): Promise<{ readonly process: number; readonly user: number }> {
+    const status = await this.succeed(`anvilctl status ${name}`);
+    const [, process, user] = /^jail +process (\d+), user (\d+)$/m.exec(status) ?? [];
+    assert.ok(process !== undefined, status);
+    return { process: Number(process), user: Number(user) };
   }
 }
 

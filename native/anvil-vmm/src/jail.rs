@@ -1,63 +1,89 @@
-//! Where the monitor lives once its guest runs: an unprivileged user, in a root that holds nothing.
+//! Where a guest runs: in a process of its own that is an unprivileged user, in namespaces of its own, with a root that holds
+//! nothing, no capability, and no file but those that the guest is made of.
 //!
-//! It goes in when the guest is started and all files that the requests named are open. What a guest that took over the
-//! monitor could still reach are those files, its own sockets, and the folder in which programs of the host listen for
-//! connections of the guest, when there is such a device.
+//! The process that the requests reach stays outside ([`crate::keeper`]).
 
-use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
+use libc::{c_int, c_ulong};
+
+#[derive(Clone, Copy, Debug)]
 pub struct Jail {
     uid: u32,
     gid: u32,
 }
 
+/// The first user of the range from which each machine has its own: above those of people, services and containers, below the
+/// numbers that some programs take for negative ones. A process number, which has 22 bits, is added: no two machines that run
+/// have the same. No file belongs to these users.
+pub const FIRST_USER: u32 = 0x7000_0000;
+
 /// The folder over which the new root is put, in a view of the file systems that nobody else sees.
-const PLACE: &CStr = c"/tmp";
+const PLACE: &std::ffi::CStr = c"/tmp";
+
+type Step = (&'static str, io::Error);
+
+fn sentence((what, error): Step) -> String {
+    format!("Cannot enter the jail: {what}: {error}. --jail names another user, --no-jail does without.")
+}
+
+fn check(what: &'static str, result: c_int) -> Result<c_int, Step> {
+    if result < 0 { Err((what, io::Error::last_os_error())) } else { Ok(result) }
+}
 
 impl Jail {
     /// `<uid>:<gid>`, neither of them 0.
     pub fn parse(text: &str) -> Result<Self, String> {
         let numbers = text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
         match numbers {
-            Some((uid, gid)) if uid != 0 && gid != 0 => Ok(Jail { uid, gid }),
+            // -1 is no user for setresuid(2)
+            Some((uid, gid)) if ![0, u32::MAX].contains(&uid) && ![0, u32::MAX].contains(&gid) => Ok(Jail { uid, gid }),
             _ => Err(format!("--jail: \"{text}\" is no <uid>:<gid> of an unprivileged user")),
         }
     }
 
-    /// Goes in, and nobody comes out. Only while there is one thread: a root is a thread's. What is returned is the new path
-    /// of a socket, when one is given.
-    pub fn enter(&self, socket: Option<&str>) -> Result<Option<String>, String> {
-        self.try_enter(socket).map_err(|(what, error)| format!("Cannot enter the jail: {what}: {error}."))
+    /// The user that is this process's own among all that run now; `None` when this user cannot make a jail.
+    pub fn own() -> Option<Self> {
+        // SAFETY: calls without pointers
+        let (user, process) = unsafe { (libc::geteuid(), libc::getpid()) };
+        let id = FIRST_USER + process as u32;
+        (user == 0).then_some(Jail { uid: id, gid: id })
     }
 
-    fn try_enter(&self, socket: Option<&str>) -> Result<Option<String>, (&'static str, io::Error)> {
+    /// As fork(2), while there is one thread; the child is the first process of a namespace of processes.
+    pub fn fork() -> Result<libc::pid_t, String> {
+        // the namespace of children is chosen once; a second child needs the choice to be taken back
+        let own = File::open("/proc/self/ns/pid").map_err(|error| sentence(("/proc/self/ns/pid", error)))?;
+        // SAFETY: calls without pointers; there is one thread
+        unsafe {
+            check("unshare", libc::unshare(libc::CLONE_NEWPID)).map_err(sentence)?;
+            let child = check("fork", libc::fork());
+            if matches!(child, Ok(0)) {
+                return Ok(0);
+            }
+            check("setns", libc::setns(own.as_raw_fd(), libc::CLONE_NEWPID)).map_err(sentence)?;
+            child.map_err(sentence)
+        }
+    }
+
+    /// Goes in, and nobody comes out. Of the open files only `keep` stays. Only while there is one thread.
+    pub fn enter(self, keep: &[RawFd]) -> Result<(), String> {
+        close_others(keep).and_then(|()| self.try_enter()).map_err(sentence)
+    }
+
+    fn try_enter(self) -> Result<(), Step> {
         let none = std::ptr::null();
-        let (folder, name) = match socket.map(|path| path.rsplit_once('/').unwrap_or((".", path))) {
-            Some(("", name)) => (Some(c"/".to_owned()), Some(name)),
-            Some((folder, name)) => (CString::new(folder).ok(), Some(name)),
-            None => (None, None),
-        };
         // SAFETY: every string ends with a zero and outlives its call
         unsafe {
             let spaces = libc::CLONE_NEWNS | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
             check("unshare", libc::unshare(spaces))?;
             check("mount", libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
-            // before the new root covers it, and in this view: what was opened in another one cannot be mounted
-            let folder = match &folder {
-                Some(folder) => check("open", libc::open(folder.as_ptr(), libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC))?,
-                None => -1,
-            };
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-            let options = c"size=64k,mode=755";
+            let options = c"size=4k,mode=555";
             check("mount", libc::mount(c"none".as_ptr(), PLACE.as_ptr(), c"tmpfs".as_ptr(), flags, options.as_ptr().cast()))?;
             check("chdir", libc::chdir(PLACE.as_ptr()))?;
-            if folder >= 0 {
-                check("mkdir", libc::mkdir(c"sockets".as_ptr(), 0o755))?;
-                let from = CString::new(format!("/proc/self/fd/{folder}")).unwrap_or_default();
-                check("mount", libc::mount(from.as_ptr(), c"sockets".as_ptr(), none, libc::MS_BIND, none.cast()))?;
-                libc::close(folder);
-            }
             if libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) == 0 {
                 // the old root is under the new one, and then gone
                 check("umount", libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
@@ -69,16 +95,62 @@ impl Jail {
             check("chdir", libc::chdir(c"/".as_ptr()))?;
             let again = flags | libc::MS_REMOUNT | libc::MS_RDONLY;
             check("mount", libc::mount(none, c"/".as_ptr(), none, again, none.cast()))?;
+            // the kernel says no to the first number that is no capability
+            let _ = (0..64).find(|capability| libc::prctl(libc::PR_CAPBSET_DROP, *capability as c_ulong, 0, 0, 0) != 0);
             check("setgroups", libc::setgroups(0, std::ptr::null()))?;
             check("setresgid", libc::setresgid(self.gid, self.gid, self.gid))?;
             check("setresuid", libc::setresuid(self.uid, self.uid, self.uid))?;
+            // whatever the bits say that keep them over a change of user: version 3, this process; three sets, in halves
+            let (header, sets) = ([0x2008_0522u32, 0], [0u32; 6]);
+            check("capset", libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) as c_int)?;
+            check("prctl", libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+            check("prctl", libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))?;
+            // a change of user takes this back, so it comes last; the end of the link says it as well, if anything listens
+            check("prctl", libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong, 0, 0, 0))?;
         }
-        Ok(name.map(|name| format!("/sockets/{name}")))
+        Ok(())
     }
 }
 
-fn check(what: &'static str, result: libc::c_int) -> Result<libc::c_int, (&'static str, io::Error)> {
-    if result < 0 { Err((what, io::Error::last_os_error())) } else { Ok(result) }
+/// Also what this process was born with and never knew of.
+fn close_others(keep: &[RawFd]) -> Result<(), Step> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    keep.sort_unstable();
+    let mut next = 0;
+    for fd in keep {
+        close_range(next, fd.checked_sub(1))?;
+        next = next.max(fd + 1);
+    }
+    close_range(next, Some(u32::MAX))
+}
+
+fn close_range(first: u32, last: Option<u32>) -> Result<(), Step> {
+    match last {
+        Some(last) if first <= last => {
+            // SAFETY: a call without pointers; whose descriptors these were, never uses them again
+            check("close_range", unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } as c_int).map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file in the place of a standard one, before [`Jail::enter`].
+pub fn replace(file: &File, number: RawFd) -> Result<(), String> {
+    // SAFETY: a call without pointers
+    check("dup2", unsafe { libc::dup2(file.as_raw_fd(), number) }).map(|_| ()).map_err(sentence)
+}
+
+/// An end to read from, which does not wait, and one to write to.
+pub fn pipe() -> Result<(File, File), String> {
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors; both are new
+    unsafe {
+        check("pipe2", libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC)).map_err(sentence)?;
+        let (from, to) = (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]));
+        let mut yes: c_int = 1;
+        check("ioctl", libc::ioctl(from.as_raw_fd(), libc::FIONBIO, &raw mut yes)).map_err(sentence)?;
+        Ok((from, to))
+    }
 }
 
 #[cfg(test)]
@@ -88,8 +160,17 @@ mod tests {
     #[test]
     fn only_an_unprivileged_user_is_one() {
         assert!(Jail::parse("65534:65534").is_ok());
-        for text in ["", "0:0", "0:1", "1:0", "1", "a:b", "-1:1", "1:1:1", "4294967296:1"] {
+        for text in ["", "0:0", "0:1", "1:0", "1", "a:b", "-1:1", "1:1:1", "4294967296:1", "4294967295:1", "1:4294967295"] {
             assert!(Jail::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn each_process_has_a_user_of_its_own() {
+        // SAFETY: a call without pointers
+        let root = unsafe { libc::geteuid() } == 0;
+        let jail = Jail::own();
+        assert_eq!(jail.is_some(), root);
+        assert!(jail.is_none_or(|jail| jail.uid == FIRST_USER + std::process::id() && jail.uid < 1 << 31 && jail.gid == jail.uid));
     }
 }

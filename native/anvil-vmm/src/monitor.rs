@@ -1,35 +1,27 @@
-//! The one loop: requests, the console, and the host's side of the devices. The processors have threads of their own.
+//! The loop of the requests. The guest that they make runs in this process, or in another one that is in a jail.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 
+use kvm_ioctls::Kvm;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use crate::api::{self, Action};
 use crate::config::{Config, Drive};
-use crate::devices::block::{Block, DriveFile};
-use crate::devices::bus::lock;
-use crate::devices::console::Console;
-use crate::devices::net::{open_tap, Net};
-use crate::devices::rng::Rng;
-use crate::devices::vsock::Vsock;
-use crate::devices::VirtioDevice;
+use crate::devices::block::DriveFile;
+use crate::devices::net::open_tap;
+use crate::engine::{Command, Engine, Files, Plan};
 use crate::http::{Request, Response};
+use crate::jail::{self, Jail};
 use crate::json::object;
-use crate::machine::vcpu::Ended;
-use crate::machine::{self, boot, Machine, Parts};
-use crate::seccomp;
+use crate::keeper::{self, Jailed, Printed};
+use crate::link::Link;
+use crate::machine::{self, boot};
+use crate::reach::Reach;
+use crate::seccomp::{self, Role};
 use crate::server::{turn_away, Connection, Next, Socket, MAX_CONNECTIONS};
-
-/// What the kernel is told when a boot source says nothing.
-const DEFAULT_ARGS: &str = "console=ttyS0 reboot=k panic=1 nomodule pci=off i8042.noaux i8042.nomux i8042.dumbkbd";
-/// Clients of the console at a time, and what is kept of what they type while the guest does not read.
-const MAX_CONSOLES: usize = 4;
-const MAX_TYPED: usize = 4096;
 
 const AFTER_START: &str = "The requested operation is not supported after starting the microVM.";
 const BEFORE_START: &str = "The requested operation is not supported before starting the microVM.";
@@ -46,31 +38,26 @@ pub struct Options {
 
 pub struct Confine {
     pub seccomp: bool,
-    pub jail: Option<crate::jail::Jail>,
+    pub jail: Option<Jail>,
 }
 
 #[derive(Clone, Copy)]
 enum Source {
     Api,
     Client(RawFd),
-    Consoles,
-    Console(RawFd),
-    Output,
-    Ended,
     Signals,
-    Activated,
-    Queue(usize),
-    Device(usize),
+    /// The guest in this process has something to do.
+    Engine,
+    /// The guest in another process has ended; it asks for something; it has printed something.
+    Jailed,
+    Asking,
+    Words,
 }
 
-/// A client of the console: a socket, or this process's own terminal.
-struct ConsoleClient {
-    input: Option<RawFd>,
-    output: RawFd,
-    position: u64,
-    blocked: bool,
-    /// Closes both.
-    _stream: Option<UnixStream>,
+enum Guest {
+    None,
+    Here(Box<Engine>),
+    Jailed(Jailed),
 }
 
 pub struct Monitor {
@@ -80,18 +67,14 @@ pub struct Monitor {
     next_source: u64,
     api: Socket,
     clients: BTreeMap<RawFd, (u64, Connection)>,
-    consoles_socket: Option<Socket>,
-    consoles: BTreeMap<RawFd, (u64, ConsoleClient)>,
-    typed: Vec<u8>,
-    console: Arc<Console>,
+    consoles: Option<Socket>,
     signals: OwnedFd,
-    ended: Arc<Ended>,
     config: Config,
     boot: Option<boot::Files>,
     drives: Vec<DriveFile>,
     taps: Vec<File>,
-    vsock: Option<Vsock>,
-    machine: Option<Machine>,
+    vsock: Option<Socket>,
+    guest: Guest,
     paused: bool,
 }
 
@@ -100,7 +83,7 @@ impl Monitor {
     pub fn new(options: Options) -> Result<Self, String> {
         let io = |error: io::Error| format!("cannot set up: {error}");
         let api = Socket::bind(&options.api_socket).map_err(|error| format!("{}: {error}", options.api_socket))?;
-        let consoles_socket = options
+        let consoles = options
             .console_socket
             .as_ref()
             .map(|path| Socket::bind(path).map_err(|error| format!("{path}: {error}")))
@@ -111,47 +94,25 @@ impl Monitor {
             next_source: 0,
             api,
             clients: BTreeMap::new(),
-            consoles_socket,
-            consoles: BTreeMap::new(),
-            typed: Vec::new(),
-            console: Console::new().map_err(io)?,
+            consoles,
             signals: signals().map_err(io)?,
-            ended: Ended::new().map_err(io)?,
             config: Config::default(),
             boot: None,
             drives: Vec::new(),
             taps: Vec::new(),
             vsock: None,
-            machine: None,
+            guest: Guest::None,
             paused: false,
             options,
         };
-        let fixed = [
-            (monitor.api.listener.as_raw_fd(), Source::Api),
-            (monitor.console.wake.as_raw_fd(), Source::Output),
-            (monitor.ended.event.as_raw_fd(), Source::Ended),
-            (monitor.signals.as_raw_fd(), Source::Signals),
-        ];
-        for (fd, source) in fixed {
-            monitor.watch(fd, source, EventSet::IN).map_err(io)?;
-        }
-        if let Some(socket) = &monitor.consoles_socket {
-            let fd = socket.listener.as_raw_fd();
-            monitor.watch(fd, Source::Consoles, EventSet::IN).map_err(io)?;
-        }
-        if monitor.options.stdio {
-            // a file or /dev/null cannot be waited for: then nothing is typed
-            let key = monitor.watch(0, Source::Console(0), EventSet::IN).ok();
-            let input = key.map(|_| 0);
-            let client = ConsoleClient { input, output: 1, position: 0, blocked: false, _stream: None };
-            monitor.consoles.insert(0, (key.unwrap_or(u64::MAX), client));
-        }
+        monitor.watch(monitor.api.listener.as_raw_fd(), Source::Api).map_err(io)?;
+        monitor.watch(monitor.signals.as_raw_fd(), Source::Signals).map_err(io)?;
         Ok(monitor)
     }
 
-    fn watch(&mut self, fd: RawFd, source: Source, events: EventSet) -> io::Result<u64> {
+    fn watch(&mut self, fd: RawFd, source: Source) -> io::Result<u64> {
         let key = self.next_source;
-        self.epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(events, key))?;
+        self.epoll.ctl(ControlOperation::Add, fd, EpollEvent::new(EventSet::IN, key))?;
         self.next_source += 1;
         self.sources.insert(key, source);
         Ok(key)
@@ -180,28 +141,10 @@ impl Monitor {
                 match source {
                     Source::Api => self.accept_client(),
                     Source::Client(fd) => self.serve(fd),
-                    Source::Consoles => self.accept_console(),
-                    Source::Console(fd) => self.console_event(fd, event.event_set()),
-                    Source::Output => {
-                        let _ = self.console.wake.read();
-                        self.feed();
-                        self.print();
-                    }
-                    Source::Ended => {
-                        self.print();
-                        return Ok(self.ended.status());
-                    }
                     Source::Signals => return Ok(0),
-                    Source::Activated => {
-                        if let Some(machine) = &self.machine {
-                            let _ = machine.bus.activated.read();
-                        }
-                        self.wake();
-                    }
-                    Source::Queue(index) => self.queue_event(index),
-                    Source::Device(index) => {
-                        if let (Some(machine), false) = (&self.machine, self.paused) {
-                            lock(&machine.bus.devices[index]).host_event();
+                    Source::Engine | Source::Jailed | Source::Asking | Source::Words => {
+                        if let Some(status) = self.guest_event(source)? {
+                            return Ok(status);
                         }
                     }
                 }
@@ -209,13 +152,23 @@ impl Monitor {
         }
     }
 
-    fn queue_event(&mut self, index: usize) {
-        let Some(machine) = &self.machine else { return };
-        let notification = &machine.notifications[index];
-        let _ = notification.event.read();
-        // after a pause every queue is looked at
-        if !self.paused {
-            lock(&machine.bus.devices[notification.device]).notified(notification.queue);
+    /// The exit status once the guest has ended.
+    fn guest_event(&mut self, source: Source) -> io::Result<Option<i32>> {
+        match (&mut self.guest, source) {
+            (Guest::Here(engine), _) => engine.turn(0),
+            (Guest::Jailed(jailed), Source::Jailed) => Ok(jailed.ended()),
+            (Guest::Jailed(jailed), source) => {
+                let [_, asking, words] = jailed.numbers();
+                let (number, more) = match source {
+                    Source::Words => (words, jailed.printed() != Printed::Never),
+                    _ => (asking, jailed.asked(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))),
+                };
+                if !more {
+                    self.epoll.ctl(ControlOperation::Delete, number, EpollEvent::default())?;
+                }
+                Ok(None)
+            }
+            (Guest::None, _) => Ok(None),
         }
     }
 
@@ -233,7 +186,7 @@ impl Monitor {
             }
             let Ok(client) = Connection::new(stream) else { continue };
             let fd = client.fd();
-            if let Ok(key) = self.watch(fd, Source::Client(fd), EventSet::IN) {
+            if let Ok(key) = self.watch(fd, Source::Client(fd)) {
                 self.clients.insert(fd, (key, client));
             }
         }
@@ -269,7 +222,7 @@ impl Monitor {
     }
 
     fn act(&mut self, action: Action) -> Result<Response, String> {
-        let running = self.machine.is_some();
+        let running = !matches!(self.guest, Guest::None);
         match action {
             Action::Describe => return Ok(Response::ok(self.describe())),
             Action::Version => {
@@ -281,13 +234,15 @@ impl Monitor {
             Action::CtrlAltDel | Action::Pause | Action::Resume | Action::PatchDrive(..) if !running => {
                 return Err(BEFORE_START.to_string())
             }
-            Action::CtrlAltDel => {
-                if let Some(machine) = &self.machine {
-                    lock(&machine.bus.keyboard).ctrl_alt_del();
-                }
+            Action::CtrlAltDel => self.command(Command::CtrlAltDel)?,
+            Action::Pause => {
+                self.command(Command::Pause)?;
+                self.paused = true;
             }
-            Action::Pause => self.pause(),
-            Action::Resume => self.resume(),
+            Action::Resume => {
+                self.command(Command::Resume)?;
+                self.paused = false;
+            }
             Action::PatchDrive(id, path) => self.patch_drive(&id, path)?,
             _ if running => return Err(AFTER_START.to_string()),
             Action::SetMachine(body, whole) => self.config.machine = self.config.machine.read(body, whole)?,
@@ -320,28 +275,22 @@ impl Monitor {
                 self.vsock = None;
                 self.config.vsock = None;
                 self.vsock = Some(
-                    Vsock::new(vsock.cid, &vsock.path)
+                    Socket::bind(&vsock.path)
                         .map_err(|error| format!("Cannot create the socket of the vsock device: {}: {error}.", vsock.path))?,
                 );
                 self.config.vsock = Some(vsock);
             }
             Action::SetEntropy => self.config.entropy = true,
-            Action::Start => {
-                let started = self.start();
-                if started.is_err() {
-                    self.recover();
-                }
-                started?;
-            }
+            Action::Start => self.start()?,
         }
         Ok(Response::no_content())
     }
 
     fn describe(&self) -> String {
-        let state = match (&self.machine, self.paused) {
-            (None, _) => "Not started",
-            (Some(_), false) => "Running",
-            (Some(_), true) => "Paused",
+        let state = match (&self.guest, self.paused) {
+            (Guest::None, _) => "Not started",
+            (_, false) => "Running",
+            (_, true) => "Paused",
         };
         object([
             ("id", self.options.id.as_str().into()),
@@ -375,260 +324,132 @@ impl Monitor {
     }
 
     fn patch_drive(&mut self, id: &str, path: Option<String>) -> Result<(), String> {
-        let (Some(machine), Some(place)) = (&self.machine, self.config.drives.iter().position(|drive| drive.id == id)) else {
+        let Some(place) = self.config.drives.iter().position(|drive| drive.id == id) else {
             return Err(format!("There is no drive {id}."));
         };
-        let drive = &mut self.config.drives[place];
+        let drive = &self.config.drives[place];
         let path = path.unwrap_or_else(|| drive.path.clone());
-        let file = self.drives[place]
+        let (file, again) = self.drives[place]
             .replaced_by(&path, drive.read_only)
             .and_then(|file| Ok((file.try_clone()?, file)))
             .map_err(|error| format!("Unable to patch the block device {id}: {path}: {error}."))?;
-        let mut device = lock(&machine.bus.devices[place]);
-        if device.device().replace_file(file.0) {
-            device.config_changed();
-            self.drives[place] = file.1;
-            drive.path = path;
+        self.command(Command::Drive(place, file))?;
+        self.drives[place] = again;
+        self.config.drives[place].path = path;
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), String> {
+        match &mut self.guest {
+            Guest::Here(engine) => engine.obey(command),
+            Guest::Jailed(jailed) => {
+                let uds = self.config.vsock.as_ref().map(|vsock| vsock.path.as_str());
+                jailed.command(command, self.signals.as_raw_fd(), uds)?;
+            }
+            Guest::None => return Err(BEFORE_START.to_string()),
         }
         Ok(())
     }
 
     fn start(&mut self) -> Result<(), String> {
-        let Some(boot) = &mut self.boot else {
+        if self.boot.is_none() {
             return Err("Cannot start microvm without kernel configuration.".to_string());
-        };
+        }
         let kvm = machine::open_kvm()?;
-        // all that is needed is open; the processors' threads, which come next, are born in it
-        if let Some(jail) = &self.options.confine.jail {
-            let sockets = jail.enter(self.config.vsock.as_ref().map(|vsock| vsock.path.as_str()))?;
-            if let (Some(vsock), Some(path)) = (&mut self.vsock, sockets) {
-                vsock.moved(path);
-            }
-            self.options.confine.jail = None;
+        match self.options.confine.jail {
+            Some(jail) => self.start_jailed(kvm, jail)?,
+            None => self.start_here(&kvm)?,
         }
-        // the files are handed over: what fails from here on fails before anything of the guest ran, and they come back
-        let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
-        let mut again = Vec::new();
-        for (drive, file) in self.config.drives.iter().zip(&self.drives) {
-            let file = file.try_clone().map_err(|error| format!("{}: {error}.", drive.path))?;
-            devices.push(Box::new(Block::new(drive, file)));
-        }
-        for (network, tap) in self.config.networks.iter().zip(&self.taps) {
-            let tap = tap.try_clone().map_err(|error| format!("{}: {error}.", network.tap))?;
-            devices.push(Box::new(Net::new(tap, network.mac).map_err(|error| format!("{}: {error}.", network.tap))?));
-        }
-        if let Some(vsock) = self.vsock.take() {
-            devices.push(Box::new(vsock));
-        }
-        if self.config.entropy {
-            devices.push(Box::new(Rng));
-        }
-        let hosts: Vec<Option<RawFd>> = devices.iter().map(|device| device.host_fd()).collect();
-        let source = self.config.boot.as_ref().and_then(|boot| boot.args.as_deref());
-        let args = command_line(source.unwrap_or(DEFAULT_ARGS), self.config.drives.iter().find(|drive| drive.root));
-        let machine = Machine::new(Parts {
-            kvm: &kvm,
-            config: &self.config.machine,
-            boot,
-            args,
-            devices,
-            console: self.console.clone(),
-            ended: self.ended.clone(),
-            seccomp: self.options.confine.seccomp,
-        })?;
-        again.push((machine.bus.activated.as_raw_fd(), Source::Activated, EventSet::IN));
-        for (index, notification) in machine.notifications.iter().enumerate() {
-            again.push((notification.event.as_raw_fd(), Source::Queue(index), EventSet::IN));
-        }
-        for (index, host) in hosts.into_iter().enumerate() {
-            if let Some(fd) = host {
-                again.push((fd, Source::Device(index), EventSet::IN | EventSet::EDGE_TRIGGERED));
-            }
-        }
-        for (fd, source, events) in again {
-            self.watch(fd, source, events).map_err(|error| format!("Cannot watch a device: {error}."))?;
-        }
-        self.machine = Some(machine);
+        // a TAP device is there as long as somebody has it
         self.taps.clear();
         self.boot = None;
-        if self.options.confine.seccomp {
-            seccomp::enter(seccomp::Role::Vmm)?;
-        }
-        if let Some(machine) = &mut self.machine {
-            machine.resume();
-        }
         Ok(())
     }
 
-    /// After a start that failed: what was handed over is made again.
-    fn recover(&mut self) {
-        if let (None, Some(config)) = (&self.vsock, &self.config.vsock) {
-            self.vsock = Vsock::new(config.cid, &config.path).ok();
-            if self.vsock.is_none() {
-                self.config.vsock = None;
+    fn start_here(&mut self, kvm: &Kvm) -> Result<(), String> {
+        let again = |error: io::Error| format!("Cannot share an open file: {error}.");
+        let files = self.files().map_err(again)?.ok_or(BEFORE_START)?;
+        let path = self.config.vsock.as_ref().map(|vsock| vsock.path.clone());
+        let (stdio, seccomp) = (self.options.stdio, self.options.confine.seccomp);
+        let reach = Reach::Path(path.unwrap_or_default());
+        let mut engine = Engine::new(Plan { kvm, config: &self.config, files, reach, stdio, seccomp })?;
+        self.watch(engine.as_raw_fd(), Source::Engine).map_err(|error| format!("Cannot watch a device: {error}."))?;
+        if self.options.confine.seccomp {
+            seccomp::enter(Role::Vmm)?;
+        }
+        engine.begin();
+        self.guest = Guest::Here(Box::new(engine));
+        Ok(())
+    }
+
+    /// The same open files once more: those here are for another try.
+    fn files(&self) -> io::Result<Option<Files>> {
+        let Some(boot) = &self.boot else { return Ok(None) };
+        let listener = |socket: &Option<Socket>| socket.as_ref().map(|socket| socket.listener.try_clone()).transpose();
+        Ok(Some(Files {
+            boot: boot.try_clone()?,
+            drives: self.drives.iter().map(DriveFile::try_clone).collect::<io::Result<_>>()?,
+            taps: self.taps.iter().map(File::try_clone).collect::<io::Result<_>>()?,
+            vsock: listener(&self.vsock)?,
+            consoles: listener(&self.consoles)?,
+        }))
+    }
+
+    fn start_jailed(&mut self, kvm: Kvm, jail: Jail) -> Result<(), String> {
+        let io = |error: io::Error| format!("Cannot connect two processes: {error}.");
+        let ((control, controlled), (asking, asks)) = (Link::pair().map_err(io)?, Link::pair().map_err(io)?);
+        let files = self.files().map_err(io)?.ok_or(BEFORE_START)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(io)?;
+        let (words, prints) = jail::pipe()?;
+        let process = Jail::fork()?;
+        if process == 0 {
+            self.live(kvm, jail, files, &null, &prints, controlled, asks);
+        }
+        drop((kvm, files, null, prints, controlled, asks));
+        let mut jailed = Jailed::new(process, control, asking, words);
+        let uds = self.config.vsock.as_ref().map(|vsock| vsock.path.as_str());
+        if let Err(message) = jailed.wait(self.signals.as_raw_fd(), uds) {
+            return Err(jailed.give_up(message));
+        }
+        for (number, source) in jailed.numbers().into_iter().zip([Source::Jailed, Source::Asking, Source::Words]) {
+            self.watch(number, source).map_err(io)?;
+        }
+        if self.options.confine.seccomp {
+            seccomp::enter(Role::Keeper)?;
+        }
+        self.guest = Guest::Jailed(jailed);
+        Ok(())
+    }
+
+    /// The guest's process, from its beginning to its end. What the keeper had and this one has not to have is closed, not
+    /// dropped: sockets would vanish.
+    #[allow(clippy::too_many_arguments)]
+    fn live(&self, kvm: Kvm, jail: Jail, files: Files, null: &File, prints: &File, control: Link, asks: Link) -> ! {
+        let mut keep = files.numbers();
+        keep.extend([0, 1, 2, kvm.as_raw_fd(), control.as_raw_fd(), asks.as_raw_fd()]);
+        let (stdio, seccomp) = (self.options.stdio, self.options.confine.seccomp);
+        let unused = if stdio { 0 } else { 2 };
+        let entered = (0..unused)
+            .try_for_each(|number| jail::replace(null, number))
+            .and_then(|()| jail::replace(prints, 2))
+            .and_then(|()| jail.enter(&keep));
+        let made = entered.and_then(|()| {
+            let plan = Plan { kvm: &kvm, config: &self.config, files, reach: Reach::Asked(asks), stdio, seccomp };
+            let engine = Engine::new(plan)?;
+            drop(kvm);
+            if seccomp {
+                seccomp::enter(Role::Jailed)?;
+            }
+            Ok(engine)
+        });
+        match made {
+            Ok(mut engine) => std::process::exit(engine.serve(control)),
+            Err(message) => {
+                keeper::failed(&control, &message);
+                std::process::exit(1)
             }
         }
     }
-
-    fn pause(&mut self) {
-        if let (Some(machine), false) = (&mut self.machine, self.paused) {
-            machine.pause();
-            self.paused = true;
-        }
-    }
-
-    fn resume(&mut self) {
-        if let (Some(machine), true) = (&mut self.machine, self.paused) {
-            self.paused = false;
-            machine.resume();
-            self.wake();
-        }
-    }
-
-    fn wake(&mut self) {
-        if let (Some(machine), false) = (&self.machine, self.paused) {
-            for device in &machine.bus.devices {
-                lock(device).wake();
-            }
-        }
-    }
-
-    fn accept_console(&mut self) {
-        loop {
-            let Some(socket) = &self.consoles_socket else { return };
-            let Ok((stream, _)) = socket.listener.accept() else { return };
-            if self.consoles.len() >= MAX_CONSOLES || stream.set_nonblocking(true).is_err() {
-                continue;
-            }
-            let fd = stream.as_raw_fd();
-            if let Ok(key) = self.watch(fd, Source::Console(fd), EventSet::IN) {
-                let client = ConsoleClient { input: Some(fd), output: fd, position: 0, blocked: false, _stream: Some(stream) };
-                self.consoles.insert(fd, (key, client));
-                self.print();
-            }
-        }
-    }
-
-    fn console_event(&mut self, fd: RawFd, events: EventSet) {
-        if events.intersects(EventSet::IN | EventSet::HANG_UP | EventSet::ERROR) {
-            self.type_from(fd);
-        }
-        if let (true, Some((_, client))) = (events.contains(EventSet::OUT), self.consoles.get_mut(&fd)) {
-            client.blocked = false;
-            self.print();
-        }
-    }
-
-    /// Takes what a client has typed, as much as there is room for.
-    fn type_from(&mut self, fd: RawFd) {
-        let room = MAX_TYPED - self.typed.len().min(MAX_TYPED);
-        if room == 0 {
-            return self.watch_consoles();
-        }
-        let mut bytes = [0; 512];
-        let wanted = room.min(bytes.len());
-        // SAFETY: the buffer is valid for so many bytes
-        let got = unsafe { libc::read(fd, bytes.as_mut_ptr().cast(), wanted) };
-        match got {
-            1.. => {
-                self.typed.extend_from_slice(&bytes[..got as usize]);
-                self.feed();
-                self.watch_consoles();
-            }
-            0 => self.close_console(fd),
-            _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => {}
-            _ => self.close_console(fd),
-        }
-    }
-
-    fn close_console(&mut self, fd: RawFd) {
-        let Some((key, client)) = self.consoles.remove(&fd) else { return };
-        let _ = self.epoll.ctl(ControlOperation::Delete, fd, EpollEvent::default());
-        self.sources.remove(&key);
-        // the standard output goes on when the standard input has ended
-        if client._stream.is_none() {
-            self.consoles.insert(fd, (u64::MAX, ConsoleClient { input: None, ..client }));
-        }
-    }
-
-    /// Gives the guest what was typed, as much as its serial port takes.
-    fn feed(&mut self) {
-        let Some(machine) = &self.machine else { return };
-        if self.typed.is_empty() {
-            return;
-        }
-        let mut serial = lock(&machine.bus.serial);
-        let room = serial.fifo_capacity().min(self.typed.len());
-        if room > 0 {
-            if let Ok(taken) = serial.enqueue_raw_bytes(&self.typed[..room]) {
-                drop(serial);
-                self.typed.drain(..taken);
-                self.watch_consoles();
-            }
-        }
-    }
-
-    /// Sends the console's clients what they have not got yet.
-    fn print(&mut self) {
-        let mut gone = Vec::new();
-        for (fd, (_, client)) in &mut self.consoles {
-            while !client.blocked {
-                // so much goes into a terminal or a pipe that can take anything
-                let most = if client._stream.is_some() { 4096 } else { 256 };
-                let (bytes, end) = self.console.from(client.position, most);
-                if bytes.is_empty() {
-                    break;
-                }
-                // SAFETY: the buffer is valid for its length
-                let sent = unsafe { libc::write(client.output, bytes.as_ptr().cast(), bytes.len()) };
-                match sent {
-                    1.. => client.position = end - bytes.len() as u64 + sent as u64,
-                    _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => client.blocked = true,
-                    _ => {
-                        gone.push(*fd);
-                        break;
-                    }
-                }
-            }
-        }
-        for fd in gone {
-            if fd == 0 {
-                self.consoles.remove(&fd);
-            } else {
-                self.close_console(fd);
-            }
-        }
-        self.watch_consoles();
-    }
-
-    /// Waits for what each client of the console can do now.
-    fn watch_consoles(&mut self) {
-        let room = self.typed.len() < MAX_TYPED;
-        for (fd, (key, client)) in &self.consoles {
-            if *key == u64::MAX {
-                continue;
-            }
-            let mut events = EventSet::empty();
-            if room && client.input.is_some() {
-                events |= EventSet::IN;
-            }
-            if client.blocked && client._stream.is_some() {
-                events |= EventSet::OUT;
-            }
-            let _ = self.epoll.ctl(ControlOperation::Modify, *fd, EpollEvent::new(events, *key));
-        }
-    }
-}
-
-/// The arguments of the kernel, with the root device; those of the devices are added by the machine.
-fn command_line(args: &str, root: Option<&Drive>) -> String {
-    let mut line = args.trim().to_string();
-    if let Some(root) = root {
-        let device = root.partuuid.as_ref().map_or("/dev/vda".to_string(), |uuid| format!("PARTUUID={uuid}"));
-        let mode = if root.read_only { "ro" } else { "rw" };
-        line.push_str(&format!(" root={device} {mode}"));
-    }
-    line
 }
 
 /// SIGINT, SIGTERM and SIGHUP as something to wait for.

@@ -11,14 +11,20 @@ pub enum Role {
     Start,
     /// The same, with the way into a jail.
     StartJail,
+    /// Of the process of the requests when the guest runs in another one.
+    Keeper,
+    /// The loop of a guest in the process of the requests; in a jail.
     Vmm,
+    Jailed,
     Vcpu,
 }
 
 /// Eight bytes a step: struct sock_filter.
 const START: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/start.bpf"));
 const START_JAIL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/start-jail.bpf"));
+const KEEPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keeper.bpf"));
 const VMM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vmm.bpf"));
+const JAILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jailed.bpf"));
 const VCPU: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vcpu.bpf"));
 
 const REFUSED: i32 = 148;
@@ -45,7 +51,9 @@ pub fn enter(role: Role) -> Result<(), String> {
     let bytes = match role {
         Role::Start => START,
         Role::StartJail => START_JAIL,
+        Role::Keeper => KEEPER,
         Role::Vmm => VMM,
+        Role::Jailed => JAILED,
         Role::Vcpu => VCPU,
     };
     let mut steps: Vec<sock_filter> = bytes

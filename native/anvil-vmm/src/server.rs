@@ -1,10 +1,11 @@
 //! The socket of the API and the connections of its clients. Nothing here waits: a client that stops in the middle keeps
 //! its place among the connections and nothing else.
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{symlink, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
@@ -16,9 +17,63 @@ pub const MAX_CONNECTIONS: usize = 10;
 const IDLE: u64 = 30;
 const READ_AT_ONCE: usize = 16 << 10;
 
+pub fn c_string(text: &str) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+/// The address of a socket by its path.
+pub fn address(path: &str) -> io::Result<libc::sockaddr_un> {
+    // SAFETY: plain data
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as u16;
+    if path.len() >= address.sun_path.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (place, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    Ok(address)
+}
+
+/// Root and this user: others do not decide what is at a path of ours.
+pub fn is_trusted(user: u32) -> bool {
+    // SAFETY: a call without pointers
+    user == 0 || user == unsafe { libc::geteuid() }
+}
+
+fn folder_of(path: &str) -> io::Result<fs::Metadata> {
+    fs::metadata(match path.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((folder, _)) => folder,
+        None => ".",
+    })
+}
+
+/// Whether the path is in a folder in which anybody may make names, as in /tmp.
+pub fn is_shared(path: &str) -> io::Result<bool> {
+    Ok(folder_of(path)?.mode() & 0o002 != 0)
+}
+
+/// A socket in a folder where others may put something else in its place would be theirs at any time.
+fn check_folder(path: &str) -> io::Result<()> {
+    let folder = folder_of(path)?;
+    if !is_trusted(folder.uid()) {
+        return Err(io::Error::other(format!("is in a folder of user {}", folder.uid())));
+    }
+    // sticky: each name is its owner's
+    if folder.mode() & 0o1002 == 0o002 {
+        return Err(io::Error::other("is in a folder that anybody may change"));
+    }
+    Ok(())
+}
+
 /// Binds a socket that only this user reaches. A stale one, which nobody listens at, is replaced; one in use is not.
 pub fn bind(path: &str) -> io::Result<UnixListener> {
+    check_folder(path)?;
     if let Ok(metadata) = fs::symlink_metadata(path) {
+        if !is_trusted(metadata.uid()) {
+            return Err(io::Error::other(format!("is there and belongs to user {}", metadata.uid())));
+        }
         if !metadata.file_type().is_socket() {
             return Err(io::Error::other("is there and no socket"));
         }
@@ -39,6 +94,42 @@ pub fn bind(path: &str) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Makes `path` a link to a socket elsewhere, and keeps it: where anybody may make names, nobody but root can take this one
+/// any more. What others have put there is moved aside or removed, never followed; what is root's is left alone unless it is
+/// such a link already, or a socket that nobody listens at.
+pub fn make_link(path: &str, socket: &str) -> io::Result<()> {
+    // somebody may put something there again and again
+    for _ in 0..1000 {
+        match symlink(socket, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result,
+        }
+        let Ok(metadata) = fs::symlink_metadata(path) else { continue };
+        if is_trusted(metadata.uid()) {
+            if metadata.file_type().is_symlink() {
+                if fs::read_link(path).is_ok_and(|target| target.as_os_str() == socket) {
+                    return Ok(());
+                }
+                return Err(io::Error::other("is there and leads elsewhere"));
+            }
+            if !metadata.file_type().is_socket() {
+                return Err(io::Error::other("is there and no socket"));
+            }
+            if UnixStream::connect(path).is_ok() {
+                return Err(io::Error::other("is in use by another process"));
+            }
+        }
+        // neither of the two follows a link; a folder can only be moved, and over an empty folder at most
+        if fs::remove_file(path).is_err() {
+            let mut random = [0; 8];
+            // SAFETY: the buffer is valid for its length
+            unsafe { libc::getrandom(random.as_mut_ptr().cast(), random.len(), 0) };
+            let _ = fs::rename(path, format!("{path}.{:016x}", u64::from_ne_bytes(random)));
+        }
+    }
+    Err(io::Error::other("is taken by others again and again"))
+}
+
 /// A socket that vanishes with its owner.
 pub struct Socket {
     pub listener: UnixListener,
@@ -48,12 +139,6 @@ pub struct Socket {
 impl Socket {
     pub fn bind(path: &str) -> io::Result<Self> {
         Ok(Socket { listener: bind(path)?, path: path.to_string() })
-    }
-}
-
-impl Socket {
-    pub fn moved(&mut self, path: &str) {
-        self.path = path.to_string();
     }
 }
 
@@ -195,4 +280,45 @@ pub fn turn_away(stream: UnixStream) {
     let _ = stream.set_nonblocking(true);
     let message = format!("Too many open connections: at most {MAX_CONNECTIONS}.");
     let _ = (&stream).write_all(&Response::fault_with(503, &message).bytes(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn folder(name: &str) -> String {
+        let folder = std::env::temp_dir().join(format!("anvil-vmm-server-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).unwrap();
+        folder.to_str().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_socket_is_bound_where_nobody_else_can_take_its_place() {
+        let folder = folder("bind");
+        let path = format!("{folder}/s");
+        for (mode, well) in [(0o755, true), (0o777, false), (0o1777, true)] {
+            fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+            let _ = fs::remove_file(&path);
+            assert_eq!(bind(&path).is_ok(), well, "{mode:o}");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_ours_is_not_replaced_by_the_link() {
+        let folder = folder("ours");
+        let (path, target) = (format!("{folder}/s"), format!("{folder}/target"));
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(make_link(&path, &target).unwrap_err().to_string().contains("in use"));
+        drop(listener);
+        make_link(&path, &target).unwrap();
+        assert!(make_link(&path, "/elsewhere").is_err());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        assert!(make_link(&path, &target).unwrap_err().to_string().contains("no socket"));
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

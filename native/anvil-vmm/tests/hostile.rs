@@ -20,6 +20,7 @@ use anvil_vmm::devices::queue::{Interrupt, Memory};
 use anvil_vmm::devices::rng::Rng;
 use anvil_vmm::devices::vsock::Vsock;
 use anvil_vmm::devices::VirtioDevice;
+use anvil_vmm::reach::Reach;
 use common::{Folder, Random};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap, GuestRegionMmap};
@@ -75,10 +76,11 @@ fn subjects(memory: &Memory, folder: &Folder) -> Vec<Subject> {
     assert_eq!(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) }, 0);
     // SAFETY: both are new
     let (tap, wire) = unsafe { (File::from_raw_fd(pair[0]), UnixStream::from_raw_fd(pair[1])) };
-    let vsock = Vsock::new(3, &folder.path("v")).unwrap();
+    let listener = anvil_vmm::server::bind(&folder.path("v")).unwrap();
+    let vsock = Vsock::new(3, listener, Reach::Path(folder.path("v"))).unwrap();
     let devices: Vec<(&'static str, Box<dyn VirtioDevice>, Vec<UnixStream>)> = vec![
         ("block", Box::new(Block::new(&drive, DriveFile::open(&drive.path, false).unwrap())), Vec::new()),
-        ("net", Box::new(Net::new(tap, Some([6, 0, 0, 0, 0, 1])).unwrap()), vec![wire]),
+        ("net", Box::new(Net::new(tap, Some([6, 0, 0, 0, 0, 1]))), vec![wire]),
         ("rng", Box::new(Rng), Vec::new()),
         ("vsock", Box::new(vsock), Vec::new()),
     ];
@@ -231,8 +233,8 @@ fn case(random: &mut Random, memory: &Memory, subject: &mut Subject, folder: &Fo
     let used = GuestAddress(base + USED + 2);
     let used_before: u16 = memory.read_obj(used).unwrap();
     match random.below(8) {
-        0 => subject.device.host_event(),
-        1 => subject.device.wake(),
+        0 => _ = subject.device.host_event(),
+        1 => _ = subject.device.wake(),
         2 => {
             let register = random.of(&[0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50, 0x64, 0x70, 0x80, 0xa4, 0xb0, 0x100, 0xffc]);
             let size = random.of(&[0usize, 1, 2, 4, 4, 4, 8]);

@@ -1,7 +1,19 @@
-# What happens when there is no root: a shell, or a reboot when the kernel command line holds panic=.
+# What happens when there is no root: a shell, or a reboot when the kernel command line holds panic=. A system without root
+# login has no shell here either: it would be root for whoever reaches the console.
+
+closed=/etc/anvil/no-root-login
 
 # rescue_shell SENTENCE: a root shell on the console; returns when it is left.
 rescue_shell() {
+  if [ -e "$closed" ]; then
+    on_consoles <<TEXT
+
+$1
+There is none: this system was forged without root login. To look at its disks, boot another medium.
+
+TEXT
+    return
+  fi
   on_consoles <<TEXT
 
 $1
@@ -19,6 +31,13 @@ TEXT
 
 # After a failure. panic=N asks for a reboot after N seconds, a negative N for one at once (as the kernel itself does).
 give_way() {
+  if [ "$panic_seconds" -eq 0 ] && [ -e "$closed" ]; then
+    note "no rescue shell: this system was forged without root login; to look at its disks, boot another medium"
+    note "another attempt follows at Enter, or in 60 s; Ctrl-Alt-Del restarts the machine"
+    # a disk that is late, or was pulled out, may come back
+    read -r -t 60 _ </dev/console
+    return
+  fi
   if [ "$panic_seconds" -eq 0 ]; then
     rescue_shell "The root was not found; the reason stands above."
     note "trying again"

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use libc::iovec;
@@ -40,15 +40,20 @@ impl DriveFile {
     pub fn open(path: &str, read_only: bool) -> io::Result<Self> {
         // without O_NONBLOCK opening a FIFO would wait for its other end
         let flags = libc::O_CLOEXEC | libc::O_NONBLOCK;
-        let mut file = OpenOptions::new().read(true).write(!read_only).custom_flags(flags).open(path)?;
+        let file = OpenOptions::new().read(true).write(!read_only).custom_flags(flags).open(path)?;
         let kind = file.metadata()?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::other("neither a file nor a block device"));
         }
-        let sectors = file.seek(SeekFrom::End(0))? / SECTOR;
-        let drive = DriveFile { file, read_only, sectors };
+        let drive = DriveFile { read_only, ..Self::received(file)? };
         drive.lock()?;
         Ok(drive)
+    }
+
+    /// One that another process has opened, and locked in its way.
+    pub fn received(mut file: File) -> io::Result<Self> {
+        let sectors = file.seek(SeekFrom::End(0))? / SECTOR;
+        Ok(DriveFile { file, read_only: true, sectors })
     }
 
     /// Opens what takes the place of `self`, which may be the same file; when it cannot be had, `self` stays as it is.
@@ -78,6 +83,12 @@ impl DriveFile {
     /// The same open file, and its lock, once more.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(DriveFile { file: self.file.try_clone()?, read_only: self.read_only, sectors: self.sectors })
+    }
+}
+
+impl AsRawFd for DriveFile {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use virtio_queue::QueueT;
 
-use super::queue::{Interrupt, Memory, Queues, CONFIG_CHANGED};
+use super::queue::{Broken, Interrupt, Memory, Queues, CONFIG_CHANGED};
 use super::VirtioDevice;
 
 /// Bytes of a device's window.
@@ -220,26 +220,38 @@ impl Mmio {
         self.fresh = false;
     }
 
-    /// The guest has put something into a queue.
-    pub fn notified(&mut self, index: usize) {
-        if self.ready() && index < self.queues.queues.len() && self.device.notified(&mut self.queues, index).is_err() {
-            self.stop();
+    /// The guest has put something into a queue. A bit of the result says of a queue that it is to be notified again, after
+    /// the others had their turn; so it is with the two below.
+    pub fn notified(&mut self, index: usize) -> u32 {
+        if index >= self.queues.queues.len() {
+            return 0;
         }
+        self.turn(|device, queues| device.notified(queues, index))
     }
 
     /// The host has something for the guest.
-    pub fn host_event(&mut self) {
-        if self.ready() && self.device.host_event(&mut self.queues).is_err() {
-            self.stop();
-        }
+    pub fn host_event(&mut self) -> u32 {
+        self.turn(|device, queues| device.host_event(queues))
     }
 
     /// Every queue, as if the guest had just notified the device: when the driver is ready, and after a pause.
-    pub fn wake(&mut self) {
-        for index in 0..self.queues.queues.len() {
-            self.notified(index);
+    pub fn wake(&mut self) -> u32 {
+        let again = (0..self.queues.queues.len()).fold(0, |again, index| again | self.notified(index));
+        again | self.host_event()
+    }
+
+    fn turn(&mut self, work: impl FnOnce(&mut dyn VirtioDevice, &mut Queues) -> Result<(), Broken>) -> u32 {
+        if !self.ready() {
+            return 0;
         }
-        self.host_event();
+        self.queues.begin_turn();
+        match work(&mut *self.device, &mut self.queues) {
+            Ok(()) => self.queues.unfinished(),
+            Err(Broken) => {
+                self.stop();
+                0
+            }
+        }
     }
 
     /// The device has come to another configuration; the driver is told.

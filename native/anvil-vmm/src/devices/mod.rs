@@ -10,7 +10,6 @@ pub mod net;
 pub mod queue;
 pub mod rng;
 pub mod vsock;
-pub mod wake;
 
 use std::os::fd::RawFd;
 

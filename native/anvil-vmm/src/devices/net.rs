@@ -6,10 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{c_int, c_uint};
-use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
-
 use super::queue::{length, Broken, Queues};
-use super::wake::Wake;
 use super::VirtioDevice;
 
 const RECEIVE: usize = 0;
@@ -32,14 +29,8 @@ const HEADER: c_int = 12;
 /// The header and the largest packet that segmentation offload makes.
 const LARGEST: usize = 65_536 + HEADER as usize;
 
-/// Packets of one turn.
-const TURN: usize = 512;
-const TAP: u64 = 0;
-
 pub struct Net {
     tap: File,
-    epoll: Epoll,
-    wake: Wake,
     features: u64,
     mac: [u8; 6],
 }
@@ -66,26 +57,14 @@ fn check(result: c_int) -> io::Result<()> {
 }
 
 impl Net {
-    pub fn new(tap: File, mac: Option<[u8; 6]>) -> io::Result<Self> {
-        let epoll = Epoll::new()?;
-        epoll.ctl(ControlOperation::Add, tap.as_raw_fd(), EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, TAP))?;
+    pub fn new(tap: File, mac: Option<[u8; 6]>) -> Self {
         let features = FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_HOST_TSO4 | FEATURE_HOST_TSO6;
-        Ok(Net {
-            tap,
-            wake: Wake::new(&epoll)?,
-            epoll,
-            features: features | if mac.is_some() { FEATURE_MAC } else { 0 },
-            mac: mac.unwrap_or_default(),
-        })
+        let features = features | if mac.is_some() { FEATURE_MAC } else { 0 };
+        Net { tap, features, mac: mac.unwrap_or_default() }
     }
 
     fn receive(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        for turn in 0.. {
-            if turn == TURN {
-                self.wake.later();
-                break;
-            }
-            let Some(buffers) = queues.pop_or_wait(RECEIVE)? else { break };
+        while let Some(buffers) = queues.pop_or_wait(RECEIVE)? {
             let count = buffers.writable.len().min(libc::UIO_MAXIOV as usize) as c_int;
             // SAFETY: every part lies in the guest's memory
             let got = unsafe { libc::readv(self.tap.as_raw_fd(), buffers.writable.as_ptr(), count) };
@@ -147,13 +126,10 @@ impl VirtioDevice for Net {
     }
 
     fn host_fd(&self) -> Option<RawFd> {
-        Some(self.epoll.as_raw_fd())
+        Some(self.tap.as_raw_fd())
     }
 
     fn host_event(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        let mut events = [EpollEvent::default(); 2];
-        let _ = self.epoll.wait(0, &mut events);
-        self.wake.heard();
         self.receive(queues)
     }
 }

@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 
 use super::queue::{copy_from, copy_to, length, part, Broken, Buffers, Queues};
-use super::wake::Wake;
 use super::VirtioDevice;
-use crate::server::Socket;
+use crate::reach::Reach;
 
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
@@ -48,9 +47,6 @@ const MAX_ANSWERS: usize = 256;
 /// The longest greeting: `CONNECT 4294967295\n`.
 const GREETING: usize = 20;
 const FIRST_PORT: u32 = 1 << 30;
-/// Packets of one turn, so that a busy guest does not keep the rest of the monitor waiting.
-const TURN: usize = 512;
-
 const LISTENER: u64 = 0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,10 +164,9 @@ impl Connection {
 pub struct Vsock {
     cid: u64,
     config: [u8; 8],
-    socket: Socket,
-    path: String,
+    listener: UnixListener,
+    reach: Reach,
     epoll: Epoll,
-    wake: Wake,
     connections: BTreeMap<Ports, Connection>,
     /// By their key in the epoll.
     ports: BTreeMap<u64, Ports>,
@@ -184,18 +179,16 @@ pub struct Vsock {
 }
 
 impl Vsock {
-    pub fn new(cid: u32, path: &str) -> io::Result<Self> {
-        let socket = Socket::bind(path)?;
+    /// The listener does not block.
+    pub fn new(cid: u32, listener: UnixListener, reach: Reach) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        let wake = Wake::new(&epoll)?;
-        epoll.ctl(ControlOperation::Add, socket.listener.as_raw_fd(), EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, LISTENER))?;
+        epoll.ctl(ControlOperation::Add, listener.as_raw_fd(), EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, LISTENER))?;
         Ok(Vsock {
             cid: u64::from(cid),
             config: u64::from(cid).to_le_bytes(),
-            socket,
-            path: path.to_string(),
+            listener,
+            reach,
             epoll,
-            wake,
             connections: BTreeMap::new(),
             ports: BTreeMap::new(),
             greeting: BTreeMap::new(),
@@ -204,12 +197,6 @@ impl Vsock {
             next_key: LISTENER + 1,
             next_port: FIRST_PORT,
         })
-    }
-
-    /// The folder of the socket has another name now.
-    pub fn moved(&mut self, path: String) {
-        self.socket.moved(&path);
-        self.path = path;
     }
 
     fn watch(&mut self, fd: RawFd) -> io::Result<u64> {
@@ -288,13 +275,7 @@ impl Vsock {
     // From the guest
 
     fn transmit(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        let mut turn = TURN;
         while self.answers.len() < MAX_ANSWERS {
-            if turn == 0 {
-                self.wake.later();
-                break;
-            }
-            turn -= 1;
             let Some(buffers) = queues.pop_or_wait(TRANSMIT)? else { break };
             self.packet(&buffers);
             queues.push(TRANSMIT, buffers.head, 0)?;
@@ -370,8 +351,7 @@ impl Vsock {
         if self.connections.contains_key(&ports) || self.connections.len() >= MAX_CONNECTIONS {
             return self.close(ports, true);
         }
-        let connected = connect(&format!("{}_{}", self.path, ports.host));
-        let watched = connected.and_then(|stream| Ok((self.watch(stream.as_raw_fd())?, stream)));
+        let watched = self.reach.connect(ports.host).and_then(|stream| Ok((self.watch(stream.as_raw_fd())?, stream)));
         match watched {
             Ok((key, stream)) => {
                 self.insert(ports, key, stream, Some(header));
@@ -428,9 +408,6 @@ impl Vsock {
         if key == LISTENER {
             return self.accept();
         }
-        if key == Wake::KEY {
-            return self.wake.heard();
-        }
         if self.greeting.contains_key(&key) {
             return self.greet(key);
         }
@@ -448,7 +425,7 @@ impl Vsock {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.socket.listener.accept() {
+        while let Ok((stream, _)) = self.listener.accept() {
             let full = self.greeting.len() >= MAX_GREETING || self.connections.len() >= MAX_CONNECTIONS;
             if full || stream.set_nonblocking(true).is_err() {
                 continue;
@@ -501,13 +478,7 @@ impl Vsock {
 
     /// Gives the guest answers and data, as much as it has buffers for.
     fn deliver(&mut self, queues: &mut Queues) -> Result<(), Broken> {
-        let mut turn = TURN;
         while !self.answers.is_empty() || !self.ready.is_empty() {
-            if turn == 0 {
-                self.wake.later();
-                break;
-            }
-            turn -= 1;
             let Some(buffers) = queues.pop_or_wait(RECEIVE)? else { break };
             if length(&buffers.writable) < HEADER {
                 queues.push(RECEIVE, buffers.head, 0)?;
@@ -589,31 +560,6 @@ fn port(line: &[u8]) -> Option<u32> {
         return None;
     }
     text.parse().ok()
-}
-
-/// Connects without ever waiting: a listener whose queue is full is as good as none.
-fn connect(path: &str) -> io::Result<UnixStream> {
-    // SAFETY: plain data; the address is as long as its size says; the descriptor is new
-    unsafe {
-        let mut address: libc::sockaddr_un = std::mem::zeroed();
-        address.sun_family = libc::AF_UNIX as u16;
-        if path.len() >= address.sun_path.len() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        for (place, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
-            *place = byte as libc::c_char;
-        }
-        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let fd = OwnedFd::from_raw_fd(fd);
-        let size = std::mem::size_of_val(&address) as libc::socklen_t;
-        if libc::connect(fd.as_raw_fd(), (&raw const address).cast(), size) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(UnixStream::from(fd))
-    }
 }
 
 impl VirtioDevice for Vsock {

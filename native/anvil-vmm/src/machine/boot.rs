@@ -40,6 +40,11 @@ impl Files {
         let initrd = initrd.map(open).transpose().map_err(|error| format!("The initrd file cannot be opened: {error}."))?;
         Ok(Files { kernel, initrd })
     }
+
+    /// The same open files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Files { kernel: self.kernel.try_clone()?, initrd: self.initrd.as_ref().map(File::try_clone).transpose()? })
+    }
 }
 
 fn open(path: &str) -> io::Result<File> {

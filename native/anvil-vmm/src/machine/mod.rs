@@ -174,6 +174,15 @@ impl Machine {
         self.clock = self.vm.get_clock().ok();
     }
 
+    /// Has queues of a device looked at again, by a bit for each, after everything else that waits now.
+    pub fn notify_again(&self, device: usize, queues: u32) {
+        for notification in self.notifications.iter().filter(|notification| notification.device == device) {
+            if queues & (1 << notification.queue) != 0 {
+                let _ = notification.event.write(1);
+            }
+        }
+    }
+
     pub fn resume(&mut self) {
         if let Some(clock) = self.clock.take() {
             let clock = kvm_clock_data { clock: clock.clock, ..Default::default() };
