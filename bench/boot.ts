@@ -14,7 +14,7 @@ const RUNS = 3;
 
 const store = openStore();
 const target = defaultTarget(true);
-const { channel } = await selectChannel("auto", store, [target]);
+const { channel } = await selectChannel("auto");
 const { targets } = evaluate([target], { project: projectRoot(), channel, pins: readPins(store, channel) });
 const [image] = targets.map((key) => store.outputPath(key)) as [string];
 const launcher = await vmLauncher(store);

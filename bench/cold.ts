@@ -19,7 +19,7 @@ import { secondStore } from "../test/second-store.ts";
 const jobs = os.availableParallelism();
 const only = new Set(process.argv.slice(2));
 const store = openStore();
-const { channel } = await selectChannel("auto", store, [defaultTarget(true)]);
+const { channel } = await selectChannel("auto");
 const evaluation = evaluate([defaultTarget(true)], { project: projectRoot(), channel, pins: readPins(store, channel) });
 const steps = [...evaluation.nodes.values()].filter(
   ({ derivation }) => derivation.kind === "step" && (only.size === 0 || only.has(derivation.name)),

@@ -9,7 +9,7 @@ import type { Store } from "../src/store/store.ts";
 
 /** The folders of the outputs, in the order of the targets. Its downloads must be in the store. */
 export async function make(store: Store, targets: readonly Output[]): Promise<string[]> {
-  const { channel, why } = await selectChannel("auto", store, targets);
+  const { channel, why } = await selectChannel("auto");
   const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const { ok } = await realise(evaluation, {
     project: projectRoot(),

@@ -1,4 +1,5 @@
 /** GNU bash: runs the scripts of steps, and those of the kernel's build that ask for it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -18,6 +19,7 @@ export const bash = recipe({
     install: ["bash"],
     after: "install -D bash /out/usr/bin/bash\n",
   }),
+  assumes: [assume("bash").text("Makefile.in", "Program = bash")],
   proves: [
     isStaticPie("usr/bin/bash"),
     builtByAnvilCc(),

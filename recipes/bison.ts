@@ -1,4 +1,5 @@
 /** GNU bison: the kernel's parsers (kconfig, dtc) are made from grammars. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -24,6 +25,14 @@ export const bison = recipe({
       "install-dist_xsltDATA",
     ],
   }),
+  assumes: [
+    assume("bison").targets(
+      "Makefile.in",
+      ...["install-binPROGRAMS", "install-dist_m4sugarDATA", "install-dist_pkgdataDATA", "install-dist_skeletonsDATA"],
+      "install-dist_xsltDATA",
+    ),
+    assume("bison").text("Makefile.in", "\nBUILT_SOURCES ="),
+  ],
   proves: [
     exists("usr/share/bison/m4sugar/m4sugar.m4", "usr/share/bison/skeletons/yacc.c"),
     isStaticPie("usr/bin/bison"),

@@ -1,4 +1,5 @@
 /** The small userland: shell, init, supervision and the everyday commands in one program. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -60,6 +61,16 @@ export const busybox = recipe({
     install,
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("busybox").success(
+      "each line of system/busybox/config is taken",
+      `VERSION=$VERSION\nKCONFIG_NOTIMESTAMP=1\n${anvilCcEnvironment()}${configure}`,
+      ["system/busybox/config"],
+    ),
+    assume("busybox").text("scripts/gen_build_files.sh", "#!"),
+    assume("busybox").targets("Makefile.custom", "busybox.links"),
+    assume("busybox").text("Makefile", "SKIP_STRIP"),
+  ],
   proves: [
     exists("usr/bin/sh", "usr/bin/runsv", "usr/bin/vi", "usr/sbin/init", "usr/sbin/switch_root", "usr/sbin/udhcpc"),
     isStaticPie("usr/bin/busybox"),

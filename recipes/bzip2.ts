@@ -1,4 +1,5 @@
 /** The program bzip2: busybox packs its help texts with it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -19,6 +20,7 @@ export const bzip2 = recipe({
     "install -D bzip2 /out/usr/bin/bzip2\n",
     tidyOutput(),
   ].join(""),
+  assumes: [assume("bzip2").targets("Makefile", "bzip2"), assume("bzip2").paths("bzlib.h")],
   proves: [
     isStaticPie("usr/bin/bzip2"),
     builtByAnvilCc(),

@@ -26,6 +26,11 @@ if [ ! -f gcc/configure ]; then
 fi
 `;
 
+/** In the source of GCC: what `prepareGcc` changes when its documentation is not there can be changed. */
+export const hooksFit = `\
+grep -q '@hook' gcc/doc/tm.texi.in || grep -q '^s-tm-texi: build/genhooks' gcc/Makefile.in
+`;
+
 /** In /build: gcc with its libraries inside, ready to be configured. */
 export const prepareGcc = `\
 ${unpackGcc}mv gmp mpfr mpc gcc/

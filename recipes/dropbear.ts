@@ -1,4 +1,5 @@
 /** SSH: the server, for systems that were forged with the public keys of those who may log in, and the client. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
@@ -33,6 +34,11 @@ export const dropbear = recipe({
     install,
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("dropbear").mention(["Makefile.in"], "MULTI"),
+    assume("dropbear").mention(["Makefile.in"], "dropbearmulti"),
+    assume("dropbear").mention(["src/options.h", "options.h"], '"localoptions.h"'),
+  ],
   proves: [
     isStaticPie("usr/bin/dropbearmulti"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** flex: the kernel's lexers (kconfig, dtc) are made from patterns. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -17,6 +18,7 @@ export const flex = recipe({
     make: ["-C src", "flex"],
     install: ["-C src", "install-binPROGRAMS"],
   }),
+  assumes: [assume("flex").targets("src/Makefile.in", "flex", "install-binPROGRAMS")],
   proves: [
     isStaticPie("usr/bin/flex"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** GNU awk: GCC's option tables and the kernel's tables are made by scripts that are tested with it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -26,6 +27,7 @@ export const gawk = recipe({
     install: ["gawk"],
     after: "install -D gawk /out/usr/bin/gawk\nln -s gawk /out/usr/bin/awk\n",
   }),
+  assumes: [assume("gawk").targets("Makefile.in", "gawk"), assume("gawk").paths("support/Makefile.in")],
   proves: [
     isStaticPie("usr/bin/gawk"),
     builtByAnvilCc(),

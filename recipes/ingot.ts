@@ -3,7 +3,7 @@
  * sent. docs/ingots.md describes both files.
  */
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import { folderOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import { folderOf, proofsOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {
@@ -29,6 +29,9 @@ export interface IngotFields {
 
 export interface Ingot {
   readonly name: string;
+  readonly version: IngotFields["version"];
+  /** It keeps data of its own. */
+  readonly data: boolean;
   readonly trees: readonly [Recipe, ...Recipe[]];
   /** Its output is the body. */
   readonly body: Recipe;
@@ -93,7 +96,9 @@ function promised({ services = [], health }: IngotFields): string {
 
 function head(fields: IngotFields, versions: Versions): string {
   const { name, version, trees, needs = [], services = [], health, data } = fields;
-  const proofs = new Set(trees.flatMap((tree) => tree.proves.map((proof) => `${tree.name} ${describeProof(proof)}`)));
+  const proofs = new Set(
+    trees.flatMap((tree) => proofsOf(tree, versions).map((proof) => `${tree.name} ${describeProof(proof)}`)),
+  );
   return [
     "anvil-ingot 1",
     `name ${name}`,
@@ -134,5 +139,5 @@ echo end >> /out/manifest
       ...(fields.atMost === undefined ? [] : [atMost("payload", fields.atMost)]),
     ],
   });
-  return Object.freeze({ name, trees, body });
+  return Object.freeze({ name, version: fields.version, data: fields.data === true, trees, body });
 }

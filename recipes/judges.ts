@@ -4,6 +4,7 @@
  * `list` of them and the program `judge` that runs it; beside it that list and the tests that were `refused` because
  * they could not be compiled. docs/judges.md has the numbers.
  */
+import { assume, type Assumption } from "../src/recipe/assumption.ts";
 import { contains, exists } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type SourceRef } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
@@ -19,6 +20,7 @@ interface Suite {
   readonly compile: string;
   /** The name of a test that is always there. */
   readonly first: string;
+  readonly assumes: readonly Assumption[];
 }
 
 /** @param every takes the first test and each that many further on */
@@ -56,6 +58,7 @@ cp /out/list .
 $ANVIL_TARGET-gcc -O2 -Wall -Wextra -Werror -o judge /files/native/judge/judge.c
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf /out/tests.tar .
 `,
+    assumes: suite.assumes,
     proves: [exists("tests.tar", "refused"), contains("list", new RegExp(`^${suite.first}$`))],
   });
 }
@@ -82,6 +85,12 @@ options=$(sed -n 's/.*dg-\\(additional-\\)*options "\\([^"]*\\)" *}.*/\\2/p' "$f
 $ANVIL_TARGET-gcc "-\${1%%/*}" -w $options -o "$2" "$file" -lm
 `,
   first: "O0/20000112-1",
+  assumes: [
+    assume("gcc").success(
+      "its tests are there",
+      "tar -tf /src/gcc > /build/names/list\ngrep -qE '/gcc/testsuite/gcc[.]c-torture/execute/20000112-1[.]c$|/gcc-[0-9][^/]*[.]tar[.]xz$' /build/names/list",
+    ),
+  ],
 };
 
 /**
@@ -105,6 +114,7 @@ grep -lE '\\<main *\\(' */*.c | sed '/-buildonly\\|scenarii/d; s/\\.c$//' > /bui
 $ANVIL_TARGET-gcc -O2 -w -fpermissive -D_GNU_SOURCE -I/build/posixtestsuite/include -o "$2" "$1.c"
 `,
   first: "asctime/1-1",
+  assumes: [assume("posixtestsuite").paths("conformance/interfaces/asctime/1-1.c", "include/posixtest.h")],
 };
 
 /** By the author of musl; libc-test, which came of it, is in no archive that the channels know. */
@@ -117,6 +127,7 @@ printf '%s\\n' *.c | sed 's/\\.c$//' > /build/all
 `,
   compile: '$ANVIL_TARGET-gcc -O2 -w -D_GNU_SOURCE -o "$2" "$1.c"\n',
   first: "basename",
+  assumes: [assume("picolibc").paths("test/libc-testsuite/basename.c")],
 };
 
 /** By the compiler that built itself. */

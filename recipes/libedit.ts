@@ -1,4 +1,5 @@
 /** Line editing and history for psql. What it asks of curses, the terminals, is a small file of our own. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -22,6 +23,7 @@ $AR rcsD /build/libtermcap.a /build/termcap.o
 `,
     after: "install -D -m 644 -t /out/usr/lib /build/libtermcap.a\n",
   }),
+  assumes: [assume("libedit").paths("src/editline/readline.h", "src/Makefile.in")],
   proves: [
     exists("usr/lib/libedit.a", "usr/lib/libtermcap.a", "usr/include/editline/readline.h"),
     builtByAnvilCc(),

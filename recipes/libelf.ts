@@ -1,4 +1,5 @@
 /** libelf of elfutils, static: the kernel's objtool reads and writes object files with it. Nothing of it ships. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -42,5 +43,15 @@ export const libelf = recipe({
     "install -D -m 644 -t /out/usr/include libelf/libelf.h libelf/gelf.h libelf/nlist.h\n",
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("elfutils").paths(
+      "libelf/*.c",
+      "lib/eu-search.c",
+      "libelf/libelf.h",
+      "libelf/gelf.h",
+      "libelf/nlist.h",
+      "lib/eu-config.h",
+    ),
+  ],
   proves: [exists("usr/lib/libelf.a", "usr/include/libelf.h", "usr/include/gelf.h"), builtByAnvilCc(), noBuildPaths()],
 });

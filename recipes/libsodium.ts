@@ -1,4 +1,5 @@
 /** Ed25519 and BLAKE2b, for the agent that takes ingots. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -33,6 +34,14 @@ export const libsodium = recipe({
   seed: seedBase,
   tools: [anvilCc],
   script: [anvilCcEnvironment(), "cd /build/libsodium/src/libsodium\n", build, tidyOutput()].join(""),
+  assumes: [
+    assume("libsodium").paths("src/libsodium/include/sodium.h", "src/libsodium/include/sodium/version.h.in"),
+    assume("libsodium").text("configure.ac", "\nSODIUM_LIBRARY_VERSION_MAJOR="),
+    assume("libsodium").text("configure.ac", "\nSODIUM_LIBRARY_VERSION_MINOR="),
+    ...["VERSION", "SODIUM_LIBRARY_MINIMAL_DEF", "SODIUM_LIBRARY_VERSION_MAJOR", "SODIUM_LIBRARY_VERSION_MINOR"].map(
+      (name) => assume("libsodium").text("src/libsodium/include/sodium/version.h.in", `@${name}@`),
+    ),
+  ],
   proves: [
     exists("usr/lib/libsodium.a", "usr/include/sodium.h", "usr/include/sodium/version.h"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** Zstandard's decoder, for the agent that takes ingots. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
@@ -19,5 +20,10 @@ export const libzstd = recipe({
     "install -D -m 644 -t /out/usr/include zstd.h zstd_errors.h\n",
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("zstd").mention(["lib/Makefile"], "libzstd.a"),
+    assume("zstd").mention(["lib/libzstd.mk", "lib/Makefile"], "ZSTD_LIB_COMPRESSION"),
+    assume("zstd").paths("lib/zstd.h", "lib/zstd_errors.h"),
+  ],
   proves: [exists("usr/lib/libzstd.a", "usr/include/zstd.h"), builtByAnvilCc(), noBuildPaths()],
 });

@@ -1,4 +1,5 @@
 /** The kernel: Linux with OpenZFS inside, one image without modules. What is on is said in system/kernel/config. */
+import { assume } from "../src/recipe/assumption.ts";
 import { atMost, builtByAnvilCc, contains, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { command } from "../src/recipe/style.ts";
@@ -50,6 +51,15 @@ if [ -e module/zfs/zfs_chksum.c ]; then
 fi
 `;
 
+// META names the newest series that its authors built it with. A kernel's newer one may lack what it calls.
+const knowsLinux = (version: string): string => `\
+newest=$(sed -n 's/^Linux-Maximum: *//p' META)
+oldest=$(sed -n 's/^Linux-Minimum: *//p' META)
+series=$(echo ${version} | cut -d . -f 1,2)
+echo "META: from Linux $oldest to $newest"
+[ "$(printf '%s\\n' "$oldest" "$series" "$newest" | sort -V | tr '\\n' ' ')" = "$oldest $series $newest " ]
+`;
+
 const graftZfs = `\
 configure_kernel CONFIG_ZFS
 kbuild prepare
@@ -98,6 +108,22 @@ export const linuxWith = (prepare: string): Recipe =>
       "cp .config /out/boot/config\n",
       '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
     ].join(""),
+    assumes: (versions) => [
+      assume("linux").text("Makefile", "HOSTPKG_CONFIG"),
+      ...["allnoconfig", "olddefconfig"].map((name) => assume("linux").mention(["scripts/kconfig/Makefile"], name)),
+      assume("linux").targets("arch/x86/Makefile", "bzImage"),
+      assume("linux").targets("Makefile", "prepare"),
+      assume("linux").success(
+        "each line of system/kernel/config is taken",
+        `VERSION=${versions.of("linux")}\n${environment}${configureKernel}configure_kernel CONFIG_ZFS`,
+        ["system/kernel/check-config", "system/kernel/config"],
+      ),
+      assume("zfs").success(`it is made for Linux ${versions.of("linux")}`, knowsLinux(versions.of("linux"))),
+      assume("zfs").success("the rounds of its benchmarks are where they are shortened", shortenBenchmarks),
+      assume("zfs").text("configure", " -j$TEST_JOBS "),
+      assume("zfs").paths("copy-builtin", "module/Kbuild.in"),
+      assume("zfs").text("copy-builtin", "fs/Kconfig"),
+    ],
     proves: [
       exists("boot/vmlinuz", "boot/vmlinux", "boot/System.map", "boot/config"),
       contains("boot/config", /^CONFIG_ZFS=y$/),

@@ -1,4 +1,5 @@
 /** The program lz4: packs and unpacks at the speed of a disk. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -21,6 +22,7 @@ export const lz4 = recipe({
     "ln -s lz4 /out/usr/bin/lz4cat\n",
     tidyOutput(),
   ].join(""),
+  assumes: [assume("lz4").paths("lib/lz4.c", "programs/lz4cli.c", "lib/lz4.h")],
   proves: [
     isStaticPie("usr/bin/lz4"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** GNU m4: for the assembly of GMP, and as the engine of bison and flex. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -17,5 +18,6 @@ export const m4 = recipe({
     make: ["-C lib"],
     install: ["-C src", "install"],
   }),
+  assumes: [assume("m4").paths("lib/Makefile.in"), assume("m4").targets("src/Makefile.in", "install")],
   proves: [isStaticPie("usr/bin/m4"), builtByAnvilCc(), noBuildPaths(), runs("usr/bin/m4", "--version", /^m4 .*1\.4/)],
 });

@@ -1,4 +1,5 @@
 /** GNU make. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -20,6 +21,7 @@ export const make = recipe({
     make: ["-C lib"],
     install: ["install-binPROGRAMS"],
   }),
+  assumes: [assume("make").paths("lib/Makefile.in"), assume("make").targets("Makefile.in", "install-binPROGRAMS")],
   proves: [
     isStaticPie("usr/bin/make"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** libcrypto and libssl, static: key derivation for OpenZFS, TLS for ANVIL-DB. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, tidyOutput, type Flags } from "../src/recipe/style.ts";
@@ -27,28 +28,31 @@ interface Variant {
   readonly options: readonly string[];
 }
 
-const script = (variant: Variant) => (versions: Versions) => {
+function configured(variant: Variant, versions: Versions): string {
   const off = [
     ...Object.values(without).flat(),
     ...(versions.atLeast("openssl", "3.2") ? since32 : []),
     ...(versions.atLeast("openssl", "3.5") ? since35 : []),
   ];
-  return [
+  return command("./Configure", [
+    "linux-x86_64",
+    "--prefix=/usr",
+    "--libdir=lib",
+    "--openssldir=/etc/ssl",
+    ...variant.options,
+    ...off.map((name) => `no-${name}`),
+  ]);
+}
+
+const script = (variant: Variant) => (versions: Versions) =>
+  [
     anvilCcEnvironment(variant.flags),
     "cd /build/openssl\n",
-    command("./Configure", [
-      "linux-x86_64",
-      "--prefix=/usr",
-      "--libdir=lib",
-      "--openssldir=/etc/ssl",
-      ...variant.options,
-      ...off.map((name) => `no-${name}`),
-    ]),
+    configured(variant, versions),
     "make build_libs\n",
     "make DESTDIR=/out install_dev\n",
     tidyOutput(),
   ].join("");
-};
 
 const libraries = (name: string, variant: Variant): Recipe =>
   recipe({
@@ -59,6 +63,14 @@ const libraries = (name: string, variant: Variant): Recipe =>
     seed: seedBase,
     tools: [anvilCc],
     script: script(variant),
+    assumes: (versions) => [
+      assume("openssl").success(
+        "Configure knows every option",
+        `${anvilCcEnvironment()}${configured(variant, versions)}`,
+      ),
+      assume("openssl").text("Configurations/unix-Makefile.tmpl", "build_libs"),
+      assume("openssl").targets("Configurations/unix-Makefile.tmpl", "install_dev"),
+    ],
     proves: [
       exists("usr/lib/libcrypto.a", "usr/lib/libssl.a", "usr/include/openssl/ssl.h", "usr/lib/pkgconfig/libcrypto.pc"),
       builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** Perl: OpenSSL is configured by it, and its makefiles are made by it. Nothing else that is built here needs it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, tidyOutput } from "../src/recipe/style.ts";
@@ -11,6 +12,9 @@ const extensions = [
   ...["Cwd", "Data/Dumper", "Encode", "Fcntl", "File/Glob", "I18N/Langinfo", "IO", "List/Util", "POSIX", "Socket"],
   ...["Storable", "Time/HiRes", "Time/Piece", "re"],
 ];
+
+/** Folders of extensions that are not called after them. */
+const distributions: Readonly<Record<string, string>> = { Cwd: "PathTools", "List/Util": "Scalar-List-Utils" };
 
 // What Configure would ask the machine, or look for in /usr/include and /usr/lib.
 const answers = {
@@ -67,6 +71,17 @@ export const perl = recipe({
     "find /out/usr/bin ! -type d ! -name perl -delete\n",
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("perl").targets("Makefile.SH", "install.perl"),
+    // an extension is a folder by its name, but for those that are part of another distribution
+    ...extensions.map((name) =>
+      assume("perl").success(
+        `it has ${name}`,
+        `for top in ext dist cpan; do [ ! -d "$top/${distributions[name] ?? name.replaceAll("/", "-")}" ] || exit 0; done; exit 1`,
+      ),
+    ),
+    ...Object.keys(answers).map((name) => assume("perl").mention(["Configure"], name)),
+  ],
   proves: [
     isStaticPie("usr/bin/perl"),
     builtByAnvilCc(),

@@ -1,4 +1,5 @@
 /** pkgconf: OpenZFS and util-linux find their libraries with it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
@@ -16,6 +17,7 @@ export const pkgconf = recipe({
     configure: ["--build=$ANVIL_TARGET", "--with-pkg-config-dir=/usr/lib/pkgconfig"],
     install: ["install-binPROGRAMS"],
   }),
+  assumes: [assume("pkgconf").targets("Makefile.in", "install-binPROGRAMS")],
   proves: [
     isStaticPie("usr/bin/pkgconf"),
     builtByAnvilCc(),

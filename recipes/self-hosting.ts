@@ -2,6 +2,7 @@
  * The proof that ANVIL-CC builds itself: stage 3, which stage 2 built, is stage 2 byte for byte. And that it makes no
  * difference which of them compiles: busybox, OpenZFS' tools and the kernel made by stage 3 are those made by stage 1.
  */
+import { assume } from "../src/recipe/assumption.ts";
 import { exists } from "../src/recipe/proof.ts";
 import { isRecipe, recipe, type Output, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
@@ -65,10 +66,14 @@ function byStage3(original: Recipe, programs: readonly Recipe[] = []): Recipe {
 const portableZfs = zfsWith("cp -r /deps/openssl/usr /build/openssl\nchmod -R u+w /build/openssl\n");
 
 // busybox' date does not read the form in which date writes, and the time of the empty initramfs would be that of the build
-const portableLinux = linuxWith(`\
+const timeOfInitramfs = `\
 grep -qF 'date -d"$1" +%s' /build/linux/usr/gen_initramfs.sh
 sed -i 's/date -d"$1" +%s/echo $SOURCE_DATE_EPOCH/' /build/linux/usr/gen_initramfs.sh
-`);
+`;
+const portableLinux = Object.freeze({
+  ...linuxWith(timeOfInitramfs),
+  assumes: [assume("linux").success("the time of the initramfs is made where it is replaced", timeOfInitramfs)],
+});
 
 /** All that is proven of the compiler by comparison. */
 export const selfHosting = [

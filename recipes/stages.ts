@@ -4,6 +4,7 @@
  *
  * What a stage builds is mounted under the same names for both, so that no path tells them apart.
  */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
@@ -34,6 +35,7 @@ $ANVIL_TARGET-gcc ${host} -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_ST
 mkdir -p /out/usr/lib
 $ANVIL_TARGET-ar rcsD /out/usr/lib/libmimalloc.a mimalloc.o
 `,
+    assumes: [assume("mimalloc").paths("src/static.c", "include/mimalloc.h")],
     proves: [builtByAnvilCc(), noBuildPaths()],
   });
 
@@ -128,6 +130,11 @@ cp /files/system/toolchain/specs /out/usr/lib/gcc/$ANVIL_TARGET/[0-9]*/
 mv /out/usr/lib64/*.a $sysroot/lib
 rm -r /out/usr/lib64
 `,
+    assumes: [
+      assume("gcc").mention(["gcc/Makefile.in"], "ANALYZER_OBJS"),
+      assume("gcc").targets("Makefile.in", "all-target-libstdc++-v3", "install-target-libstdc++-v3"),
+      assume("gcc").paths("gcc/analyzer/analyzer-language.cc", "gcc/analyzer/analyzer-pass.cc"),
+    ],
     proves: [
       isStatic("usr/bin/gcc", "usr/bin/g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
       contains("usr/libexec/gcc/*/*/cc1", /mimalloc: /),

@@ -5,9 +5,10 @@
  * The prefix is /usr and the sysroot /usr/<target>; wherever the tree is moved, the driver finds both from its own
  * place. Its `specs` make static-PIE the default form of a program: there is no dynamic linker in AnvilOS.
  */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
-import { binutilsOptions, gccOptions, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
+import { binutilsOptions, gccOptions, hooksFit, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
 import { seedBase, seedCc } from "./seed.ts";
 
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
@@ -30,6 +31,10 @@ make MAKEINFO=true LDFLAGS=-all-static
 make MAKEINFO=true DESTDIR=/out install-strip
 rm -rf /out/usr/share /out/usr/lib/bfd-plugins
 `,
+  assumes: [
+    assume("binutils").targets("Makefile.in", "configure-host", "install-strip"),
+    assume("binutils").paths("ld/configure", "gas/configure"),
+  ],
   proves: [
     isStatic("usr/bin/*-as", "usr/bin/*-ld", "usr/bin/*-ar", "usr/bin/*-objcopy"),
     runs("usr/bin/x86_64-anvil-linux-musl-ld", "--version", /GNU ld/),
@@ -50,6 +55,7 @@ mkdir -p /out/usr/include
 cd usr/include
 find . -name '*.h' -exec cp --parents -t /out/usr/include {} +
 `,
+  assumes: [assume("linux").targets("Makefile", "headers")],
   proves: [
     exists("usr/include/linux/fs.h", "usr/include/asm/unistd_64.h"),
     contains("usr/include/linux/version.h", /LINUX_VERSION_CODE/),
@@ -112,6 +118,16 @@ echo 'int main(void) { return 0; }' > empty.c
 ./empty
 install -D -t /out/usr/share/anvil-cc empty
 `,
+  assumes: [
+    assume("gcc").prepared("its release is there, wrapped or not", `cd /build\n${unpackGcc}`),
+    assume("gcc").targets("Makefile.in", "all-gcc", "all-target-libgcc", "install-strip-gcc", "install-target-libgcc"),
+    assume("gcc").success("its table of target hooks can be made", hooksFit),
+    assume("gmp").paths("configure", "mpn/x86_64"),
+    assume("mpfr").paths("configure", "src/mpfr.h"),
+    assume("mpc").paths("configure", "src/mpc.h"),
+    assume("musl").targets("Makefile", "install-headers", "install-libs"),
+    assume("musl").paths("crt/rcrt1.c", "arch/x86_64"),
+  ],
   proves: [
     isStatic("usr/bin/*-gcc", "usr/bin/*-g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
     exists(
@@ -176,6 +192,7 @@ END
 ./hello | grep -qx thrown
 install -D -t /out/usr/share/anvil-cc hello
 `,
+  assumes: [assume("gcc").paths("libgcc/gthr-posix.h", "libstdc++-v3/configure")],
   proves: [
     exists("usr/x86_64-anvil-linux-musl/lib/libstdc++.a", "usr/x86_64-anvil-linux-musl/lib/libsupc++.a"),
     builtByAnvilCc("usr/x86_64-anvil-linux-musl/lib/*.a", "usr/share/anvil-cc/hello"),

@@ -1,4 +1,5 @@
 /** Partition tables and what is on a block device: sfdisk, wipefs, blkid, partx, lsblk; libuuid and libblkid for OpenZFS. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
@@ -43,6 +44,13 @@ export const utilLinux = recipe({
     install,
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("util-linux").tolerated("--disable-liblastlog2", "--disable-pam-lastlog2"),
+    assume("util-linux").targets("Makefile.in", ...libraries.map((name) => `lib${name}.la`)),
+    assume("util-linux").paths(...libraries.map((name) => `lib${name}/${name}.pc.in`)),
+    assume("util-linux").targets("Makefile.in", ...sbin, ...bin),
+    assume("util-linux").paths("libblkid/src/blkid.h.in", "libuuid/src/uuid.h"),
+  ],
   proves: [
     exists("usr/lib/libuuid.a", "usr/lib/libblkid.a", "usr/include/uuid/uuid.h", "usr/include/blkid/blkid.h"),
     isStaticPie("usr/sbin/*", "usr/bin/*"),

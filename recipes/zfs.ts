@@ -1,4 +1,5 @@
 /** OpenZFS command-line tools. The kernel half is grafted in by `linux.ts`. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command, configure, tidyOutput } from "../src/recipe/style.ts";
@@ -15,6 +16,8 @@ const alone = ["zdb", "zstream"];
 // These four go into the initramfs and share nearly everything: one program. Each one's objects become one object in
 // which only its main is global, under a new name; so equal names in two of them do not meet.
 const together = { zpool: "zpool", zfs: "zfs", "mount.zfs": "mount_zfs", zgenhostid: "zgenhostid" };
+
+const libraries = ["libzfs", "libzfs_core", "libnvpair", "libuutil", "libzutil"];
 
 const merge = `\
 merge() {
@@ -80,7 +83,7 @@ function script(versions: Versions, copy: string): string {
     "$CC $CPPFLAGS $CFLAGS -c -o tools.o /files/native/zfs-tools/main.c\n",
     command("./libtool --tag=CC --mode=link $CC $CFLAGS $LDFLAGS -o zfs-tools tools.o", [
       ...Object.values(together).map((name) => `${name}.o`),
-      ...["libzfs", "libzfs_core", "libnvpair", "libuutil", "libzutil"].map(library),
+      ...libraries.map(library),
       "-lblkid -luuid -lm",
     ]),
     `install -D -t /out/usr/sbin zfs-tools ${alone.map(program).join(" ")}\n`,
@@ -103,6 +106,23 @@ export const zfsWith = (copy: string): Recipe =>
     tools: [anvilCc],
     link: [libtirpc, openssl, utilLinux, zlib],
     script: (versions) => script(versions, copy),
+    assumes: (versions) => [
+      assume("zfs").tolerated("--without-libunwind"),
+      ...(versions.atLeast("zfs", "2.2")
+        ? [
+            assume("zfs").targets("Makefile.in", "gitrev", ...Object.keys(together), ...alone),
+            assume("zfs").targets("Makefile.in", ...libraries.map((name) => `${name}.la`)),
+            assume("zfs").targets("Makefile.in", "install-dist_zpoolcompatDATA", "zpool-install-data-hook"),
+          ]
+        : [
+            assume("zfs").targets("Makefile.in", "gitrev"),
+            assume("zfs").paths(...[...Object.values(together), ...alone].map((name) => `cmd/${name}/Makefile.in`)),
+            assume("zfs").paths(...libraries.map((name) => `lib/${name}/Makefile.in`)),
+            assume("zfs").targets("cmd/zpool/Makefile.in", "install-dist_zpoolcompatDATA", "install-data-hook"),
+          ]),
+      // the names that libcrypto and it share
+      assume("openssl").paths("crypto/modes/asm/aesni-gcm-x86_64.pl", "crypto/modes/asm/ghash-x86_64.pl"),
+    ],
     proves: [
       exists(
         "usr/sbin/zpool",

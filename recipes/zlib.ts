@@ -1,4 +1,5 @@
 /** Deflate compression, for OpenZFS. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -20,6 +21,11 @@ export const zlib = recipe({
     "make DESTDIR=/out install\n",
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("zlib").targets("Makefile.in", "libz.a", "install"),
+    assume("zlib").text("configure", "--static"),
+    assume("zlib").text("configure", "CHOST"),
+  ],
   proves: [
     exists("usr/lib/libz.a", "usr/include/zlib.h", "usr/lib/pkgconfig/zlib.pc"),
     builtByAnvilCc(),

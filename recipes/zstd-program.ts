@@ -1,4 +1,5 @@
 /** The program zstd: the kernel's image is packed with it. */
+import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
@@ -18,6 +19,12 @@ export const zstdProgram = recipe({
     "install -D programs/zstd /out/usr/bin/zstd\n",
     tidyOutput(),
   ].join(""),
+  assumes: [
+    assume("zstd").targets("programs/Makefile", "zstd-release"),
+    ...["HAVE_ZLIB", "HAVE_LZMA", "HAVE_LZ4", "BACKTRACE"].map((name) =>
+      assume("zstd").text("programs/Makefile", name),
+    ),
+  ],
   proves: [
     isStaticPie("usr/bin/zstd"),
     builtByAnvilCc(),

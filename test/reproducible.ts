@@ -32,7 +32,7 @@ function copyKeys(folder: string, user: number | undefined): void {
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
   const store = openStore();
   const targets = names.map((name) => findTarget(name, true));
-  const { channel } = await selectChannel("auto", store, targets);
+  const { channel } = await selectChannel("auto");
   const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const cache = secondStore(store, new Set(names));
   t.after(() => removeTree(cache));

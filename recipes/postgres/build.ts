@@ -3,6 +3,7 @@
  * `postgres.ts` links them, with extensions that are compiled against this (`extension.ts`). Also what an extension is
  * compiled with (headers, pgxs, pg_config), and upstream's tests.
  */
+import { assume } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, lacks, runs } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
@@ -90,6 +91,34 @@ const parts = [
   ...["backend/replication/pgoutput", "pl/plpgsql/src", "include", "makefiles", "timezone"],
 ].map((folder) => `src/${folder}`);
 
+const pg = assume("postgresql");
+const assumptions = [
+  pg.paths(...Object.keys(programs).map((folder) => `src/bin/${folder}/Makefile`)),
+  pg.paths(...[...contrib, "spi"].map((name) => `contrib/${name}/Makefile`)),
+  pg.paths(...parts.map((folder) => `${folder}/Makefile`)),
+  pg.paths(...Object.keys(cold).map((folder) => `src/backend/${folder}/Makefile`)),
+  // compiled one by one before the rest of their folder
+  pg.paths(
+    ...Object.entries(cold).flatMap(([folder, { except = [], only = [] }]) =>
+      [...except, ...only].map((name) => `src/backend/${folder}/${name}.c`),
+    ),
+  ),
+  pg.targets("src/backend/Makefile", "generated-headers"),
+  pg.mention(["src/Makefile.shlib", "src/interfaces/libpq/Makefile"], "all-static-lib"),
+  pg.mention(["src/Makefile"], "install-local"),
+  pg.mention(["config/Makefile"], "install"),
+  pg.mention(["src/makefiles/Makefile.linux"], "export_dynamic"),
+  pg.paths(
+    "src/test/regress/parallel_schedule",
+    "src/test/isolation/isolation_schedule",
+    "src/test/regress/pg_regress.c",
+  ),
+  pg.paths("src/test/isolation/isolationtester.c", "src/test/isolation/isolation_main.c", "contrib/spi/autoinc.c"),
+  ...Object.entries(programs).map(([folder, names]) =>
+    pg.mention([`src/bin/${folder}/Makefile`], names.at(-1) ?? folder),
+  ),
+];
+
 export const postgresBuild = recipe({
   name: "postgres-build",
   licence: "PostgreSQL",
@@ -173,6 +202,7 @@ for folder in ${contrib.join(" ")}; do
 done
 `,
   ].join(""),
+  assumes: assumptions,
   proves: [
     exists("objects/postgres.o", "usr/lib/postgresql/plpgsql.so", "usr/lib/postgresql/pgxs/src/makefiles/pgxs.mk"),
     exists("usr/share/postgresql/postgres.bki", "usr/share/postgresql/timezone/UTC", "tests/lib/regress.so"),

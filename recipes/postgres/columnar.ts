@@ -2,6 +2,7 @@
  * Tables by columns, of channels that have the source of Hydra columnar, and the server with it. It has hooks for the
  * planner and utility statements: `shared_preload_libraries = 'columnar'`.
  */
+import { assume } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
@@ -25,20 +26,40 @@ const compression = recipe({
     "install -D -m 644 -t /out/usr/lib lz4/lib/liblz4.a zstd/lib/libzstd.a\n",
     "install -D -m 644 -t /out/usr/include lz4/lib/lz4.h zstd/lib/zstd.h zstd/lib/zstd_errors.h\n",
   ].join(""),
+  assumes: [
+    assume("lz4").mention(["lib/Makefile"], "liblz4.a"),
+    assume("zstd").mention(["lib/Makefile"], "libzstd.a"),
+    assume("lz4").paths("lib/lz4.h"),
+  ],
   proves: [exists("usr/lib/liblz4.a", "usr/lib/libzstd.a", "usr/include/*.h"), builtByAnvilCc(), noBuildPaths()],
 });
 
 export const columnar = extension({
   name: "columnar",
   modules: ["columnar"],
-  licence: "AGPL-3.0-only",
+  // safestringlib is MIT, lz4 and zstd are BSD
+  licence: "AGPL-3.0-only AND MIT AND BSD-2-Clause AND BSD-3-Clause",
   from: { component: "hydra-columnar" },
   folder: "columnar",
-  before: command("PG_CONFIG=/in/postgres-build/usr/bin/pg_config ./configure", [
-    "--build=$ANVIL_TARGET",
-    "--host=$ANVIL_TARGET",
-    "--without-libcurl",
-  ]),
+  before: [
+    // its makefile makes SQL files with plain cpp, and installs a header into a folder that it does not make
+    'ln -s "$(command -v "$ANVIL_TARGET-cpp")" /build/bin/cpp\n',
+    'mkdir -p "/build/installed$(/in/postgres-build/usr/bin/pg_config --includedir-server)"\n',
+    command("PG_CONFIG=/in/postgres-build/usr/bin/pg_config ./configure", [
+      "--build=$ANVIL_TARGET",
+      "--host=$ANVIL_TARGET",
+      "--without-libcurl",
+    ]),
+  ].join(""),
+  assumes: [
+    assume("hydra-columnar").paths(
+      "columnar/Makefile",
+      "columnar/columnar.control",
+      "columnar/src/backend/columnar/Makefile",
+    ),
+    assume("hydra-columnar").text("columnar/src/backend/columnar/Makefile", "cpp"),
+    assume("hydra-columnar").mention(["columnar/Makefile"], "install-headers"),
+  ],
   link: [compression],
 });
 

@@ -3,6 +3,7 @@
  * own makefile, as for any other server; its modules become relocatable objects (system/postgres/cc), and `postgres.ts`
  * links them. docs/extensions.md shows how to add one.
  */
+import type { Assumption } from "../../src/recipe/assumption.ts";
 import { exists } from "../../src/recipe/proof.ts";
 import { recipe, source, type Output, type Recipe } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
@@ -29,6 +30,8 @@ export interface ExtensionFields {
   readonly levels?: readonly ("x86-64-v2" | "x86-64-v3" | "x86-64-v4")[];
   /** Libraries that it is compiled and linked with. */
   readonly link?: readonly Output[];
+  /** What it takes for granted of its source. */
+  readonly assumes?: readonly Assumption[];
 }
 
 export interface Extension {
@@ -37,7 +40,18 @@ export interface Extension {
 }
 
 export function extension(fields: ExtensionFields): Extension {
-  const { name, modules, licence, from, folder = ".", before = "", make = [], levels = [], link = [] } = fields;
+  const {
+    name,
+    modules,
+    licence,
+    from,
+    folder = ".",
+    before = "",
+    make = [],
+    levels = [],
+    link = [],
+    assumes = [],
+  } = fields;
   const own = "component" in from ? [] : [from.files];
   const place = "component" in from ? `/build/${from.component}` : "/build/own";
   const built = recipe({
@@ -74,6 +88,7 @@ cp -r /build/installed/in/postgres-build/usr/share/postgresql/extension /out/usr
 `,
       ...levels.map((level) => `pgxs clean\nbuild ${level}\n`),
     ].join(""),
+    assumes,
     proves: [
       exists(
         "usr/share/postgresql/extension/*.control",

@@ -1,4 +1,5 @@
 /** An allocator for the server: musl's gives memory back to the kernel with every query, and takes it again. */
+import { assume } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, noBuildPaths } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
@@ -19,5 +20,6 @@ mkdir /out/objects
 $CC $CFLAGS -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_STATIC_LIB -fvisibility=hidden -ftls-model=initial-exec \\
   -fno-builtin-malloc -Iinclude -c -o /out/objects/mimalloc.o src/static.c
 `,
+  assumes: [assume("mimalloc").paths("src/static.c", "include/mimalloc.h")],
   proves: [builtByAnvilCc("objects/mimalloc.o"), noBuildPaths()],
 });

@@ -2,8 +2,9 @@
  * PostgreSQL's own tests against the static server: regression, isolation, and those of the extensions that are linked
  * in. Tests that are known to fail are named here with the reason; any other that fails, fails the recipe.
  */
+import { assume } from "../../src/recipe/assumption.ts";
 import { contains } from "../../src/recipe/proof.ts";
-import { recipe, source, type Recipe } from "../../src/recipe/recipe.ts";
+import { recipe, source, type Recipe, type Versions } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
@@ -19,20 +20,45 @@ const tested = server({ name: "postgres-tested", extensions: [pgvector, witness]
 // them for itself; for 3DES it has none
 const known: Readonly<Record<string, string>> = { "3des": "no cipher of that name in our libcrypto" };
 
+/** What pg_regress says, in the lines of sed and grep: the name of a test that failed, and the sum at the end. */
+interface Saying {
+  readonly failed: string;
+  readonly sum: string;
+  readonly passed: RegExp;
+  /** Stands in the source of such a pg_regress. */
+  readonly source: string;
+}
+const plain: Saying = {
+  failed: "^\\(test\\|  *\\) *\\([a-z0-9_-]*\\) *\\.\\.\\. FAILED.*/\\2",
+  sum: "^ *All [0-9]* tests passed\\|^ *[0-9]* of [0-9]* tests failed",
+  passed: /^ *All [0-9]+ tests passed/,
+  source: " All %d tests passed. ",
+};
+/** TAP (https://testanything.org): "not ok 3     + char   12 ms", "# All 213 tests passed.". */
+const tap: Saying = {
+  failed: "^not ok  *[0-9]* *[-+] *\\([A-Za-z0-9_-]*\\).*/\\1",
+  sum: "^# All [0-9]* tests passed\\|^# [0-9]* of [0-9]* tests failed",
+  passed: /^# All [0-9]+ tests passed/,
+  source: "All %d tests passed.",
+};
+const saying = (versions: Versions): Saying => (versions.atLeast("postgresql", "16") ? tap : plain);
+
 const prepare = `\
 cp -r /in/postgres-build/tests/. .
 chmod -R u+w .
 bin=/in/postgres/usr/bin
 options="--bindir=$bin --dlpath=/in/postgres/usr/lib/postgresql --encoding=UTF8 --no-locale"
+`;
+const suite = ({ failed, sum }: Saying): string => `\
 # suite NAME COMMAND…: runs it; what it says goes into the output, what differs into the log
 suite() {
   local name=$1
   shift
   "$@" > said || true
   sed 's/  *[0-9]* ms$//' said | tee -a /out/$name.txt
-  sed -n 's/^\\(test\\|  *\\) *\\([a-z0-9_-]*\\) *\\.\\.\\. FAILED.*/\\2/p' said >> /build/failed
+  sed -n 's/${failed}/p' said >> /build/failed
   find . -name regression.diffs -exec cat {} ';' -delete
-  grep -q '^ *All [0-9]* tests passed\\|^ *[0-9]* of [0-9]* tests failed' said
+  grep -q '${sum}' said
 }
 : > failed
 `;
@@ -43,6 +69,9 @@ if [ -s unknown ]; then
   exit 1
 fi
 `;
+
+/** Shell text in which `suite NAME COMMAND…` runs a command that reports as pg_regress does; fails for unknown failures. */
+export const judged = (versions: Versions, script: string): string => `${suite(saying(versions))}${script}${judge}`;
 
 interface Needs {
   readonly components?: readonly string[];
@@ -57,8 +86,12 @@ function tests(name: string, script: string, { components = [], files = [] }: Ne
     files,
     seed: seedBase,
     inputs: [postgresBuild, tested],
-    script: `${prepare}${script}${judge}`,
-    proves: [contains(`${name}.txt`, /^ *All [0-9]+ tests passed/)],
+    script: (versions) => `${prepare}${judged(versions, script)}`,
+    assumes: (versions) => [
+      assume("postgresql").mention(["src/test/regress/pg_regress.c"], saying(versions).source),
+      ...components.map((component) => assume(component).paths("test/sql/*.sql", "test/expected/*.out")),
+    ],
+    proves: (versions) => [contains(`${name}.txt`, saying(versions).passed)],
   });
 }
 

@@ -3,7 +3,7 @@ import { Fault } from "../fault/fault.ts";
 import { auditOf, readManifest } from "../forge/manifest.ts";
 import { audit, loadAdvisories, pinsOf, type AuditedAdvisory, type ComponentAudit } from "../source/advisories.ts";
 import { hashFile } from "../store/tree.ts";
-import { channelOptions, openStore, parse, projectRoot, selectChannel, type Command } from "./command.ts";
+import { channelOptions, parse, projectRoot, selectChannel, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
 import { componentsOf, namedTargets, seedsOf } from "./targets.ts";
 
@@ -14,7 +14,7 @@ Says what is known of vulnerabilities in the sources: fixed (by which version or
 Without a target: the sources of the ISO as the channel pins them. A file is an ISO, whose manifest stands beside it, or
 a manifest: what it was made of, judged by what is known today (channels/advisories.json).
 
-  --channel <name>  debian, rfc-0054, or auto (default); not for a file
+  --channel <name>  another than the one of this folder (\`anvil channel\`); not for a file
   --open            only what is open
   --json            one document: {of, open, components: [{component, version, looked, advisories:
                     [{ids, what, date, source, status, by, why}]}]}
@@ -56,7 +56,7 @@ async function judged(
   if (names.length === 1 && file !== undefined && /\.(?:iso|json)$/.test(file))
     return { of: file, components: auditOf(readManifest(manifestFor(file)), known) };
   const targets = namedTargets(names);
-  const { channel } = await selectChannel(channelName, openStore(), targets);
+  const { channel } = await selectChannel(channelName);
   const wanted = componentsOf(targets);
   const seeds = seedsOf(targets).map(({ name }) => name);
   return {

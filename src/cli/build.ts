@@ -2,26 +2,30 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { seedCc } from "../../recipes/seed.ts";
 import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
-import { missing, realise, type RealiseOptions } from "../forge/forge.ts";
+import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
+import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import type { Output } from "../recipe/recipe.ts";
 import { readLimits } from "../sandbox/limits.ts";
+import { isProven } from "../source/channel.ts";
 import type { Store } from "../store/store.ts";
 import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { lastRunFile, openStore, projectRoot, readPins, selectChannel, usage, writePin } from "./command.ts";
+import { buildChannel, lastRunFile, openStore, projectRoot, readPins, usage, writePin } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
-import { findIngot } from "./targets.ts";
+import { findIngot, recipesOf } from "./targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
   jobs: { type: "string", short: "j" },
   "accept-from-vm": { type: "string", multiple: true, default: [] as string[] },
+  "no-preflight": { type: "boolean", default: false },
 } as const;
 
 /** The store with what `--accept-from-vm` names, and what is being built for `also`. Throws E_NO_TARGET. */
@@ -34,6 +38,7 @@ export interface BuildValues extends PlaceValues {
   readonly channel: string;
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
+  readonly "no-preflight": boolean;
   readonly json: boolean;
   readonly plain: boolean;
 }
@@ -60,7 +65,7 @@ export interface Built {
 export async function build(request: BuildRequest): Promise<Built | number> {
   const { targets, values, jobs, store, signal, elsewhere: place } = request;
   const limits = readLimits(process.env);
-  const { channel, why } = await selectChannel(values.channel, store, targets);
+  const { channel, why } = await buildChannel(values.channel);
   const evaluateNow = (): Evaluation =>
     evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
   const accepted = new Set(values["accept-unverified"]);
@@ -105,6 +110,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       keepGoing: options.keepGoing,
       makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
     });
+    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(targets, evaluation, options);
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
     const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
     // what another machine needed says nothing about this one
@@ -115,6 +121,19 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   } finally {
     view.close();
   }
+}
+
+/** Before anything of a channel is compiled that was never built whole. Throws E_PREFLIGHT. */
+async function lookFirst(targets: readonly Output[], evaluation: Evaluation, options: RealiseOptions): Promise<void> {
+  const { project, store } = options;
+  const { channel } = evaluation;
+  const absent = new Set(missing(evaluation, store).map(({ derivation }) => derivation.name));
+  const recipes = recipesOf(targets).filter(({ name }) => absent.has(name));
+  const preflight = planPreflight(recipes, seedCc, { project, channel, pins: readPins(store, channel) });
+  const none: Outcome = { ok: true, built: [], failed: new Map() };
+  const isThere = missing(preflight.evaluation, store).length === 0;
+  const outcome = isThere ? none : await realise(preflight.evaluation, { ...options, keepGoing: true });
+  if (!options.signal.aborted) requireAll(findingsOf(preflight, outcome, store), channel.name);
 }
 
 /** Accepted sources that have no pin: they are downloaded first, because keys depend on their hashes. */

@@ -8,11 +8,15 @@ import { errno, Fault } from "../fault/fault.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
-import { chooseChannel } from "../source/channel.ts";
-import type { Output } from "../recipe/recipe.ts";
+import {
+  AUTO,
+  chooseChannel,
+  settleChannel,
+  type ChannelChoice,
+  type ChoiceOptions,
+} from "../source/channel-choice.ts";
 import { storePaths } from "../store/paths.ts";
 import { Store } from "../store/store.ts";
-import { componentsOf } from "./targets.ts";
 
 export interface Command {
   /** One line for `anvil --help`. */
@@ -48,7 +52,7 @@ export function usage(message: string, help: string): Fault {
 
 /** Options of every command that evaluates recipes. */
 export const channelOptions = {
-  channel: { type: "string", default: "auto" },
+  channel: { type: "string", default: AUTO },
 } as const;
 
 export function openStore(): Store {
@@ -77,16 +81,17 @@ export function writePin(store: Store, channel: Channel, component: string, sha2
 
 const pinFile = (store: Store, channel: string): string => path.join(store.paths.top, `pins-${channel}.json`);
 
-/** The channel that `--channel` names; for "auto" what can be had of the sources that the targets need. */
-export async function selectChannel(
-  name: string,
-  store: Store,
-  targets: readonly Output[],
-): Promise<{ channel: Channel; why: string }> {
-  return chooseChannel(name, {
-    projectRoot: projectRoot(),
-    hasSource: (sha256: string) => store.hasSource(sha256 as Digest),
-    needed: componentsOf(targets),
-    memory: path.join(store.paths.top, "channel.json"),
-  });
+/** The channel that `--channel` names, else that of this folder: for looking at. */
+export function selectChannel(name: string): Promise<ChannelChoice> {
+  return chooseChannel(name, choiceOptions());
+}
+
+/** The channel that is built from now on, in this folder. */
+export function buildChannel(name: string): Promise<ChannelChoice> {
+  return settleChannel(name, choiceOptions());
+}
+
+function choiceOptions(): ChoiceOptions {
+  const environment = process.env["ANVIL_CHANNEL"];
+  return { projectRoot: projectRoot(), environment: environment === "" ? undefined : environment };
 }

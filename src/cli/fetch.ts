@@ -11,7 +11,7 @@ usage: anvil fetch [target…] [options]
 Downloads every source and every package of the seed that a forge of the targets needs, and builds nothing. Afterwards that
 forge needs no network. Without a target: all for the ISO.
 
-  --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
+  --channel <name>            another than the one of this folder (\`anvil channel\`)
   --keep-going                after a failure go on with the other downloads
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
   ${mirrorHelp}
@@ -33,7 +33,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, realiseOptions);
     const targets = namedTargets(positionals);
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const { channel, why } = await selectChannel(values.channel);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     const fetches = [...evaluation.nodes.values()].filter(({ derivation }) => derivation.kind === "fetch");
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });

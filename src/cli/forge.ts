@@ -23,12 +23,14 @@ usage: anvil forge [target…] [options]
 
 Builds what is missing, proves it and puts the results below out/. Without a target: the ISO.
 
-  --channel <name>            debian, rfc-0054, or auto (default): the first whose sources can be had
+  --channel <name>            versions and places of the sources; the first build chooses it for this folder,
+                              \`anvil channel\` changes it (default: a channel that was built whole)
   -j, --jobs <n>              processes that compute at once, over all packages (default: all cores)
   --keep-going                after a failure go on with what does not depend on it
   --accept-from-vm <ingot>    also use what a running Monolith built for this ingot (\`anvil inject --in vm\`), which is
                               not known to be what the sandbox would make; may be repeated
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
+  --no-preflight              of a channel that was never built whole: compile without looking at its sources first
   ${mirrorHelp}
   ${cratesHelp}
   --no-root-login             an ISO whose consoles, rescue and boot menu give nobody a shell. The default when there are

@@ -10,7 +10,7 @@ usage: anvil graph [target…] [options]
 
 Prints the plan: every derivation with its key, version and what it needs, in build order. Builds nothing.
 
-  --channel <name>   debian, rfc-0054 or auto (default)
+  --channel <name>   another than the one of this folder (\`anvil channel\`)
   --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --all              also the downloads and packages of the seed
   --json             one document: {channel, targets, nodes: [{key, name, version, kind, needs, present}]}
@@ -36,7 +36,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const { channel, why } = await selectChannel(values.channel);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     if (values.json) printJson(facts(evaluation, store), 1);
     else print(renderText(evaluation, store, why, values.all));

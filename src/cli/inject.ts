@@ -1,10 +1,12 @@
 import type { Store } from "../store/store.ts";
 import { inject } from "../inject/inject.ts";
 import { Ingot } from "../inject/ingot-file.ts";
+import { refuseOtherMajor, type Keeper } from "../inject/other-major.ts";
+import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
 import { injectView } from "../ui/inject.ts";
 import { findMachine } from "../vm/state.ts";
 import { buildOptions, jobCount, openBuildStore } from "./build.ts";
-import { parse, usage, type Command } from "./command.ts";
+import { parse, selectChannel, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
@@ -23,6 +25,7 @@ signs it with your key (\`anvil key\`), or takes an ingot file as it is. What wa
                        What the Monolith built is used for this ingot alone: --accept-from-vm <ingot> uses it for others
   --file <file>        an ingot file, which \`anvil ingot export\` writes
   --allow-downgrade    even when a newer version is active
+  --other-major        even when the active one is of another major version, whose data this one does not read
 ${connectHelp}
   --json               one JSON object per event (docs/events.md)
   --plain              lines, even on a terminal
@@ -45,6 +48,7 @@ const options = {
   in: { type: "string", default: "sandbox" },
   file: { type: "string" },
   "allow-downgrade": { type: "boolean", default: false },
+  "other-major": { type: "boolean", default: false },
 } as const;
 
 export const command: Command = {
@@ -65,13 +69,21 @@ export const command: Command = {
     const interrupt = onInterrupt();
     const { signal } = interrupt;
     const request = { values, jobs, store, signal };
+    const check = async (keeper: Keeper | undefined): Promise<void> => {
+      if (keeper === undefined || values["other-major"]) return;
+      await withDestination(values, store, (destination) => refuseOtherMajor(keeper, destination, signal));
+    };
     try {
+      // an hour before the system would say so
+      if (name !== undefined) await check(await keeperOf(findIngot(name), values.channel));
       if (name !== undefined && values.in === "vm") {
         const status = await buildInMonolith(findIngot(name), request);
         if (status !== 0) return status;
       }
       const ingot =
         name === undefined ? await Ingot.ofFile(values.file ?? "") : await signedIngot(findIngot(name), request);
+      if (typeof ingot !== "number" && name === undefined)
+        await check(ingot.manifest.data ? ingot.manifest : undefined);
       return typeof ingot === "number" ? ingot : await send(ingot, values, store, signal);
     } catch (error) {
       if (signal.aborted) return 130;
@@ -81,6 +93,14 @@ export const command: Command = {
     }
   },
 };
+
+/** Name and version of an ingot that keeps data. */
+async function keeperOf({ name, version, data }: IngotRecipe, channel: string): Promise<Keeper | undefined> {
+  if (!data) return undefined;
+  if (typeof version === "string") return { name, version };
+  const { components } = (await selectChannel(channel)).channel;
+  return { name, version: components[version.component]?.version ?? "" };
+}
 
 interface SendValues extends ConnectValues {
   readonly json: boolean;

@@ -140,7 +140,7 @@ type Plan = { readonly evaluation: Evaluation; readonly why: string } | { readon
 
 async function choose(store: Store): Promise<Plan> {
   try {
-    const { channel, why } = await selectChannel("auto", store, [defaultTarget()]);
+    const { channel, why } = await selectChannel("auto");
     const pins = readPins(store, channel);
     const targets = [seedBase, seedCc, seedVm, seedRust, defaultTarget()];
     return { evaluation: evaluate(targets, { project: projectRoot(), channel, pins }), why };

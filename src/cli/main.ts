@@ -9,6 +9,7 @@ import { complain, print } from "./print.ts";
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   forge: () => import("./forge.ts"),
   fetch: () => import("./fetch.ts"),
+  preflight: () => import("./preflight.ts"),
   graph: () => import("./graph.ts"),
   shell: () => import("./shell.ts"),
   boot: () => import("./boot.ts"),
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   report: () => import("./report.ts"),
   verify: () => import("./verify.ts"),
   gc: () => import("./gc.ts"),
+  channel: () => import("./channel.ts"),
   lock: () => import("./lock.ts"),
   audit: () => import("./audit.ts"),
   purge: () => import("./purge.ts"),

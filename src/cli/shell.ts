@@ -30,7 +30,7 @@ Opens a shell in the sandbox of a recipe: same root, inputs, environment and pat
 is that build's own folder, as the step left it; else a fresh one, where \`bash /anvil/step.sh\` runs the whole step.
 What is changed in a fresh one is gone when the shell ends.
 
-  --channel <name>   debian, rfc-0054 or auto (default)
+  --channel <name>   another than the one of this folder (\`anvil channel\`)
 
 examples:
   anvil shell zfs
@@ -49,7 +49,7 @@ export const command: Command = {
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
-    const { channel } = await selectChannel(values.channel, store, [findTarget(name)]);
+    const { channel } = await selectChannel(values.channel);
     const evaluation = evaluate([findTarget(name)], {
       project: projectRoot(),
       channel,

@@ -10,7 +10,7 @@ usage: anvil status [target…] [options]
 
 Says what a forge would have to do, and what the store holds.
 
-  --channel <name>   debian, rfc-0054 or auto (default)
+  --channel <name>   another than the one of this folder (\`anvil channel\`)
   --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --json             one document: {channel, why, missing: [{name, version, kind}], store: {folder, outputs, bytes, free}}
 
@@ -30,7 +30,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
-    const { channel, why } = await selectChannel(values.channel, store, targets);
+    const { channel, why } = await selectChannel(values.channel);
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
     const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({
       name,

@@ -44,9 +44,12 @@ export function acceptsIngots(targets: readonly Output[]): boolean {
   return [...reachable(targets)].some((output) => isRecipe(output) && output.name.startsWith("rootfs"));
 }
 
+/** The outputs of all ingots. */
+export const ingotBodies = (): readonly Output[] => ingots.map(({ body }) => body);
+
 /** Everything that users may want made: what a clean-up keeps. */
 export function allTargets(): readonly Output[] {
-  return [defaultTarget(true), defaultTarget(false), ...ingots.map(({ body }) => body), ...checks];
+  return [defaultTarget(true), defaultTarget(false), ...ingotBodies(), ...checks];
 }
 
 /** Those of them whose sources this channel pins: some are only in one. */
@@ -80,10 +83,14 @@ export function allOutputs(): ReadonlyMap<string, Output> {
   return named;
 }
 
+/** Every recipe that these need, themselves included. */
+export function recipesOf(targets: readonly Output[]): Recipe[] {
+  return [...reachable(targets)].filter(isRecipe);
+}
+
 /** Names of the channel's components that these outputs are made from. */
 export function componentsOf(targets: readonly Output[]): string[] {
-  const recipes = [...reachable(targets)].filter(isRecipe);
-  return [...new Set(recipes.flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
+  return [...new Set(recipesOf(targets).flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
 }
 
 /** The seeds that these outputs are made with. */

@@ -21,7 +21,7 @@ usage: anvil why <recipe> [options]
 Says what decides a recipe's key, whether its output is in the store and how it was proven, and through what the ISO
 needs it.
 
-  --channel <name>   debian, rfc-0054 or auto (default)
+  --channel <name>   another than the one of this folder (\`anvil channel\`)
   --json             one document: {name, version, key, present, elsewhere, path, inputs, proofs}
 
 examples:
@@ -40,7 +40,7 @@ export const command: Command = {
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
-    const { channel } = await selectChannel(values.channel, store, [defaultTarget()]);
+    const { channel } = await selectChannel(values.channel);
     const evaluation = evaluate([defaultTarget(), findTarget(name)], {
       project: projectRoot(),
       channel,

@@ -15,7 +15,7 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import type { Output, Recipe, Seed, SourceRef, Versions } from "../recipe/recipe.ts";
+import { proofsOf, type Output, type Recipe, type Seed, type SourceRef, type Versions } from "../recipe/recipe.ts";
 import { patchesName, stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
@@ -64,12 +64,7 @@ class Evaluator {
 
   constructor(options: EvaluateOptions) {
     this.options = options;
-    const of = (component: string): string => this.component(component, "a script").version;
-    this.versions = {
-      of,
-      atLeast: (component, version) => compareVersions(of(component), version) >= 0,
-      patches: (component) => this.component(component, "a script").patches ?? [],
-    };
+    this.versions = versionsOf(options.channel);
   }
 
   output(output: Output): Key {
@@ -160,7 +155,7 @@ class Evaluator {
       files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
       env: stepEnvironment(recipe, this.versions, String(this.options.channel.epoch)),
       script: stepScript(recipe, this.versions),
-      proves: recipe.proves,
+      proves: proofsOf(recipe, this.versions),
     };
     return this.add(derivation, [
       seed,
@@ -249,12 +244,7 @@ class Evaluator {
   }
 
   private component(name: string, wantedBy: string): Component {
-    const pin = this.options.channel.components[name];
-    if (pin !== undefined) return pin;
-    throw new Fault("E_MISSING_SOURCE", `channel "${this.options.channel.name}" has no source "${name}"`, {
-      details: [`wanted by ${wantedBy}`, `known: ${Object.keys(this.options.channel.components).sort().join(", ")}`],
-      hint: `add it to channels/${this.options.channel.name}.json, or use another channel`,
-    });
+    return componentOf(this.options.channel, name, wantedBy);
   }
 
   private files(relative: string, wantedBy: string): FileMount[] {
@@ -282,6 +272,25 @@ const crateAt = (crate: string, version: string): string => `/src/crates/${crate
 
 function seedOf(recipe: Recipe): Seed {
   return recipe.root.kind === "seed" ? recipe.root : seedOf(recipe.root);
+}
+
+/** What a channel pins, for scripts that differ by version. Its functions throw E_MISSING_SOURCE. */
+export function versionsOf(channel: Channel): Versions {
+  const of = (component: string): string => componentOf(channel, component, "a script").version;
+  return {
+    of,
+    atLeast: (component, version) => compareVersions(of(component), version) >= 0,
+    patches: (component) => componentOf(channel, component, "a script").patches ?? [],
+  };
+}
+
+function componentOf({ name: channel, components }: Channel, name: string, wantedBy: string): Component {
+  const pin = components[name];
+  if (pin !== undefined) return pin;
+  throw new Fault("E_MISSING_SOURCE", `channel "${channel}" has no source "${name}"`, {
+    details: [`wanted by ${wantedBy}`, `known: ${Object.keys(components).sort().join(", ")}`],
+    hint: `add it to channels/${channel}.json, or use another channel`,
+  });
 }
 
 /** Numeric comparison part by part; a missing part counts as 0. Negative, zero or positive. */

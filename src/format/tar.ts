@@ -75,20 +75,3 @@ function checkName(name: string): string | undefined {
   if (name.split("/").includes("..")) return 'contains ".."';
   return undefined;
 }
-
-/**
- * Why a symbolic link may lead out of the archive's tree, or undefined. A target is harmless when it climbs at most to
- * the root and ".." stands only at its beginning: a later ".." could climb from behind another link. That holds as long
- * as no entry is unpacked through a link of the same archive.
- */
-export function checkSymlink(name: string, target: string): string | undefined {
-  const leads = `the link "${name}" leads to "${target}", which`;
-  if (target === "") return `the link "${name}" leads nowhere`;
-  if (target.startsWith("/")) return `${leads} is absolute`;
-  const parts = target.split("/").filter((part) => part !== "" && part !== ".");
-  const climbs = parts.findIndex((part) => part !== "..");
-  const up = climbs === -1 ? parts.length : climbs;
-  if (up > name.split("/").length - 1) return `${leads} is outside of the archive`;
-  if (parts.slice(up).includes("..")) return `${leads} climbs after it descended`;
-  return undefined;
-}

@@ -2,6 +2,12 @@
 export interface Channel {
   readonly name: string;
   readonly description: string;
+  /** Taken where nobody chose another: one channel of a project, which is proven. */
+  readonly default?: true;
+  /** That all of it was built and booted, and with which pins; absent where it never was. */
+  readonly proven?: Proven;
+  /** What is known of a channel that was never built whole. */
+  readonly unproven?: string;
   /** SOURCE_DATE_EPOCH of every step: seconds since 1970. */
   readonly epoch: number;
   readonly components: Readonly<Record<string, Component>>;
@@ -11,6 +17,14 @@ export interface Channel {
   readonly suites?: Readonly<Record<string, string>>;
   /** Packages of a registry of Rust crates by list name. The same in every channel; none when absent. */
   readonly crates?: Readonly<Record<string, readonly Crate[]>>;
+}
+
+export interface Proven {
+  /** Day: YYYY-MM-DD. */
+  readonly date: string;
+  /** SHA-256 of the pins that it was built with (`pinsDigest`). */
+  readonly pins: string;
+  readonly result: string;
 }
 
 export interface Component {

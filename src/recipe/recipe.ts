@@ -3,6 +3,7 @@
  * on are other recipe values, so the module graph is the build graph.
  */
 import type { Patches } from "./channel.ts";
+import type { Assumption, Assumptions } from "./assumption.ts";
 import type { Proof } from "./proof.ts";
 
 /** A component of the channel by name (`"zfs"`); the channel fixes version, place and hash. */
@@ -33,6 +34,9 @@ export interface Versions {
 }
 
 export type Script = string | ((versions: Versions) => string);
+
+/** At least one. Those that differ by version are a function of the versions. */
+export type Proofs = readonly [Proof, ...Proof[]] | ((versions: Versions) => readonly [Proof, ...Proof[]]);
 
 /**
  * One thing that is built by a shell script in a sandbox. Paths inside the sandbox:
@@ -72,7 +76,9 @@ export interface Recipe {
   readonly env: Readonly<Record<string, string>>;
   /** Bash, run with `set -euo pipefail` in /build. */
   readonly script: Script;
-  readonly proves: readonly [Proof, ...Proof[]];
+  readonly proves: Proofs;
+  /** What it takes for granted of its sources; not in the key (`assumption.ts`). */
+  readonly assumes: Assumptions;
 }
 
 /** Binary packages of the seed, unpacked with all that they depend on; the closure is pinned by the channel. */
@@ -110,7 +116,8 @@ interface CommonFields {
   inputs?: readonly Output[];
   env?: Readonly<Record<string, string>>;
   script: Script;
-  proves: readonly [Proof, ...Proof[]];
+  proves: Proofs;
+  assumes?: Assumptions;
 }
 
 export function recipe(fields: RecipeFields): Recipe {
@@ -130,6 +137,7 @@ export function recipe(fields: RecipeFields): Recipe {
     env: fields.env ?? {},
     script: fields.script,
     proves: fields.proves,
+    assumes: fields.assumes ?? [],
   });
 }
 
@@ -144,6 +152,16 @@ export function cpio(name: string, tree: Output): CpioArchive {
 /** Name of an output's folder in the sandboxes of those that use it. */
 export function folderOf(output: Output): string {
   return output.kind === "step" ? output.folder : output.name;
+}
+
+/** What is proven of the output when its components have these versions. */
+export function proofsOf({ proves }: Recipe, versions: Versions): readonly Proof[] {
+  return typeof proves === "function" ? proves(versions) : proves;
+}
+
+/** What it takes for granted of its sources in these versions. */
+export function assumptionsOf({ assumes }: Recipe, versions: Versions): readonly Assumption[] {
+  return typeof assumes === "function" ? assumes(versions) : assumes;
 }
 
 /** True for outputs that ship: they must not see the seed's compiler. */

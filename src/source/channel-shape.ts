@@ -1,15 +1,23 @@
 /** The checked shape of channel files: what is wrong is named with its JSON path. */
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Crate, Package, Patches } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Package, Patches, Proven } from "../recipe/channel.ts";
 
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
   const at = new Checker(file, "$", value);
-  at.only("name", "description", "epoch", "suites", "components");
+  at.only("name", "description", "default", "proven", "unproven", "epoch", "suites", "components");
+  const standard = at.optional("default")?.yes();
+  const proven = at.optional("proven");
+  const unproven = at.optional("unproven")?.text();
+  if (proven !== undefined && unproven !== undefined)
+    throw wrong(file, "$.unproven", 'nothing beside "proven"', unproven);
   const suites = at.optional("suites")?.each((date) => date.matching(utc, "a date such as 2026-07-11T10:16:37Z"));
   return {
     name: at.get("name").text(),
     description: at.get("description").text(),
+    ...(standard !== undefined && { default: standard }),
+    ...(proven !== undefined && { proven: checkProven(proven) }),
+    ...(unproven !== undefined && { unproven }),
     epoch: at.get("epoch").count(),
     ...(suites !== undefined && { suites }),
     components: at.get("components").each((component) => checkComponent(component)),
@@ -17,6 +25,15 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
 }
 
 const utc = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+
+function checkProven(at: Checker): Proven {
+  at.only("date", "pins", "result");
+  return {
+    date: at.get("date").matching(/^\d{4}-\d{2}-\d{2}$/, "a day: YYYY-MM-DD"),
+    pins: at.get("pins").sha256(),
+    result: at.get("result").text(),
+  };
+}
 
 /** Checks the shape of `channels/seed.json`: package lists by seed name. Throws E_CHANNEL. */
 export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
@@ -130,6 +147,12 @@ export class Checker {
   matching(form: RegExp, what: string): string {
     if (!form.test(this.text())) throw this.expected(what);
     return this.text();
+  }
+
+  /** A mark that is there or not. */
+  yes(): true {
+    if (this.value !== true) throw this.expected("true, or nothing");
+    return true;
   }
 
   count(): number {

@@ -40,7 +40,7 @@ export async function output(wanted: Output): Promise<string> {
 
 async function trees(outputs: readonly Output[]): Promise<string[]> {
   const store = openStore();
-  const { channel } = await selectChannel("auto", store, outputs);
+  const { channel } = await selectChannel("auto");
   const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
   return targets.map((key) => store.outputPath(key));
 }

@@ -23,6 +23,7 @@ const values: BuildRequest["values"] = {
   "debian-security-mirror": [],
   "keep-going": false,
   "accept-unverified": [],
+  "no-preflight": false,
   json: false,
   plain: true,
 };
@@ -48,7 +49,7 @@ export class Pieces {
     const signal = new AbortController().signal;
     const built = await build({ targets, values, jobs: 2, store: here, signal, silentWhenDone: true });
     assert.ok(typeof built === "object", "the steps were built in the sandbox");
-    const { channel } = await selectChannel("auto", here, targets);
+    const { channel } = await selectChannel("auto");
     const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(here, channel) });
     const top = mkdtempSync(path.join(path.dirname(here.paths.top), "anvil-workshop-"));
     t.after(() => removeTree(top));

@@ -45,7 +45,8 @@ test("a version is taken over when it is well, and goes back with all data when 
 
   await t.test("one of another major version: data are not touched", async () => {
     const file = await otherVersion(folder, "16.0", { "usr/bin/postgres": nextMajor });
-    const { status, stderr } = await machine.run(["inject", "--file", file, "--plain"]);
+    await machine.refused("E_INGOT_MAJOR", "inject", "--file", file, "--plain");
+    const { status, stderr } = await machine.run(["inject", "--file", file, "--other-major", "--plain"]);
     assert.equal(status, 1);
     assert.match(stderr, /^E_INGOT_HEALTH {2}.*E_DB_MAJOR {2}main is of PostgreSQL 15, this is 16/s);
     assert.equal(await active(), "15.97");

@@ -68,7 +68,7 @@ int main(void) { return yyparse(); }`,
 /** A source archive as it was downloaded, and its size. */
 async function sourceArchive(component: string): Promise<{ readonly path: string; readonly bytes: number }> {
   const store = openStore();
-  const pin = (await selectChannel("auto", store, [cc.body])).channel.components[component];
+  const pin = (await selectChannel("auto")).channel.components[component];
   assert.ok(pin?.sha256 !== undefined && pin.size !== undefined);
   return { path: store.sourcePath(pin.sha256 as Digest), bytes: pin.size };
 }

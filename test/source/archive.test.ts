@@ -23,8 +23,7 @@ test("an archive that reaches out of its folder is refused, and the fault names 
   const cases: [item: TarItem, words: RegExp][] = [
     [{ name: "/etc/passwd" }, /"\/etc\/passwd" is absolute/],
     [{ name: "zfs/../../.profile" }, /"zfs\/\.\.\/\.\.\/\.profile" contains "\.\."/],
-    [{ name: "zfs/out", type: "symlink", target: "/etc" }, /"zfs\/out" leads to "\/etc", which is absolute/],
-    [{ name: "zfs/out", type: "symlink", target: "../../etc" }, /leads to "\.\.\/\.\.\/etc", which is outside/],
+    [{ name: "zfs/out", type: "symlink", target: "" }, /"zfs\/out" leads nowhere/],
     [{ name: "zfs/out", type: "link", target: "../etc/passwd" }, /hard link "zfs\/out"/],
     [
       { name: "zfs/null", type: "character-device" },
@@ -36,57 +35,36 @@ test("an archive that reaches out of its folder is refused, and the fault names 
   }
 });
 
-test("an entry behind a link of the same archive is refused", async () => {
-  await assert.rejects(check(folder, { name: "zfs/a", type: "symlink", target: "." }, { name: "zfs/a/b", data: "x" }), {
-    code: "E_ARCHIVE",
-    message: /"zfs\/a\/b" lies behind the link "zfs\/a"/,
-  });
-});
-
-test("a hard link to a symbolic link is one more symbolic link, at another place", async () => {
-  const link: TarItem = { name: "zfs/x/y/link", type: "symlink", target: "../../a" };
-  await check(folder, link, { name: "zfs/b/c/again", type: "link", target: "zfs/x/y/link" });
-  // from there it leads out
-  await assert.rejects(check(folder, link, { name: "again", type: "link", target: "zfs/x/y/link" }), {
-    code: "E_ARCHIVE",
-    message: /link "again" leads to "..\/..\/a", which is outside/,
-  });
-  // and nothing may be unpacked through it
-  const again: TarItem = { name: "zfs/x/again", type: "link", target: "zfs/x/y/link" };
-  for (const behind of ["zfs/x/again/file", "zfs/x/./again//file"]) {
-    await assert.rejects(check(folder, link, again, { name: behind, data: "x" }), {
-      code: "E_ARCHIVE",
-      message: /"zfs\/x\/again\/file" lies behind the link "zfs\/x\/again"/,
-    });
-  }
-  const third: TarItem = { name: "zfs/x/third", type: "link", target: "zfs/x/again" };
-  await assert.rejects(check(folder, link, again, third, { name: "zfs/x/third/file", data: "x" }), /lies behind/);
-});
-
-test("a hard link to what lies behind a link is refused", async () => {
-  const link: TarItem = { name: "zfs/link", type: "symlink", target: "." };
-  await assert.rejects(check(folder, link, { name: "zfs/hard", type: "link", target: "zfs/link/configure" }), {
-    code: "E_ARCHIVE",
-    message: /"zfs\/link\/configure" lies behind the link "zfs\/link"/,
-  });
-});
-
-test("a name is judged by its place, however it is written", async () => {
-  await assert.rejects(check(folder, { name: "zfs/././out", type: "symlink", target: "../../etc" }), /outside/);
-  await assert.rejects(check(folder, { name: "zfs//.///out", type: "symlink", target: "../../etc" }), /outside/);
-  await assert.rejects(
-    check(folder, { name: "zfs/./a", type: "symlink", target: "." }, { name: "zfs/a/./b", data: "x" }),
-    /lies behind/,
+test("links to places of the author's machine pass", async () => {
+  await check(
+    folder,
+    { name: "zfs/INSTALL", type: "symlink", target: "/usr/share/automake-1.16/INSTALL" },
+    { name: "zfs/out", type: "symlink", target: "../../etc" },
+    { name: "zfs/x/y/up", type: "symlink", target: "../.." },
+    { name: "zfs/climbs", type: "symlink", target: "x/y/up/../.." },
+    { name: "zfs/copy", type: "link", target: "zfs/INSTALL" },
+    { name: "zfs/INSTALL.txt", data: "beside it" },
   );
-  await assert.rejects(check(folder, { name: "/./etc/passwd", data: "x" }), /is absolute/);
 });
 
-test("a link that would climb out from behind another link is refused", async () => {
-  const deep: TarItem = { name: "zfs/x/y/up", type: "symlink", target: "../.." };
-  await assert.rejects(check(folder, deep, { name: "zfs/out", type: "symlink", target: "x/y/up/../.." }), {
-    code: "E_ARCHIVE",
-    message: /climbs after it descended/,
-  });
+test("nothing is unpacked behind a link of the same archive, wherever it leads", async () => {
+  for (const target of [".", "/etc", "../../etc"]) {
+    const link: TarItem = { name: "zfs/a", type: "symlink", target };
+    const hard: TarItem = { name: "zfs/c", type: "link", target: "zfs/a" };
+    const cases: [items: TarItem[], behind: string, link: string][] = [
+      [[{ name: "zfs/a/b", data: "x" }], "zfs/a/b", "zfs/a"],
+      [[{ name: "zfs/a/b/", type: "directory" }], "zfs/a/b", "zfs/a"],
+      [[{ name: "zfs/./a//b", data: "x" }], "zfs/a/b", "zfs/a"],
+      [[{ name: "zfs/b", type: "link", target: "zfs/a/passwd" }], "zfs/a/passwd", "zfs/a"],
+      [[hard, { name: "zfs/c/b", data: "x" }], "zfs/c/b", "zfs/c"],
+    ];
+    for (const [items, behind, name] of cases) {
+      await assert.rejects(check(folder, link, ...items), {
+        code: "E_ARCHIVE",
+        message: `zfs.tar is refused: "${behind}" lies behind the link "${name}"`,
+      });
+    }
+  }
 });
 
 test("an archive that is truncated, empty or none at all is refused", async () => {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { channelNames, chooseChannel, loadChannel } from "../../src/source/channel.ts";
-import { refusingRoot, serve, status } from "./http-server.ts";
+import { channelNames, isProven, loadChannel, pinsDigest, standing } from "../../src/source/channel.ts";
 
 const project = projectRoot(path.dirname(fileURLToPath(import.meta.url)));
 const hash = "0123456789abcdef".repeat(4);
@@ -36,6 +35,7 @@ const debian = {
     zfs: { version: "2.3.2", archive: "pool/zfs.tar.gz", sha256: hash, verified: "signed", licence: "CDDL-1.0" },
   },
 };
+const proven = { date: "2026-11-30", pins: hash, result: "it boots" };
 const seeds = { base: [{ package: "bash", version: "5", archive: "pool/bash.deb", sha256: hash, size: 1 }] };
 
 /** A project with the files of `channels/`. */
@@ -75,9 +75,40 @@ test("rfc-0054 holds the series that the design asks for, and doubtful pins say 
   for (const name of ["firecracker", "hydra-columnar", "micro-http"]) assert.ok(components[name]?.unverified, name);
 });
 
-test("no host name of a package archive stands in the channel debian", () => {
-  for (const file of ["debian.json", "seed.json"]) {
-    assert.doesNotMatch(readFileSync(path.join(project, "channels", file), "utf8"), /debian\.org/);
+test("each channel says whether it was built whole; one that was is the default", async () => {
+  const channels = await Promise.all((await channelNames(project)).map((name) => loadChannel(project, name)));
+  for (const channel of channels) {
+    assert.ok(channel.proven !== undefined || channel.unproven !== undefined, channel.name);
+    // `npm run prove -- <channel>` builds and boots it and writes the record
+    if (channel.proven !== undefined) assert.ok(isProven(channel), `${channel.name} was built with other pins`);
+  }
+  const standard = channels.filter((channel) => channel.default === true);
+  assert.equal(standard.length, 1);
+  assert.ok(standard.every(isProven));
+});
+
+test("a record is of the pins that a channel was built with, whatever else its file says", async (t) => {
+  const load = (exact: object, list: object = seeds): ReturnType<typeof loadChannel> =>
+    loadChannel(projectWith(t, { "rfc-0054.json": exact, "seed.json": list }), "rfc-0054");
+  const pins = pinsDigest(await load(good));
+  const record = { ...proven, pins };
+  assert.equal(standing(await load({ ...good, proven: record })), "built whole on 2026-11-30");
+  assert.equal(standing(await load({ ...good, proven: record, description: "other" })), "built whole on 2026-11-30");
+  for (const changed of [
+    await load({ ...withComponent({ sha256: hash.replace("0", "1") }), proven: record }),
+    await load({ ...withComponent({ version: "2.2.7" }), proven: record }),
+    await load({ ...good, proven: record }, { base: [{ ...seeds.base[0], sha256: hash.replace("0", "1") }] }),
+    await load({ ...good, proven: record }, { base: [] }),
+  ]) {
+    assert.equal(isProven(changed), false);
+    assert.equal(standing(changed), "built whole on 2026-11-30, with other pins");
+  }
+  assert.equal(standing(await load(good)), "never built whole");
+});
+
+test("no host name of a package archive stands in a channel", () => {
+  for (const file of ["debian.json", "rfc-0054.json", "seed.json"]) {
+    assert.doesNotMatch(readFileSync(path.join(project, "channels", file), "utf8"), /debian\.(?:org|net)|crates\.io/);
   }
 });
 
@@ -96,6 +127,12 @@ test("a channel file that is wrong is refused with the JSON path of the fault", 
     [{ ...good, epoch: -1 }, "$.epoch"],
     [{ ...good, epoch: "today" }, "$.epoch"],
     [{ ...good, extra: 1 }, "$.extra"],
+    [{ ...good, default: "yes" }, "$.default"],
+    [{ ...good, unproven: "" }, "$.unproven"],
+    [{ ...good, proven: { ...proven, date: "today" } }, "$.proven.date"],
+    [{ ...good, proven: { ...proven, pins: "x" } }, "$.proven.pins"],
+    [{ ...good, proven: { date: "2026-11-30", pins: hash } }, "$.proven.result"],
+    [{ ...good, proven, unproven: "never" }, "$.unproven"],
     [{ ...good, components: [] }, "$.components"],
     [withComponent({ version: 2 }), "$.components.zfs.version"],
     [withComponent({ sha256: hash.toUpperCase() }), "$.components.zfs.sha256"],
@@ -142,84 +179,4 @@ test("a file that is no JSON or not there is a fault, not a stack trace", async 
   });
   const without = projectWith(t, { "debian.json": debian });
   await assert.rejects(loadChannel(without, "debian"), { message: "channels/seed.json cannot be read: ENOENT" });
-});
-
-test("a channel that is named is taken without asking anybody", async (t) => {
-  const root = projectWith(t, { "debian.json": debian, "seed.json": seeds });
-  const hasSource = (): never => assert.fail("not asked");
-  const { channel, why } = await chooseChannel("debian", { projectRoot: root, hasSource });
-  assert.equal(channel.name, "debian");
-  assert.equal(why, "asked for");
-});
-
-function autoProject(t: TestContext, urls: readonly string[], more: object = {}): string {
-  const exact = { ...withComponent({ urls }), ...more };
-  return projectWith(t, { "debian.json": debian, "rfc-0054.json": exact, "seed.json": seeds });
-}
-
-test("auto takes rfc-0054 when its sites answer, be it by a redirection", async (t) => {
-  const site = await serve(t, (_request, response) => response.writeHead(302, { location: "http://x.invalid/" }).end());
-  const projectRoot = autoProject(t, [`${await refusingRoot()}/zfs`, `${site.root}/zfs`]);
-  const { channel, why } = await chooseChannel("auto", { projectRoot, hasSource: () => false });
-  assert.equal(channel.name, "rfc-0054");
-  assert.equal(why, "its release sites answer");
-  assert.deepEqual(site.requests, ["HEAD /zfs"]);
-});
-
-test("auto takes debian when a site is dead, lacks the file or does not answer in time", async (t) => {
-  const dead = await refusingRoot();
-  const lacking = await serve(t, status(404));
-  const mute = await serve(t, () => {});
-  for (const root of [dead, lacking.root, mute.root]) {
-    const projectRoot = autoProject(t, [`${root}/zfs`]);
-    const { channel, why } = await chooseChannel("auto", { projectRoot, hasSource: () => false, limit: 50 });
-    assert.equal(channel.name, "debian");
-    assert.equal(why, `rfc-0054 needs zfs from ${new URL(root).host}, which cannot be reached`);
-  }
-});
-
-test("auto takes rfc-0054 without asking when all of its sources are here", async (t) => {
-  const site = await serve(t, status(500));
-  const projectRoot = autoProject(t, [`${site.root}/zfs`]);
-  const { channel, why } = await chooseChannel("auto", { projectRoot, hasSource: (sha256) => sha256 === hash });
-  assert.equal(channel.name, "rfc-0054");
-  assert.equal(why, "all of its sources are here");
-  assert.deepEqual(site.requests, []);
-});
-
-test("auto asks only for the components that are needed", async (t) => {
-  const projectRoot = autoProject(t, [`${await refusingRoot()}/zfs`]);
-  const { channel } = await chooseChannel("auto", { projectRoot, hasSource: () => false, needed: ["linux"] });
-  assert.equal(channel.name, "rfc-0054");
-});
-
-test("what the sites answered is remembered, for these sources", async (t) => {
-  const site = await serve(t, status(200));
-  const projectRoot = autoProject(t, [`${site.root}/zfs`]);
-  const memory = path.join(projectRoot, "memory.json");
-  const options = { projectRoot, hasSource: () => false, memory };
-  await chooseChannel("auto", options);
-  assert.equal((await chooseChannel("auto", options)).channel.name, "rfc-0054");
-  assert.equal(site.requests.length, 1);
-
-  const elsewhere = autoProject(t, [`${await refusingRoot()}/zfs`]);
-  cpSync(memory, path.join(elsewhere, "memory.json"));
-  const asked = await chooseChannel("auto", { ...options, projectRoot: elsewhere });
-  assert.equal(asked.channel.name, "debian");
-  assert.equal((await chooseChannel("auto", { ...options, projectRoot: elsewhere })).why, asked.why);
-});
-
-test("a memory that is damaged or an hour old is not believed", async (t) => {
-  const site = await serve(t, status(200));
-  const projectRoot = autoProject(t, [`${site.root}/zfs`]);
-  const memory = path.join(projectRoot, "memory.json");
-  const options = { projectRoot, hasSource: () => false, memory };
-  await chooseChannel("auto", options);
-  const kept = JSON.parse(readFileSync(memory, "utf8")) as { at: number };
-  for (const text of ["{", JSON.stringify({ ...kept, at: kept.at - 3_600_000 })]) {
-    const before = site.requests.length;
-    writeFileSync(memory, text);
-    await chooseChannel("auto", options);
-    assert.equal(site.requests.length, before + 1);
-  }
 });
