@@ -2,8 +2,8 @@
  * What the forge adds to a step: a chain of trivial steps, each of which needs the one before it, against the bare
  * sandbox with the same command, started as often, and against Nix. Milliseconds per step.
  */
-import { spawn } from "node:child_process";
-import { sandboxCommand } from "../src/sandbox/sandbox.ts";
+import { openSandbox, spawnSandbox } from "../src/sandbox/sandbox.ts";
+import { handOver } from "../src/sandbox/user.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
 import { findNix, nixChain } from "./nix.ts";
 import { Rig, step, temporaryFolder, type Cleanup } from "../test/forge/rig.ts";
@@ -57,17 +57,20 @@ async function bareChain(t: Cleanup): Promise<number> {
   const rig = await Rig.make(t);
   const folder = temporaryFolder(t);
   const env = { PATH: "/usr/bin" };
+  const user = await openSandbox(rig.seedTree);
+  handOver(user, [folder]);
   const spec = {
     bubblewrap: rig.seedTree,
+    user,
     root: rig.seedTree,
     binds: [{ from: folder, at: "/out", writable: true }],
     env,
     cwd: "/out",
   };
-  const { command, args } = sandboxCommand(spec, ["/usr/bin/bash", "--norc", "-c", "echo 1 > /out/number"]);
   const started = performance.now();
   for (let i = 0; i < STEPS; i++) {
-    const child = spawn(command, args, { env: {}, stdio: "ignore" });
+    const argv = ["/usr/bin/bash", "--norc", "-c", "echo 1 > /out/number"];
+    const child = spawnSandbox(spec, argv, { stdio: ["ignore", "ignore", "ignore"] });
     const status = await new Promise((resolve) => child.on("close", resolve));
     if (status !== 0) throw new Error("the bare sandbox failed");
   }

@@ -11,7 +11,8 @@ import { defaultTarget } from "../src/cli/targets.ts";
 import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
 import { evaluate } from "../src/forge/evaluate.ts";
 import { stage, stepSandbox } from "../src/forge/step.ts";
-import { sandboxCommand } from "../src/sandbox/sandbox.ts";
+import { defaultLimits } from "../src/sandbox/limits.ts";
+import { openSandbox, spawnSandboxSync } from "../src/sandbox/sandbox.ts";
 import { removeTree } from "../src/store/store.ts";
 import { secondStore } from "../test/second-store.ts";
 
@@ -30,18 +31,16 @@ let byHand = 0;
 for (const { derivation } of steps) {
   if (derivation.kind !== "step") continue;
   const work = store.workFolder(`by-hand-${derivation.name}`);
-  stage(derivation, work, projectRoot());
-  const sandbox = stepSandbox(derivation, work, { store, bubblewrap: store.outputPath(derivation.root) });
+  const bubblewrap = store.outputPath(derivation.root);
+  const user = await openSandbox(bubblewrap);
+  stage(derivation, work, projectRoot(), user);
+  const sandbox = stepSandbox(derivation, work, { store, bubblewrap, user, limits: defaultLimits() });
   const env = { ...sandbox.env, MAKEFLAGS: `-j${jobs}`, JOBS: String(jobs) };
-  const { command, args } = sandboxCommand({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"]);
+  const argv = ["/usr/bin/bash", "--norc", "/anvil/step.sh"];
   const started = performance.now();
-  const { status, stderr } = spawnSync(command, args, {
-    env: {},
-    stdio: ["ignore", "ignore", "pipe"],
-    maxBuffer: 1 << 30,
-  });
+  const { status, stderr } = spawnSandboxSync({ ...sandbox, env }, argv, { stdio: ["ignore", "ignore", "pipe"] });
   const took = seconds(started);
-  if (status !== 0) throw new Error(`${derivation.name}: ${stderr.toString("utf8").slice(-2000)}`);
+  if (status !== 0) throw new Error(`${derivation.name}: ${stderr.slice(-2000)}`);
   byHand += took;
   process.stderr.write(`by hand  ${derivation.name.padEnd(18)} ${took.toFixed(1)} s\n`);
   removeTree(work);

@@ -10,6 +10,7 @@ import { missing, realise, type Outcome, type RealiseOptions } from "../forge/fo
 import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import type { Output } from "../recipe/recipe.ts";
+import { readLimits } from "../sandbox/limits.ts";
 import { isProven } from "../source/channel.ts";
 import type { Store } from "../store/store.ts";
 import { serialiseEvent } from "../ui/json.ts";
@@ -63,6 +64,7 @@ export interface Built {
 /** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
 export async function build(request: BuildRequest): Promise<Built | number> {
   const { targets, values, jobs, store, signal, elsewhere: place } = request;
+  const limits = readLimits(process.env);
   const { channel, why } = await buildChannel(values.channel);
   const evaluateNow = (): Evaluation =>
     evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
@@ -87,6 +89,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       why: note === "" ? why : `${why}; ${note}`,
       jobs,
       keepGoing: values["keep-going"],
+      limits,
       acceptUnverified: accepted,
       mirrors: places.mirrors,
       crates: places.crates,

@@ -46,6 +46,9 @@ examples:
   anvil forge --no-root-login
   anvil forge --channel debian --json > events.jsonl
 
+Each step has limits, which ANVIL_STEP_MEMORY=12G, ANVIL_STEP_PROCESSES=20000 and ANVIL_STEP_FILE_SIZE=100G change and
+"none" turns off.
+
 The ISO accepts ingots that are signed with your key (\`anvil key\`), which the first forge makes.
 
 exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted

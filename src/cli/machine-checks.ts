@@ -10,7 +10,7 @@ import { missingFetches } from "../forge/forge.ts";
 import { hostsOf, placeKind, type PlaceKind } from "../forge/places.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Seed } from "../recipe/recipe.ts";
-import { checkSandbox } from "../sandbox/sandbox.ts";
+import { openSandbox } from "../sandbox/sandbox.ts";
 import { crateUrl } from "../source/crates-mirror.ts";
 import { loadChannel } from "../source/channel.ts";
 import { seedSuite } from "../source/debian-sources.ts";
@@ -69,7 +69,7 @@ export async function* checkMachine({ mirrors, places }: CheckedPlaces): AsyncGe
   yield { name: "disk", ...disk(store) };
   const plan = await choose(store);
   const seeds = "fault" in plan ? [] : presentSeeds(plan.evaluation, store);
-  yield { name: "sandbox", ...sandbox(seeds[0]?.tree) };
+  yield { name: "sandbox", ...(await sandbox(seeds[0]?.tree)) };
   yield { name: "proxy", ...proxy() };
   const needed = new Set("fault" in plan ? [] : missingFetches(plan.evaluation, store).map(placeKind));
   const isNeeded = (kind: PlaceKind): boolean => "fault" in plan || needed.has(kind);
@@ -157,11 +157,11 @@ function presentSeeds({ targets }: Evaluation, store: Store): { readonly seed: S
   });
 }
 
-function sandbox(tree: string | undefined): Verdict {
+async function sandbox(tree: string | undefined): Promise<Verdict> {
   if (tree !== undefined) {
     try {
-      checkSandbox(tree);
-      return ok("works");
+      const { other } = await openSandbox(tree);
+      return ok(other === undefined ? "works" : `works; root's steps have the id ${other.id} for the kernel`);
     } catch (error) {
       return failure(error);
     }
@@ -305,7 +305,7 @@ async function kvm(tree: string | undefined, store: Store): Promise<Verdict> {
     return warn("/dev/kvm is there; not tried yet", "anvil boot tries it, once the seed is here");
   }
   try {
-    const { accel, why } = await probeAcceleration(seedLauncher(tree), { cacheDir: store.paths.top });
+    const { accel, why } = await probeAcceleration(await seedLauncher(tree), { cacheDir: store.paths.top });
     return accel === "kvm" ? ok(why) : warn(why, slow);
   } catch (error) {
     return failure(error);

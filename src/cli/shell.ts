@@ -1,11 +1,14 @@
-import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
+import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { evaluate, seedFor } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
-import { sandboxCommand } from "../sandbox/sandbox.ts";
+import { readLimits } from "../sandbox/limits.ts";
+import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
+import { handOverTree } from "../sandbox/user.ts";
 import { removeTree } from "../store/store.ts";
 import {
   channelOptions,
@@ -66,26 +69,30 @@ export const command: Command = {
     const failed = failedFolder(store, node.key, step.name);
     const kept = existsSync(failed);
     const work = kept ? failed : store.workFolder(step.name);
-    if (!kept) stage(step, work, projectRoot());
     try {
-      const sandbox = stepSandbox(step, work, { store, bubblewrap: store.outputPath(seedFor(evaluation, node)) });
+      const bubblewrap = store.outputPath(seedFor(evaluation, node));
+      const user = await openSandbox(bubblewrap);
+      if (!kept) stage(step, work, projectRoot(), user);
+      // another forge of root's may have had another id
+      else for (const name of ["build", "out", "tmp"]) handOverTree(user, path.join(work, name));
+      const sandbox = stepSandbox(step, work, { store, bubblewrap, user, limits: readLimits(process.env) });
       const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
-      const { command: program, args: all } = sandboxCommand({ ...sandbox, env, terminal: true }, inner);
       if (argv.length === 0)
         complain(
           `${kept ? "the sandbox that failed" : "a fresh sandbox"} of ${step.name} ${step.version}; the step is /anvil/step.sh\n`,
         );
-      return await run(program, all);
+      return await ended(
+        spawnSandbox({ ...sandbox, env, terminal: true }, inner, { stdio: ["inherit", "inherit", "inherit"] }),
+      );
     } finally {
       if (!kept) removeTree(work);
     }
   },
 };
 
-function run(command: string, args: readonly string[]): Promise<number> {
+function ended(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { env: {}, stdio: "inherit" });
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });

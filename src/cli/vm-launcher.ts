@@ -17,5 +17,5 @@ export async function vmLauncher(store: Store): Promise<Launcher> {
   const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: new Map() }).targets;
   if (key === undefined || !store.has(key))
     throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
-  return seedLauncher(store.outputPath(key));
+  return await seedLauncher(store.outputPath(key));
 }

@@ -3,13 +3,15 @@
  * look one crate up: it then has the configuration of the index, which says where downloads are (doc.rust-lang.org/cargo:
  * "Index Format"). What is downloaded there is held against the hashes of the lock file like everything else.
  */
-import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Fault } from "../fault/fault.ts";
 import type { Crate } from "../recipe/channel.ts";
-import { sandboxCommand } from "../sandbox/sandbox.ts";
+import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
+import { handOverTree } from "../sandbox/user.ts";
 import { trustedCertificates } from "../source/certificates.ts";
 import { templateIn } from "../source/crates-mirror.ts";
 import { removeTree, type Store } from "../store/store.ts";
@@ -49,13 +51,12 @@ export async function cargoRegistry({ store, seed, crate, env, configuration }: 
     writeFileSync(path.join(work, "src/lib.rs"), "");
     writeFileSync(path.join(work, "Cargo.toml"), manifest(crate));
     if (configuration !== undefined) writeFileSync(path.join(home, "config.toml"), configuration);
-    const {
-      command,
-      args,
-      env: inherited,
-    } = sandboxCommand(
+    const user = await openSandbox(seed);
+    for (const each of [etc, work, home]) handOverTree(user, each);
+    const child = spawnSandbox(
       {
         bubblewrap: seed,
+        user,
         root: seed,
         binds: [
           { from: etc, at: "/etc" },
@@ -74,9 +75,10 @@ export async function cargoRegistry({ store, seed, crate, env, configuration }: 
         network: true,
       },
       ["/usr/bin/cargo", "generate-lockfile"],
+      { stdio: ["ignore", "ignore", "pipe"] },
+      { timeout: LIMIT },
     );
-    const child = spawn(command, args, { env: inherited, stdio: ["ignore", "ignore", "pipe"], timeout: LIMIT });
-    const [said] = await Promise.all([text(child.stderr), ended(child)]);
+    const [said] = await Promise.all([text(child.stderr as Readable), ended(child)]);
     const found = configurationsBelow(path.join(home, "registry/index"));
     const [first] = found;
     if (first !== undefined) return templateIn(readFileSync(first, "utf8"), "the index of cargo's registry");
@@ -99,7 +101,7 @@ function proxies(env: Readonly<NodeJS.ProcessEnv>): Record<string, string> {
   return { ...Object.fromEntries(named), ...(plain && { http_proxy: plain }) };
 }
 
-function ended(child: ReturnType<typeof spawn>): Promise<void> {
+function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => child.on("close", () => resolve()).on("error", reject));
 }
 

@@ -27,7 +27,8 @@ import type {
   StepDerivation,
 } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { checkSandbox, seedProgram } from "../sandbox/sandbox.ts";
+import { defaultLimits, type Limits } from "../sandbox/limits.ts";
+import { openSandbox, seedProgram, type SandboxUser } from "../sandbox/sandbox.ts";
 import { download } from "../source/fetch.ts";
 import { unpackDebs } from "../source/unpack.ts";
 import { describeOwner, isElsewhere } from "../host/owner.ts";
@@ -52,6 +53,8 @@ export interface RealiseOptions extends Places {
   readonly why: string;
   /** Job tokens: how many processes may compute at once. */
   readonly jobs: number;
+  /** Of each step. Default: `defaultLimits`. */
+  readonly limits?: Limits;
   /** Go on with what does not depend on a failed node. Otherwise what runs is finished and nothing new is started. */
   readonly keepGoing: boolean;
   readonly acceptUnverified: ReadonlySet<string>;
@@ -133,6 +136,7 @@ class Realisation {
   private readonly downloadQueue: (() => void)[] = [];
   private lockNames: NameOf | undefined;
   private jobserver: Jobserver | undefined;
+  private sandboxes: Promise<{ readonly jobserver: Jobserver; readonly user: SandboxUser }> | undefined;
   private bubblewrapTree: string | undefined;
   private jobserverFolder: string | undefined;
   private poll: NodeJS.Timeout | undefined;
@@ -402,7 +406,7 @@ class Realisation {
     const { key } = node;
     // looked at a moment ago, which the first seed in the store was perhaps not
     this.bubblewrapTree ??= this.store.outputPath(seedFor(this.evaluation, node));
-    const jobserver = this.openJobserver();
+    const { jobserver, user } = await this.openSandboxes();
     const log = logFile(this.store, key, step.name);
     // a new file: others could read one of an earlier version
     rmSync(log, { force: true });
@@ -416,13 +420,15 @@ class Realisation {
     if (listing === undefined && step.sources.length > 0) {
       this.emit({ type: "phase", key, phase: "check sources" });
       for (const { at, sha256 } of step.sources)
-        await checkSource(this.store, sha256, path.basename(at), this.bubblewrap());
+        await checkSource(this.store, sha256, path.basename(at), this.bubblewrap(), user);
     }
     const fd = jobserver.openForStep();
     const run = runStep(key, step, {
       store: this.store,
       project: this.options.project,
       bubblewrap: this.bubblewrap(),
+      user,
+      limits: this.options.limits ?? defaultLimits(),
       jobserver: { fd, makeflags: jobserver.makeflags(), jobs: jobserver.jobs },
       signal: this.options.signal,
       discard: (folder) => this.discard(folder),
@@ -612,15 +618,18 @@ class Realisation {
   }
 
   /** The FIFO, made with the tools of the seed when the first step is due; takes over the tokens in use. */
-  private openJobserver(): Jobserver {
-    if (this.jobserver === undefined) {
-      checkSandbox(this.bubblewrap());
-      this.discardAbandoned();
-      this.jobserverFolder = this.store.workFolder("jobserver");
-      this.jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
-      for (let i = 0; i < this.ownTokens.used; i++) this.jobserver.tryTake();
-    }
-    return this.jobserver;
+  private openSandboxes(): Promise<{ readonly jobserver: Jobserver; readonly user: SandboxUser }> {
+    return (this.sandboxes ??= this.makeJobserver());
+  }
+
+  private async makeJobserver(): Promise<{ readonly jobserver: Jobserver; readonly user: SandboxUser }> {
+    const user = await openSandbox(this.bubblewrap());
+    this.discardAbandoned();
+    this.jobserverFolder = this.store.workFolder("jobserver");
+    const jobserver = new Jobserver(this.bubblewrap(), this.jobserverFolder, this.options.jobs);
+    for (let i = 0; i < this.ownTokens.used; i++) jobserver.tryTake();
+    this.jobserver = jobserver;
+    return { jobserver, user };
   }
 
   /** Expected seconds from the start of a node to the end of everything that waits for it. */

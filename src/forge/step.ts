@@ -1,5 +1,4 @@
 /** Runs one step derivation in the sandbox: stage its files, run the script, prove what it made. */
-import { spawn } from "node:child_process";
 import {
   chmodSync,
   closeSync,
@@ -18,7 +17,9 @@ import { Fault } from "../fault/fault.ts";
 import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { prelude } from "../recipe/step.ts";
-import { sandboxCommand, type SandboxSpec } from "../sandbox/sandbox.ts";
+import { describeLimit, limitMet, type Limits } from "../sandbox/limits.ts";
+import { spawnSandbox, type SandboxSpec, type SandboxUser } from "../sandbox/sandbox.ts";
+import { handOver, letRead } from "../sandbox/user.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
 import { walk } from "../store/tree.ts";
 import { sha256 } from "./key.ts";
@@ -29,6 +30,8 @@ export interface StepContext {
   readonly project: string;
   /** Tree of the seed that holds bubblewrap. */
   readonly bubblewrap: string;
+  readonly user: SandboxUser;
+  readonly limits: Limits;
   /** Descriptor of the jobserver's FIFO and the MAKEFLAGS that name it. */
   readonly jobserver: { readonly fd: number; readonly makeflags: string; readonly jobs: number };
   readonly signal: AbortSignal;
@@ -79,8 +82,8 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
   const log = logFile(context.store, key, step.name);
   const { tail, onLine } = keepTail(context.onLine);
   try {
-    stage(step, work, context.project);
-    if (context.fetch === undefined) await build(step, work, log, { ...context, onLine });
+    stage(step, work, context.project, context.user);
+    if (context.fetch === undefined) await build(step, work, log, tail, { ...context, onLine });
     else {
       context.onPhase("fetch");
       await context.fetch(path.join(work, "out"));
@@ -109,15 +112,28 @@ export function keepTail(pass: (line: string) => void): { tail: string[]; onLine
   return { tail, onLine };
 }
 
-async function build(step: StepDerivation, work: string, log: string, context: StepContext): Promise<void> {
+async function build(
+  step: StepDerivation,
+  work: string,
+  log: string,
+  tail: readonly string[],
+  context: StepContext,
+): Promise<void> {
   context.onPhase("build");
-  const failure = await runScript(step, work, log, context);
+  const end = await runScript(step, work, log, context);
   if (context.signal.aborted) throw new Fault("E_INTERRUPTED", `${step.name} was interrupted`);
-  if (failure !== undefined) throw scriptFault(step, failure, log);
+  if (end.code !== 0) throw scriptFault(step, end, log, metLimit(context.limits, end, tail));
 }
 
-function scriptFault(step: StepDerivation, failure: string, log: string): Fault {
+function metLimit(limits: Limits, { code }: End, tail: readonly string[]): string[] {
+  const met = limitMet(limits, code, tail);
+  return met === undefined ? [] : [`it seems to have met a limit of its sandbox: ${describeLimit(limits, met)}`];
+}
+
+function scriptFault(step: StepDerivation, { code, signal }: End, log: string, details: readonly string[]): Fault {
+  const failure = code === null ? `signal ${signal}` : `exit status ${code}`;
   return new Fault("E_STEP_FAILED", `${step.name} ${step.version} ended with ${failure}`, {
+    details,
     hint: `anvil shell ${step.name}   opens the sandbox as the failed step left it`,
     log,
   });
@@ -144,13 +160,21 @@ async function proveOutput(
   });
 }
 
-/** Makes the private folders of a step and copies the project's files into them. Throws E_FILE_CHANGED. */
-export function stage(step: StepDerivation, work: string, project: string): void {
+/**
+ * Makes the private folders of a step, gives them to the sandbox's user, and copies the project's files. Throws
+ * E_FILE_CHANGED.
+ */
+export function stage(step: StepDerivation, work: string, project: string, user: SandboxUser): void {
   for (const name of ["build", "out", "tmp", "files"]) makeFolder(path.join(work, name));
   for (const file of step.files) stageFile(file, path.join(work, file.at), project);
   for (const { full } of walk(path.join(work, "files"))) utimesSync(full, FIXED_TIME, FIXED_TIME);
   writeFileSync(path.join(work, "times"), "");
   writeFileSync(path.join(work, "step.sh"), `${prelude}${step.script}`);
+  chmodSync(path.join(work, "step.sh"), 0o644);
+  handOver(
+    user,
+    ["build", "out", "tmp", "times"].map((name) => path.join(work, name)),
+  );
 }
 
 /** The key was made from the file as it was; bytes that were changed since would be stored under the wrong key. */
@@ -176,11 +200,13 @@ function makeFolder(folder: string): void {
 export function stepSandbox(
   step: StepDerivation,
   work: string,
-  context: Pick<StepContext, "store" | "bubblewrap">,
+  context: Pick<StepContext, "store" | "bubblewrap" | "user" | "limits">,
 ): SandboxSpec {
   const { store } = context;
   return {
     bubblewrap: context.bubblewrap,
+    user: context.user,
+    limits: context.limits,
     root: store.outputPath(step.root),
     binds: [
       ...["build", "out", "tmp"].map((name) => ({ from: path.join(work, name), at: `/${name}`, writable: true })),
@@ -195,25 +221,22 @@ export function stepSandbox(
   };
 }
 
-/** The result is undefined, or how the script ended when not well. */
-async function runScript(
-  step: StepDerivation,
-  work: string,
-  log: string,
-  context: StepContext,
-): Promise<string | undefined> {
+async function runScript(step: StepDerivation, work: string, log: string, context: StepContext): Promise<End> {
+  const { store, user } = context;
+  letRead(
+    user,
+    step.sources.map(({ sha256 }) => store.sourcePath(sha256)),
+  );
   const { jobserver, signal } = context;
   const sandbox = stepSandbox(step, work, context);
   const env = { ...sandbox.env, MAKEFLAGS: jobserver.makeflags, JOBS: String(jobserver.jobs) };
   const output = new StepOutput(log, context.onLine);
   try {
-    const end = await runIn({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
+    return await runIn({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
       signal,
       descriptor: jobserver.fd,
       onData: (stream, data) => output.take(stream, data),
     });
-    if (end.code === 0) return undefined;
-    return end.code === null ? `signal ${end.signal}` : `exit status ${end.code}`;
   } finally {
     output.close();
   }
@@ -264,14 +287,13 @@ interface End {
 function runIn(spec: SandboxSpec, argv: readonly string[], options: RunOptions): Promise<End> {
   const { signal, descriptor, limit, onData } = options;
   if (signal.aborted) return Promise.resolve({ code: null, signal: "SIGKILL" });
-  const { command, args } = sandboxCommand(spec, argv);
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      env: {},
-      stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
-      killSignal: "SIGKILL",
-      ...(limit === undefined ? {} : { timeout: limit }),
-    });
+    const child = spawnSandbox(
+      spec,
+      argv,
+      { stdio: ["ignore", "pipe", "pipe"], descriptors: descriptor === undefined ? [] : [descriptor] },
+      limit === undefined ? {} : { timeout: limit },
+    );
     const stop = (): void => void child.kill("SIGKILL");
     signal.addEventListener("abort", stop, { once: true });
     child.stdout?.on("data", (data: Buffer) => onData(0, data));

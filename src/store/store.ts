@@ -5,6 +5,7 @@
 import {
   chmodSync,
   existsSync,
+  lchownSync,
   lstatSync,
   statSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
   utimesSync,
   lutimesSync,
   writeFileSync,
+  type Stats,
 } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
@@ -342,15 +344,25 @@ function networkFacts(where: string): string[] {
 /** 2000-01-01T00:00:00Z: after 1980, with which the times of zip archives begin. */
 export const FIXED_TIME = 946_684_800;
 
-/** Also gives everything one time: a step that packs its inputs would otherwise tell when they were built. */
+/**
+ * Also gives everything one time: a step that packs its inputs would otherwise tell when they were built. What a step made
+ * under another user's id becomes this process's own.
+ */
 function makeReadOnly(top: string): void {
+  takeBack(top, lstatSync(top));
   for (const { full, stat } of walk(top)) {
+    takeBack(full, stat);
     if (!stat.isSymbolicLink()) {
       const mode = stat.isDirectory() || (stat.mode & 0o100) !== 0 ? 0o555 : 0o444;
       if ((stat.mode & 0o7777) !== mode) chmodSync(full, mode);
     }
     lutimesSync(full, FIXED_TIME, FIXED_TIME);
   }
+}
+
+function takeBack(file: string, { uid }: Stats): void {
+  // only root's steps are somebody else
+  if (process.getuid?.() === 0 && uid !== 0) lchownSync(file, 0, 0);
 }
 
 /** Deletes a tree whose folders may be read-only. Another process may be deleting it too. */

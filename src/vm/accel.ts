@@ -74,6 +74,7 @@ export async function runProbe(launcher: Launcher, accel: "kvm" | "tcg", timeout
   const folder = mkdtempSync(path.join(os.tmpdir(), "anvil-probe-"));
   try {
     writeFileSync(path.join(folder, IMAGE), probeImage);
+    launcher.handOver([folder, path.join(folder, IMAGE)]);
     return await watchProbe(launcher, accel, folder, timeoutMs);
   } finally {
     rmSync(folder, { recursive: true, force: true });

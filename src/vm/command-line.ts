@@ -42,16 +42,21 @@ export function machinePaths(folder: string, options: MachineOptions): MachinePa
 export function qemuArguments(options: MachineOptions, paths: MachinePaths): string[] {
   const { accel } = options.acceleration;
   const { memory = 1024, cpus = accel === "kvm" ? 2 : 1, vsockCid } = options;
+  const handed = handedFiles(options, paths);
+  // each file has its set, so that one which is named twice is opened twice
+  const sets = handed.keys();
+  const next = (): string => `/dev/fdset/${(sets.next().value ?? handed.length) + 1}`;
   return [
     ...["-name", options.name, "-nodefaults", "-no-user-config", "-display", "none"],
     ...["-machine", "q35", ...processor(accel)],
     ...["-m", `${memory}M`, "-smp", String(cpus)],
     ...["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng"],
+    ...descriptorSets(handed),
     ...monitors(paths),
-    ...serial(options, paths),
+    ...serial(options, paths, next),
     ...virtioSerial(options, paths),
-    ...(options.firmware === "ovmf" ? ovmf(paths) : []),
-    ...media(options),
+    ...(options.firmware === "ovmf" ? ovmf(next()) : []),
+    ...media(options, next),
     ...directKernel(options),
     ...network(options),
     ...(vsockCid === undefined ? [] : ["-device", `vhost-vsock-pci,guest-cid=${vsockCid}`]),
@@ -65,18 +70,45 @@ export function processor(accel: "kvm" | "tcg"): string[] {
   return accel === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg,thread=multi", "-cpu", "max"];
 }
 
+/**
+ * A file that QEMU does not open itself: it has descriptors of it, and finds them as /dev/fdset/<number>. So it needs no
+ * right to the file but the one that it was given, and the file's folder is not visible to it.
+ */
+export interface HandedFile {
+  readonly path: string;
+  /** How it is opened. */
+  readonly mode: "r" | "r+" | "a";
+}
+
+/** In the order of the numbers of their sets, from 1. */
+export function handedFiles(options: MachineOptions, paths: MachinePaths): HandedFile[] {
+  const file = (name: string, mode: HandedFile["mode"]): HandedFile => ({ path: path.resolve(name), mode });
+  return [
+    ...(options.serialLog === undefined ? [] : [file(options.serialLog, "a")]),
+    ...(options.firmware === "ovmf" ? [file(paths.variables, "r+")] : []),
+    ...(options.cdrom === undefined ? [] : [file(options.cdrom, "r")]),
+    ...(options.disks ?? []).map((disk) => file(disk.path, hasScratch(disk) || disk.readOnly === true ? "r" : "r+")),
+  ];
+}
+
+/** The first descriptor that QEMU is handed. */
+const FIRST_DESCRIPTOR = 3;
+
+function descriptorSets(files: readonly HandedFile[]): string[] {
+  return files.flatMap((_, index) => ["-add-fd", `fd=${FIRST_DESCRIPTOR + index},set=${index + 1}`]);
+}
+
+/** QEMU would otherwise open the file for reading first, for which it has no descriptor. */
+const WRITE_AT_ONCE = "auto-read-only=off";
+
 /** What of the host must be visible to QEMU. */
 export function qemuBinds(options: MachineOptions, paths: MachinePaths): Bind[] {
   const binds: Bind[] = [{ path: paths.folder, writable: true }];
   const bind = (file: string | undefined, writable: boolean): void => {
     if (file !== undefined) binds.push({ path: path.resolve(file), writable });
   };
-  bind(options.cdrom, false);
-  for (const disk of options.disks ?? []) bind(disk.path, !hasScratch(disk) && disk.readOnly !== true);
   bind(options.kernel?.image, false);
   bind(options.kernel?.initrd, false);
-  bind(options.variables, true);
-  bind(options.serialLog, true);
   if (options.acceleration.accel === "kvm") bind("/dev/kvm", true);
   if (options.vsockCid !== undefined) bind("/dev/vhost-vsock", true);
   return binds;
@@ -90,9 +122,8 @@ function monitors(paths: MachinePaths): string[] {
   ];
 }
 
-function serial(options: MachineOptions, paths: MachinePaths): string[] {
-  const { serialLog } = options;
-  const log = serialLog === undefined ? "" : `,logappend=off,logfile=${escape(path.resolve(serialLog))}`;
+function serial(options: MachineOptions, paths: MachinePaths, next: () => string): string[] {
+  const log = options.serialLog === undefined ? "" : `,logappend=on,logfile=${next()}`;
   return ["-chardev", `socket,id=serial,path=${escape(paths.serial)}${log}`, "-serial", "chardev:serial"];
 }
 
@@ -121,24 +152,21 @@ function virtioSerial(options: MachineOptions, paths: MachinePaths): string[] {
   ];
 }
 
-function ovmf(paths: MachinePaths): string[] {
+function ovmf(variables: string): string[] {
   return [
     ...["-drive", `if=pflash,unit=0,format=raw,readonly=on,file=${OVMF_CODE}`],
-    ...["-drive", `if=pflash,unit=1,format=raw,file=${escape(path.resolve(paths.variables))}`],
+    ...["-drive", `if=pflash,unit=1,format=raw,${WRITE_AT_ONCE},file=${variables}`],
   ];
 }
 
-function media(options: MachineOptions): string[] {
+function media(options: MachineOptions, next: () => string): string[] {
   const disks = options.disks ?? [];
   const order = options.bootOrder ?? ["cdrom", ...disks.map((_, index) => `disk${index}`)];
   const args: string[] = [];
   if (disks.some((disk) => disk.bus === "scsi")) args.push("-device", "virtio-scsi-pci,id=scsi");
   if (disks.some((disk) => disk.bus === "usb")) args.push("-device", "qemu-xhci,id=usb");
   if (options.cdrom !== undefined) {
-    args.push(
-      "-drive",
-      `if=none,id=cdrom,media=cdrom,format=raw,readonly=on,file=${escape(path.resolve(options.cdrom))}`,
-    );
+    args.push("-drive", `if=none,id=cdrom,media=cdrom,format=raw,readonly=on,file=${next()}`);
     args.push("-device", `ide-cd,drive=cdrom,bus=ide.${CD_PORT}${bootIndex(order, "cdrom")}`);
   }
   const ports = AHCI_PORTS.values();
@@ -146,7 +174,7 @@ function media(options: MachineOptions): string[] {
     const id = `disk${index}`;
     args.push(
       "-drive",
-      drive(id, disk),
+      drive(id, disk, next()),
       "-device",
       `${device(disk, ports)},drive=${id},serial=${id}${bootIndex(order, id)}`,
     );
@@ -158,12 +186,12 @@ function media(options: MachineOptions): string[] {
 const CD_PORT = 2;
 const AHCI_PORTS = [0, 1, 3, 4, 5];
 
-function drive(id: string, disk: Disk): string {
+function drive(id: string, disk: Disk, file: string): string {
   const scratch = hasScratch(disk);
   return [
-    `if=none,id=${id},format=raw,discard=unmap,cache=${disk.cache ?? "writeback"}`,
+    `if=none,id=${id},format=raw,${WRITE_AT_ONCE},discard=unmap,cache=${disk.cache ?? "writeback"}`,
     `readonly=${disk.readOnly === true && !scratch ? "on" : "off"},snapshot=${scratch ? "on" : "off"}`,
-    `file=${escape(path.resolve(disk.path))}`,
+    `file=${file}`,
   ].join(",");
 }
 

@@ -1,7 +1,8 @@
 /** A virtual machine: one QEMU process and the lines to it. */
+import { closeSync, openSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { Fault } from "../fault/fault.ts";
-import { machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
+import { errno, Fault } from "../fault/fault.ts";
+import { handedFiles, machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { takenByQemu } from "./forward.ts";
 import type { MachineOptions } from "./options.ts";
@@ -56,14 +57,17 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
 }
 
 async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promise<Machine> {
-  const control = await listen(paths.qmp);
-  const serial = await listen(paths.serial);
-  const qemu = new QemuProcess(
-    options.launcher,
-    qemuArguments(options, paths),
-    qemuBinds(options, paths),
-    paths.folder,
-  );
+  const descriptors = openHanded(options, paths);
+  let control, serial, qemu;
+  try {
+    control = await listen(paths.qmp);
+    serial = await listen(paths.serial);
+    options.launcher.handOver([paths.folder, paths.qmp, paths.serial]);
+    const [args, binds] = [qemuArguments(options, paths), qemuBinds(options, paths)];
+    qemu = new QemuProcess(options.launcher, args, binds, paths.folder, descriptors);
+  } finally {
+    descriptors.forEach(closeSync);
+  }
   qemu.atEnd(() => removeSocketFolder(paths.folder));
   try {
     const [qmp, serialSocket] = await orFail(
@@ -236,6 +240,20 @@ async function publish(
     started: new Date().toISOString(),
   });
   qemu.atEnd(() => removeState(stateDir, machine.name));
+}
+
+/** Descriptors of the files that QEMU is handed. Throws E_NO_SUCH_FILE. */
+function openHanded(options: MachineOptions, paths: MachinePaths): number[] {
+  const opened: number[] = [];
+  for (const { path, mode } of handedFiles(options, paths)) {
+    try {
+      opened.push(openSync(path, mode));
+    } catch (cause) {
+      opened.forEach(closeSync);
+      throw new Fault("E_NO_SUCH_FILE", `${path} of the machine cannot be opened (${errno(cause)})`, { cause });
+    }
+  }
+  return opened;
 }
 
 /** A unix socket that QEMU connects to once. */

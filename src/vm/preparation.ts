@@ -5,7 +5,7 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { OVMF_VARIABLES } from "./command-line.ts";
 import { refuseTakenPorts } from "./forward.ts";
-import { launch, type Launcher } from "./launcher.ts";
+import type { Launcher } from "./launcher.ts";
 import type { MachineOptions } from "./options.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
@@ -63,7 +63,7 @@ export async function provideVariables(launcher: Launcher, target: string): Prom
   const complaints: Buffer[] = [];
   const file = openSync(fresh, "w", 0o600);
   try {
-    const child = launch(launcher, "cat", [OVMF_VARIABLES], [], { stdio: ["ignore", file, "pipe"] });
+    const child = launcher.start("cat", [OVMF_VARIABLES], [], { stdio: ["ignore", file, "pipe"] });
     child.stderr?.on("data", (bytes: Buffer) => complaints.push(bytes));
     const status = await new Promise<number | null>((resolve) => {
       child.on("error", (error) => complaints.push(Buffer.from(error.message)));

@@ -1,6 +1,6 @@
 /** A QEMU process that never outlives this one. */
 import type { ChildProcess } from "node:child_process";
-import { killLaunched, launch, type Bind, type Launcher } from "./launcher.ts";
+import { killLaunched, type Bind, type Launcher } from "./launcher.ts";
 
 export interface ProcessEnd {
   /** Undefined when the program could not be spawned at all. */
@@ -23,11 +23,20 @@ export class QemuProcess {
   #output = "";
   #complaints = "";
 
-  /** `scratch` is where QEMU puts the scratch files of snapshot disks. */
-  constructor(launcher: Launcher, args: readonly string[], binds: readonly Bind[], scratch: string) {
+  /**
+   * @param scratch where QEMU puts the scratch files of snapshot disks
+   * @param descriptors of this process, which QEMU has from 3 on
+   */
+  constructor(
+    launcher: Launcher,
+    args: readonly string[],
+    binds: readonly Bind[],
+    scratch: string,
+    descriptors: readonly number[] = [],
+  ) {
     // a launcher may give its programs an environment of its own
     const command = [`TMPDIR=${scratch}`, "qemu-system-x86_64", ...args];
-    this.#child = launch(launcher, "env", command, binds, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = launcher.start("env", command, binds, { stdio: ["ignore", "pipe", "pipe"], descriptors });
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
       this.#child.on("error", (error) => (this.#complaints += `${error.message}\n`));

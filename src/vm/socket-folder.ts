@@ -4,7 +4,9 @@ import os from "node:os";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import { Owners } from "../host/owner.ts";
+
 import { isComparable, isRunning, type ProcessIdentity } from "../host/process.ts";
+import { isSandboxId } from "../sandbox/user.ts";
 
 const PREFIX = "anvil-vm-";
 /** sun_path of a socket address holds 108 bytes with the final zero, unix(7). */
@@ -53,7 +55,9 @@ async function sweep(place: string): Promise<void> {
 
 async function isAbandoned(folder: string): Promise<boolean> {
   try {
-    if (lstatSync(folder).uid !== process.getuid?.()) return false;
+    const { uid } = lstatSync(folder);
+    // root gives them to the user of its sandboxes
+    if (uid !== process.getuid?.() && !(process.getuid?.() === 0 && isSandboxId(uid))) return false;
     const owner = readFileSync(path.join(folder, "owner"), "utf8");
     if (!owner.startsWith("{")) return owner !== "" && !(await new Owners(folder).isAlive(owner));
     // of an earlier version, which could not say in which container it runs

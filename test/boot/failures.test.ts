@@ -1,11 +1,12 @@
 /** Every way in which the initramfs can fail says what it tried, why that failed and what to do. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
 import type { MachineOptions } from "../../src/vm/options.ts";
-import { launch } from "../../src/vm/launcher.ts";
 import type { Machine } from "../../src/vm/machine.ts";
 import { boot, monolith, scratch } from "./monolith.ts";
 
@@ -41,12 +42,12 @@ async function otherIso(t: TestContext, image: Buffer | undefined): Promise<stri
   writeFileSync(path.join(tree, image === undefined ? "empty" : "rootfs.img"), image ?? "");
   const iso = path.join(folder, "other.iso");
   const { launcher } = await monolith();
-  const child = launch(
-    launcher,
+  launcher.handOver([folder]);
+  const child = launcher.start(
     "/usr/bin/xorriso",
     ["-as", "mkisofs", "-quiet", "-V", "ANVILOS", "-o", iso, tree],
     [{ path: folder, writable: true }],
-    { stdio: "inherit" },
+    { stdio: ["inherit", "inherit", "inherit"] },
   );
   const status = await new Promise((resolve) => child.on("close", resolve));
   assert.equal(status, 0);
@@ -69,7 +70,7 @@ test("an image that is no pool is told from a missing one", async (t) => {
 });
 
 test("a pool whose contents are damaged is not mounted in silence", async (t) => {
-  const image = readRootfs(t, await monolith());
+  const image = await readRootfs(t, await monolith());
   // everything but the labels at both ends
   image.fill(0xa5, 4 << 20, image.length - (1 << 20));
   await failsWith(await bootKernel(t, "", { cdrom: await otherIso(t, image) }), "E_INIT_POOL_DAMAGED");
@@ -117,18 +118,22 @@ test("anvil.debug traces the init", async (t) => {
 });
 
 /** rootfs.img as it was before it was compressed into the ISO: xorriso gives it back. */
-function readRootfs(t: TestContext, { iso, launcher }: Awaited<ReturnType<typeof monolith>>): Buffer {
+async function readRootfs(t: TestContext, { iso, launcher }: Awaited<ReturnType<typeof monolith>>): Promise<Buffer> {
   const folder = scratch(t);
   const file = path.join(folder, "rootfs.img");
-  const { command, args, env } = launcher(
+  launcher.handOver([folder]);
+  const child = launcher.start(
     "/usr/bin/xorriso",
     ["-no_rc", "-osirrox", "on", "-indev", iso, "-extract", "/rootfs.img", file],
     [
       { path: iso, writable: false },
       { path: folder, writable: true },
     ],
+    { stdio: ["ignore", "pipe", "pipe"] },
   );
-  const result = spawnSync(command, args, { env, encoding: "utf8" });
-  assert.equal(result.status, 0, result.stderr);
+  child.stdout?.resume();
+  const complaint = text(child.stderr as Readable);
+  const [status] = (await once(child, "close")) as [number | null];
+  assert.equal(status, 0, await complaint);
   return readFileSync(file);
 }

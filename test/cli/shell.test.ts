@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { after, test } from "node:test";
-import { TinyProject } from "./tiny-project.ts";
+import type { Key } from "../../src/recipe/derivation.ts";
+import { withDescriptor } from "../forge/confined.ts";
+import { expectedOfCalls, forbiddenCalls, noneWritable, writableProc } from "../sandbox/probe.ts";
+import { ended, TinyProject } from "./tiny-project.ts";
 
 const project = await TinyProject.make({ after });
 const debian = ["--channel", "debian"];
@@ -79,4 +83,40 @@ test("what has no script has no sandbox", async () => {
   const { status, stderr } = await project.anvil(["shell", "seed-base", ...debian]);
   assert.equal(status, 1);
   assert.match(stderr, /^E_NO_TARGET/);
+});
+
+test("a shell is held as its step is: no file of /proc to write, no way into the terminal, limits, no other descriptor", async () => {
+  project.edit("none", "none");
+  assert.equal((await project.anvil(["forge", "base", ...debian])).status, 0);
+  const script = `${writableProc}\nperl -e '${forbiddenCalls}'\nulimit -f\nls /proc/self/fd | wc -w`;
+  const seed = project.store.records().find(({ name }) => name === "seed-base")?.key as Key;
+  const wrap = withDescriptor(project.store.outputPath(seed), 40, "/dev/zero");
+  const anvil = [`${project.folder}/bin/anvil`, "shell", "base", ...debian, "--", "/usr/bin/bash", "-c", script];
+  const { command, args } = wrap(process.execPath, anvil);
+  const child = spawn(command, args, { env: { HOME: project.home, ANVIL_STEP_FILE_SIZE: "3M" } });
+  child.stdin.end();
+  const { status, stdout, stderr } = await ended(child);
+  assert.equal(status, 0, stderr);
+  const lines = stdout.trim().split("\n");
+  assert.match(lines[0] ?? "", noneWritable);
+  // ls has a descriptor for the folder
+  assert.deepEqual(lines.slice(1), [...expectedOfCalls(), "3072", "4"]);
+});
+
+test("a limit that is none is refused, by its variable's name", async () => {
+  for (const [name, value] of [
+    ["ANVIL_STEP_MEMORY", "much"],
+    ["ANVIL_STEP_PROCESSES", "4K"],
+    ["ANVIL_STEP_FILE_SIZE", "-1"],
+  ] as const) {
+    const env = { HOME: project.home, [name]: value };
+    for (const command of [
+      ["shell", "base"],
+      ["forge", "base"],
+    ]) {
+      const { status, stderr } = await project.anvil([...command, ...debian], { env });
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^E_LIMIT {2}${name}=${value} is no limit\n {2}hint: ${name}=`));
+    }
+  }
 });

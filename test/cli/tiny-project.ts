@@ -28,8 +28,8 @@ export const base = recipe({
   proves: [contains("number", /^42$/)],
 });
 
-export const isoImage = () => recipe({
-  name: "iso",
+export const isoImage = (options: { rootLogin?: boolean } = {}) => recipe({
+  name: options.rootLogin === false ? "iso-no-login" : "iso",
   licence: "0BSD",
   files: ["system/greeting"],
   seed: seedBase,
@@ -86,6 +86,7 @@ export class TinyProject {
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
     project.write("recipes/ingots/index.ts", INGOTS);
+    project.write("recipes/rootfs.ts", 'export const CLOSED = "closed";\n');
     project.write("recipes/checks.ts", "export const checks = [];\n");
     return project;
   }

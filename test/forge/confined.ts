@@ -8,10 +8,34 @@ export type Wrap = (
   args: readonly string[],
 ) => { readonly command: string; readonly args: readonly string[] };
 
-/** Root in a user namespace of its own, on the host's files and processes; `options` are bubblewrap's. */
-function asNamespaceRoot(seedTree: string, options: readonly string[], argv: readonly string[]) {
-  const user = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL", "--die-with-parent"];
-  return seedProgram(seedTree, "usr/bin/bwrap", [...user, "--dev-bind", "/", "/", ...options, "--", ...argv]);
+/** On the host's files and processes; `options` are bubblewrap's. */
+function onHost(seedTree: string, options: readonly string[], argv: readonly string[]) {
+  const all = ["--die-with-parent", "--dev-bind", "/", "/", ...options, "--", ...argv];
+  return seedProgram(seedTree, "usr/bin/bwrap", all);
+}
+
+/** Root, in a user namespace of its own in which there is no other user. */
+const namespaceRoot = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"];
+
+/** Who may mount: root as it is, anybody else as root of a namespace. */
+const mounter = (): readonly string[] => (process.getuid?.() === 0 ? [] : namespaceRoot);
+
+/** Root that has no other id to give to its sandboxes. */
+export function asLonelyRoot(seedTree: string): Wrap {
+  return (command, args) => onHost(seedTree, namespaceRoot, [command, ...args]);
+}
+
+/** Root with these capabilities and no others; for anybody else nothing is different. */
+export function withCapabilities(seedTree: string, names: readonly string[]): Wrap {
+  if (process.getuid?.() !== 0) return (command, args) => ({ command, args });
+  const options = ["--cap-drop", "ALL", ...names.flatMap((name) => ["--cap-add", `CAP_${name}`])];
+  return (command, args) => onHost(seedTree, options, [command, ...args]);
+}
+
+/** The file is open for reading under this number, as a parent may have left it. */
+export function withDescriptor(seedTree: string, fd: number, file: string): Wrap {
+  return (command, args) =>
+    seedProgram(seedTree, "usr/bin/bash", ["--norc", "-c", `exec ${fd}< "$0"; exec "$@"`, file, command, ...args]);
 }
 
 /** No further user namespace can be made. */
@@ -19,7 +43,7 @@ export function withoutUserNamespaces(seedTree: string): Wrap {
   return (command, args) => {
     const script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"';
     const shell = seedProgram(seedTree, "usr/bin/bash", ["-c", script, "bash", command, ...args]);
-    return asNamespaceRoot(seedTree, [], [shell.command, ...shell.args]);
+    return onHost(seedTree, namespaceRoot, [shell.command, ...shell.args]);
   };
 }
 
@@ -28,7 +52,7 @@ export function withSmallDisk(seedTree: string, cache: string, bytes: number): W
   const store = path.join(cache, "store");
   const seed = readdirSync(store).flatMap((name) => ["--ro-bind", path.join(store, name), path.join(store, name)]);
   return (command, args) =>
-    asNamespaceRoot(seedTree, ["--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
+    onHost(seedTree, [...mounter(), "--size", String(bytes), "--tmpfs", cache, ...seed], [command, ...args]);
 }
 
 /**
@@ -39,8 +63,9 @@ export function inContainer(seedTree: string): Wrap {
   // unshare(2), mount(2), prctl(2) with PR_SET_PDEATHSIG; process 1 of the namespace only waits, as it ignores signals
   const script = `
     my ($uid, $gid) = ($>, $) + 0);
-    syscall(272, 0x70020000) == 0 or die "unshare: $!";
-    for (["setgroups", "deny"], ["uid_map", "0 $uid 1"], ["gid_map", "0 $gid 1"]) {
+    # a container of root's has more than one user, so it takes no namespace of users here
+    syscall(272, $uid == 0 ? 0x60020000 : 0x70020000) == 0 or die "unshare: $!";
+    for ($uid == 0 ? () : (["setgroups", "deny"], ["uid_map", "0 $uid 1"], ["gid_map", "0 $gid 1"])) {
       open(my $file, ">", "/proc/self/$_->[0]") or die "$!";
       print $file $_->[1];
       close $file or die "$_->[0]: $!";
@@ -61,8 +86,9 @@ export function inContainer(seedTree: string): Wrap {
 export function toldOfMounts(seedTree: string, mountinfo: string): Wrap {
   const script = `
     my ($uid, $gid) = ($>, $) + 0);
-    syscall(272, 0x10020000) == 0 or die "unshare: $!";
-    for (["setgroups", "deny"], ["uid_map", "$uid $uid 1"], ["gid_map", "$gid $gid 1"]) {
+    # root can mount as it is, and needs its other ids
+    syscall(272, $uid == 0 ? 0x20000 : 0x10020000) == 0 or die "unshare: $!";
+    for ($uid == 0 ? () : (["setgroups", "deny"], ["uid_map", "$uid $uid 1"], ["gid_map", "$gid $gid 1"])) {
       open(my $file, ">", "/proc/self/$_->[0]") or die "$!";
       print $file $_->[1];
       close $file or die "$_->[0]: $!";
@@ -80,17 +106,17 @@ export function withoutExecution(seedTree: string, folder: string): Wrap {
   return (command, args) => {
     const script = `my ($none, $folder) = ("none", shift); syscall(165, $none, $folder, $none, 0x1028, 0) == 0 or die "$!"; exec @ARGV`;
     const perl = seedProgram(seedTree, "usr/bin/perl", ["-e", script, folder, command, ...args]);
-    return asNamespaceRoot(seedTree, ["--bind", folder, folder], [perl.command, ...perl.args]);
+    return onHost(seedTree, [...mounter(), "--bind", folder, folder], [perl.command, ...perl.args]);
   };
 }
 
 /** The cache folder cannot be written. */
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
-  return (command, args) => asNamespaceRoot(seedTree, ["--ro-bind", cache, cache], [command, ...args]);
+  return (command, args) => onHost(seedTree, [...mounter(), "--ro-bind", cache, cache], [command, ...args]);
 }
 
 /** A machine whose APT is not configured, as on another distribution, and whose store of certificates is this folder. */
 export function withoutApt(seedTree: string, certificates: string): Wrap {
   const options = ["--tmpfs", "/etc/apt", "--tmpfs", "/etc/ssl", "--ro-bind", certificates, "/etc/ssl/certs"];
-  return (command, args) => asNamespaceRoot(seedTree, options, [command, ...args]);
+  return (command, args) => onHost(seedTree, [...mounter(), ...options], [command, ...args]);
 }

@@ -36,6 +36,7 @@ import type { Channel, Component } from "../../src/recipe/channel.ts";
 import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import { exists } from "../../src/recipe/proof.ts";
 import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
+import type { Limits } from "../../src/sandbox/limits.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
 import { mirrorsAt } from "../../src/source/mirror.ts";
 import { storePaths } from "../../src/store/paths.ts";
@@ -91,6 +92,7 @@ export interface RunOptions {
   readonly mirrors?: readonly string[];
   readonly acceptUnverified?: readonly string[];
   readonly expected?: ReadonlyMap<string, number>;
+  readonly limits?: Limits;
   readonly signal?: AbortSignal;
   /** Builds the targets. */
   readonly elsewhere?: Elsewhere;
@@ -372,6 +374,7 @@ export function realiseOptions(store: Store, project: string, options: RunOption
     crates: () => Promise.resolve([]),
     onPin: () => {},
     expected: options.expected ?? new Map(),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
     signal: options.signal ?? new AbortController().signal,
     on: options.on ?? (() => {}),
   };

@@ -10,6 +10,7 @@ import { seedBase } from "../../recipes/seed.ts";
 import { Fault } from "../../src/fault/fault.ts";
 import { mirrorsOf } from "../../src/forge/downloads.ts";
 import { checkSource } from "../../src/forge/check-source.ts";
+import { openSandbox } from "../../src/sandbox/sandbox.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
 import { download, urlsFor } from "../../src/source/fetch.ts";
 import { httpClient } from "../../src/source/http.ts";
@@ -47,6 +48,7 @@ test("no archive that its author published is refused", async (t) => {
       apt: "/etc/apt",
     },
   });
+  const user = await openSandbox(rig.seedTree);
   const faults: string[] = [];
   const todo = [...pins];
   const work = async (): Promise<void> => {
@@ -56,7 +58,7 @@ test("no archive that its author published is refused", async (t) => {
       const to = store.sourcePath(sha256);
       try {
         await download({ name, urls: urlsFor({ archive }, mirrors), sha256, size, to });
-        await checkSource(store, sha256, name, rig.seedTree);
+        await checkSource(store, sha256, name, rig.seedTree, user);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         faults.push(`${archive}: ${error.code} ${error.message}`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { machinePaths, qemuArguments, qemuBinds } from "../../src/vm/command-line.ts";
+import { handedFiles, machinePaths, qemuArguments, qemuBinds } from "../../src/vm/command-line.ts";
 import type { MachineOptions } from "../../src/vm/options.ts";
 import { emulation } from "./guest.ts";
 import { launcher } from "./launcher.ts";
@@ -25,8 +25,11 @@ test("emulation gets the largest processor, KVM the host's own and its device", 
 });
 
 test("commas in file names stay part of the name", () => {
-  const [drive] = valuesOf("-drive", { cdrom: "/a,b,readonly=off.iso" });
-  assert.equal(drive, "if=none,id=cdrom,media=cdrom,format=raw,readonly=on,file=/a,,b,,readonly=off.iso");
+  const options = { ...base, console: true };
+  const sockets = qemuArguments(options, machinePaths("/a,b,server=off", options)).filter((arg) =>
+    /^socket,/.test(arg),
+  );
+  assert.ok(sockets.includes("socket,id=console,path=/a,,b,,server=off/console.sock,server=on,wait=off"));
 });
 
 test("a direct kernel comes with its initramfs and command line, unchanged", () => {
@@ -36,7 +39,7 @@ test("a direct kernel comes with its initramfs and command line, unchanged", () 
   assert.deepEqual(valuesOf("-append", { kernel }), [kernel.append]);
 });
 
-test("only what the guest may write is bound writable", () => {
+test("a file is opened for writing only when the guest may write, and QEMU cannot reach it but by its descriptor", () => {
   const options: MachineOptions = {
     ...base,
     cdrom: "/cd.iso",
@@ -50,10 +53,29 @@ test("only what the guest may write is bound writable", () => {
       { path: "/ahci", bus: "ahci", readOnly: true },
     ],
   };
-  const binds = qemuBinds(options, machinePaths("/run/m", options));
-  const writable = binds.filter((bind) => bind.writable).map(({ path }) => path);
-  assert.deepEqual(writable, ["/run/m", "/plain", "/vars.fd", "/serial.log"]);
-  assert.equal(binds.length, 8);
+  const paths = machinePaths("/run/m", options);
+  assert.deepEqual(qemuBinds(options, paths), [{ path: "/run/m", writable: true }]);
+  const files = handedFiles(options, paths).map(({ path, mode }) => `${mode} ${path}`);
+  assert.deepEqual(files, [
+    "a /serial.log",
+    "r+ /vars.fd",
+    "r /cd.iso",
+    "r+ /plain",
+    "r /read-only",
+    "r /snapshot",
+    "r /ahci",
+  ]);
+  assert.deepEqual(
+    valuesOf("-add-fd", options),
+    files.map((_, index) => `fd=${index + 3},set=${index + 1}`),
+  );
+  const named = [...valuesOf("-chardev", options), ...valuesOf("-drive", options)].flatMap(
+    (value) => /file=(\/dev\/fdset\/.*)$/.exec(value)?.[1] ?? [],
+  );
+  assert.deepEqual(
+    named,
+    files.map((_, index) => `/dev/fdset/${index + 1}`),
+  );
 });
 
 test("AHCI disks leave the CD's port free", () => {

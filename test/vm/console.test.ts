@@ -6,7 +6,7 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { Console } from "../../src/vm/console.ts";
 import { Fault } from "../../src/fault/fault.ts";
-import { killLaunched, launch } from "../../src/vm/launcher.ts";
+import { killLaunched } from "../../src/vm/launcher.ts";
 import { faultOf, scratch } from "./guest.ts";
 import { launcher } from "./launcher.ts";
 
@@ -33,8 +33,9 @@ interface ShellOptions {
 async function shell(t: TestContext, options: ShellOptions = {}): Promise<Line> {
   const { disturb = (bytes: Buffer): Buffer[] => [bytes], program = (): string[] => ["sh"] } = options;
   const folder = scratch(t);
+  launcher.handOver([folder]);
   const [name = "sh", ...args] = program(folder);
-  const child: ChildProcess = launch(launcher, name, args, [{ path: folder, writable: true }], {
+  const child: ChildProcess = launcher.start(name, args, [{ path: folder, writable: true }], {
     stdio: ["pipe", "pipe", "pipe"],
   });
   t.after(() => killLaunched(child));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
@@ -57,9 +58,12 @@ test("a launcher whose program does not exist is a fault, and its folder is remo
     startMachine({
       name: "guest",
       acceleration: emulation,
-      launcher: (_program, _args, binds) => {
-        folder = binds[0]?.path ?? "";
-        return { command: "/no/such/program", args: [], env: {} };
+      launcher: {
+        start: (_program, _args, binds) => {
+          folder = binds[0]?.path ?? "";
+          return spawn("/no/such/program");
+        },
+        handOver: () => {},
       },
     }),
   );
@@ -72,7 +76,11 @@ test("a launcher whose program does not exist is a fault, and its folder is remo
 
 test("a program that is not QEMU is not taken for one", async () => {
   const fault = await faultOf(
-    startMachine({ name: "guest", acceleration: emulation, launcher: (_p, _a, binds) => launcher("true", [], binds) }),
+    startMachine({
+      name: "guest",
+      acceleration: emulation,
+      launcher: { ...launcher, start: (_program, _args, binds, io) => launcher.start("true", [], binds, io) },
+    }),
   );
   assert.equal(fault.code, "E_QEMU_START");
   assert.match(fault.message, /did not start \(status 0\)/);

@@ -34,7 +34,11 @@ test("without the firmware's template OVMF is refused and no variables are left 
       firmware: "ovmf",
       variables,
       disks: [{ path: guestDisk(t), bus: "virtio" }],
-      launcher: (program, args, binds) => launcher(program, program === "cat" ? ["/no/such/file"] : args, binds),
+      launcher: {
+        ...launcher,
+        start: (program, args, binds, io) =>
+          launcher.start(program, program === "cat" ? ["/no/such/file"] : args, binds, io),
+      },
     }),
   );
   assert.equal(fault.code, "E_QEMU_START");

@@ -10,13 +10,14 @@ import { launcher } from "./launcher.ts";
 
 /** A launcher that edits QEMU's arguments, and counts. */
 function editing(edit: (args: string[]) => string[]): Launcher & { runs: number } {
-  const edited: Launcher & { runs: number } = Object.assign(
-    ((program, args, binds) => {
+  const edited: Launcher & { runs: number } = {
+    ...launcher,
+    runs: 0,
+    start(program, args, binds, io) {
       edited.runs++;
-      return launcher(program, edit([...args]), binds);
-    }) as Launcher,
-    { runs: 0 },
-  );
+      return launcher.start(program, edit([...args]), binds, io);
+    },
+  };
   return edited;
 }
 
