@@ -1,5 +1,6 @@
 /** What the compiler's recipes of all stages share: they differ in who compiles, where and for which host. */
 import { assume } from "../src/recipe/assumption.ts";
+
 /** For what becomes part of other programs: musl, libgcc and libstdc++. */
 export const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
 
