@@ -198,12 +198,15 @@ async function asVerdict<T>(ask: () => Promise<T>): Promise<T | Verdict> {
 
 const notNeeded = "what is here already needs none";
 
+const both = (hint: string | undefined): string =>
+  hint === undefined || hint === "" ? notNeeded : `${hint}; ${notNeeded}`;
+
 /** How many of the places answer. One that answers is enough for a forge, so that the others are a warning. */
 async function answering(urls: readonly string[], needed: boolean, hint: string): Promise<Verdict> {
   const asked = await Promise.all(urls.map(async (url) => ({ url, problem: await silence(url) })));
   const silent = byProblem(asked.filter(({ problem }) => problem !== undefined));
   const answers = asked.filter(({ problem }) => problem === undefined).length;
-  if (answers === 0) return needed ? fail(silent, hint) : warn(silent, `${hint}; ${notNeeded}`);
+  if (answers === 0) return needed ? fail(silent, hint) : warn(silent, both(hint));
   const found = `${answers} of ${asked.length} answer`;
   return silent === "" ? ok(found) : warn(`${found}; ${silent}`, "the others are asked first or next");
 }
@@ -224,7 +227,7 @@ async function archive(
 ): Promise<Verdict> {
   if ("level" in mirrors) {
     const found = which === "archive" ? mirrors.found : "none is known, as no mirror is";
-    return needed ? fail(found, mirrors.hint ?? "") : warn(found, `${mirrors.hint ?? ""}; ${notNeeded}`);
+    return needed ? fail(found, mirrors.hint ?? "") : warn(found, both(mirrors.hint));
   }
   const suite = which === "archive" ? seedSuite : `${seedSuite}-security`;
   const flag = which === "archive" ? "--debian-mirror" : "--debian-security-mirror";

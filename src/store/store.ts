@@ -8,7 +8,6 @@ import {
   lchownSync,
   lstatSync,
   statSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -23,6 +22,7 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Digest, Key } from "../recipe/derivation.ts";
 import { fileSystemOf } from "../host/file-system.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { ownerIn, Owners } from "../host/owner.ts";
 import { Locks, type Held, type Lock } from "./lock.ts";
 import type { Paths } from "./paths.ts";
@@ -76,7 +76,7 @@ export class Store {
     try {
       for (const folder of [paths.sources, paths.outputs, paths.tmp, paths.locks, paths.logs]) {
         // whatever the umask is, nobody else writes here
-        mkdirSync(folder, { recursive: true, mode: 0o755 });
+        makeFolder(folder, 0o755);
       }
       // what steps print, and addresses of mirrors, which may hold passwords; a folder of another user is that one's to close
       const { mode, uid } = statSync(paths.logs);
@@ -85,7 +85,8 @@ export class Store {
       // another forge may take it for something abandoned and be faster
       rmSync(probe, { recursive: true, force: true });
     } catch (error) {
-      throw writeFault(error, paths.top);
+      // no folder can be made in some file systems of the kernel
+      throw errno(error) === "ENOENT" ? readOnly(error, paths.top) : writeFault(error, paths.top);
     }
     return new Store(paths);
   }
@@ -325,14 +326,18 @@ export function writeFault(error: unknown, where: string): unknown {
     case "EACCES":
     case "EPERM":
     case "ENOTDIR":
-      return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
-        details: [(error as Error).message, ...networkFacts(where)],
-        hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",
-        cause: error,
-      });
+      return readOnly(error, where);
     default:
       return error;
   }
+}
+
+function readOnly(error: unknown, where: string): Fault {
+  return new Fault("E_READ_ONLY", `cannot write to the cache folder ${where}`, {
+    details: [(error as Error).message, ...networkFacts(where)],
+    hint: "make it writable, or choose another with ANVIL_CACHE=<folder>",
+    cause: error,
+  });
 }
 
 /** A server may refuse root what it lets others do. */

@@ -76,9 +76,10 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function takenFault(place: string, why: string): Fault {
+  const other = why === REASONS["EADDRNOTAVAIL"] ? "an address" : "another port";
   return new Fault("E_PORT_TAKEN", `${place} cannot be forwarded`, {
     details: [why],
-    hint: "name another port of this host: --forward <port here>:<port there>",
+    hint: `name ${other} of this host: --forward [<address here>:]<port here>:<port there>`,
   });
 }
 

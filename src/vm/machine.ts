@@ -5,7 +5,7 @@ import { errno, Fault } from "../fault/fault.ts";
 import { handedFiles, machinePaths, qemuArguments, qemuBinds, type MachinePaths } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { takenByQemu } from "./forward.ts";
-import type { MachineOptions } from "./options.ts";
+import type { Disk, MachineOptions } from "./options.ts";
 import { checkOptions, emptyLog, provideVariables } from "./preparation.ts";
 import { identify } from "../host/process.ts";
 import { QemuProcess } from "./qemu-process.ts";
@@ -39,7 +39,7 @@ const EMULATION_SCALE = 10;
 
 /**
  * Starts a machine and resolves when QEMU runs it; the machine ends with this process at the latest. Throws
- * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_PORT_TAKEN, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
+ * E_NO_SUCH_FILE for media, E_VM_NAME, E_VM_RUNNING, E_PORT_TAKEN, E_DISK_IN_USE, E_TEMP_FOLDER, E_QEMU_START with QEMU's own message.
  */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   await checkOptions(options);
@@ -72,6 +72,7 @@ async function spawnMachine(options: MachineOptions, paths: MachinePaths): Promi
   try {
     const [qmp, serialSocket] = await orFail(
       qemu,
+      options.disks ?? [],
       Promise.all([control.connected.then((socket) => Qmp.over(socket, START_LIMIT_MS)), serial.connected]),
     );
     const forwards = options.network === undefined ? [] : parseForwards(await qmp.human("info usernet"));
@@ -270,17 +271,29 @@ async function listen(path: string): Promise<{ server: Server; connected: Promis
 }
 
 /** What `ready` gives, unless QEMU ends or takes too long: E_QEMU_START with its message. */
-function orFail<T>(qemu: QemuProcess, ready: Promise<T>): Promise<T> {
+function orFail<T>(qemu: QemuProcess, disks: readonly Disk[], ready: Promise<T>): Promise<T> {
   const fault = (how: string): Fault => new Fault("E_QEMU_START", `QEMU ${how}`, { details: qemu.complaints() });
   const ended = qemu.ended.then(({ pid, status, signal }) => {
     throw (
       takenByQemu(qemu.complaints()) ??
+      inUse(qemu.complaints(), disks) ??
       fault(pid === undefined ? "cannot be run" : `did not start (${signal ?? `status ${status}`})`)
     );
   });
   // when QEMU ends its connections break first, but the process knows why
   const started = ready.catch(() => ended);
   return within(START_LIMIT_MS, Promise.race([started, ended]), () => fault("does not answer"));
+}
+
+/** What QEMU says of a disk that another QEMU writes to; anything else is undefined. */
+function inUse(complaints: readonly string[], disks: readonly Disk[]): Fault | undefined {
+  const said = complaints.find((line) => /Failed to get "\w+" lock/.test(line));
+  if (said === undefined) return undefined;
+  const disk = disks[Number(/drive=disk([0-9]+)/.exec(said)?.[1] ?? NaN)];
+  return new Fault("E_DISK_IN_USE", `${disk?.path ?? "a disk"} is in use by another machine`, {
+    details: [said],
+    hint: "end that machine first, or boot a copy of the disk",
+  });
 }
 
 async function within<T>(limitMs: number, awaited: Promise<T>, late: () => Fault): Promise<T> {

@@ -88,9 +88,9 @@ export async function findMachine(stateDir: string, name?: string): Promise<Mach
   const [found, ...others] = name === undefined ? running : running.filter((state) => state.name === name);
   if (found !== undefined && others.length === 0) return found;
   const what = name === undefined ? "no machine runs" : `no machine named "${name}" runs`;
-  throw new Fault("E_NO_MACHINE", found === undefined ? what : "more than one machine runs; name one", {
+  throw new Fault("E_NO_MACHINE", found === undefined ? what : "more than one machine runs", {
     details: all.map(describe),
-    ...(all.length === 0 ? { hint: "`anvil boot` in another terminal starts one" } : {}),
+    hint: all.length === 0 ? "`anvil boot` in another terminal starts one" : "name one of them: --machine <name>",
   });
 }
 
@@ -121,6 +121,6 @@ async function readState(stateDir: string, file: string): Promise<MachineState |
 function runningFault(name: string, state?: MachineState): Fault {
   return new Fault("E_VM_RUNNING", `a machine named "${name}" runs already`, {
     details: state === undefined ? [] : [describe(state)],
-    hint: "end it, or give this one another name",
+    hint: "end it, or give this one another name: --name <name>",
   });
 }

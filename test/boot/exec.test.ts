@@ -120,7 +120,7 @@ test("a command that reads nothing takes no more input than the window", async (
     },
   });
   const { status, out } = run(
-    await line(t, "echo up; exec 0<&-; trap 'exit 3' INT; while :; do sleep 0.1; done"),
+    await line(t, "trap 'exit 3' INT; exec 0<&-; echo up; while :; do sleep 0.1; done"),
     input,
   );
   await out.until(/up/);

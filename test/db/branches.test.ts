@@ -124,6 +124,10 @@ test("a database is sent, branched, rolled back, and is there after a power cut"
     await first.refused("E_DB_UNKNOWN", "db", "rollback", "main@nothing");
     await first.refused("E_DB_BRANCHES", "db", "rollback", "main@one");
     await first.refused("E_DB_LISTEN", "db", "set", "main", "listen", "no address");
+    await first.refused("E_DB_LISTEN", "db", "set", "main", "listen", "somewhere");
+    // an address, but none of this machine (RFC 5737): the server would not start with it
+    await first.refused("E_DB_LISTEN", "db", "set", "main", "listen", "192.0.2.1");
+    assert.equal(await first.sql("main", "select 1"), "1");
     await first.refused("E_USAGE", "db", "dance");
     assert.equal((await list(first)).length, 2);
   });
