@@ -21,7 +21,8 @@ import { userKeys, userLogins } from "./user-keys.ts";
 const help = `
 usage: anvil forge [target…] [options]
 
-Builds what is missing, proves it and puts the results below out/. Without a target: the ISO.
+Builds what is missing and proves it. An ISO is put into out/, with its manifest; other results stay in the store. Without a
+target: the ISO.
 
   --channel <name>            versions and places of the sources; the first build chooses it for this folder,
                               \`anvil channel\` changes it (default: a channel that was built whole)
@@ -73,7 +74,7 @@ export const command: Command = {
       const built = await build({ targets, values, jobs, store, signal: interrupt.signal });
       if (typeof built === "number") return built;
       const published = await publish(built, store, path.resolve(values.out));
-      if (published !== undefined && !values.json) print(`${whoGetsIn(published)}\n`);
+      if (published !== undefined && !values.json) print(`${whereItIs(values.out)}\n${whoGetsIn(published)}\n`);
       return 0;
     } finally {
       interrupt.close();
@@ -87,6 +88,11 @@ function targetsOf(names: readonly string[], rootLogin: boolean): readonly Outpu
   if (!acceptsIngots(targets) || readKey(userKeys()) !== undefined) return targets;
   ensureKey(userKeys());
   return namedTargets(names, rootLogin);
+}
+
+function whereItIs(out: string): string {
+  const file = path.join(out, IMAGE);
+  return `${file} is there, with its manifest beside it; \`anvil boot${out === "out" ? "" : ` --iso ${file}`}\` boots it`;
 }
 
 /** Who can log in to a system. */
