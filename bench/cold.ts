@@ -33,8 +33,9 @@ for (const { derivation } of steps) {
   const work = store.workFolder(`by-hand-${derivation.name}`);
   const bubblewrap = store.outputPath(derivation.root);
   const user = await openSandbox(bubblewrap);
-  stage(derivation, work, projectRoot(), user);
-  const sandbox = stepSandbox(derivation, work, { store, bubblewrap, user, limits: defaultLimits() });
+  const limits = defaultLimits();
+  stage(derivation, work, projectRoot(), { user, limits });
+  const sandbox = stepSandbox(derivation, work, { store, bubblewrap, user, limits });
   const env = { ...sandbox.env, MAKEFLAGS: `-j${jobs}`, JOBS: String(jobs) };
   const argv = ["/usr/bin/bash", "--norc", "/anvil/step.sh"];
   const started = performance.now();

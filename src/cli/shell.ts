@@ -72,10 +72,11 @@ export const command: Command = {
     try {
       const bubblewrap = store.outputPath(seedFor(evaluation, node));
       const user = await openSandbox(bubblewrap);
-      if (!kept) stage(step, work, projectRoot(), user);
+      const limits = readLimits(process.env);
+      if (!kept) stage(step, work, projectRoot(), { user, limits });
       // another forge of root's may have had another id
       else for (const name of ["build", "out", "tmp"]) handOverTree(user, path.join(work, name));
-      const sandbox = stepSandbox(step, work, { store, bubblewrap, user, limits: readLimits(process.env) });
+      const sandbox = stepSandbox(step, work, { store, bubblewrap, user, limits });
       const env = { ...sandbox.env, JOBS: "1", TERM: process.env["TERM"] ?? "dumb", PS1: `${step.name}:\\w\\$ ` };
       const inner = argv.length > 0 ? argv : ["/usr/bin/bash", "--norc"];
       if (argv.length === 0)

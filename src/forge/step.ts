@@ -17,7 +17,7 @@ import { Fault } from "../fault/fault.ts";
 import type { FileMount, Key, StepDerivation } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { prelude } from "../recipe/step.ts";
-import { describeLimit, limitMet, type Limits } from "../sandbox/limits.ts";
+import { describeLimit, limitMet, limitScript, type Limits } from "../sandbox/limits.ts";
 import { spawnSandbox, type SandboxSpec, type SandboxUser } from "../sandbox/sandbox.ts";
 import { handOver, letRead } from "../sandbox/user.ts";
 import { FIXED_TIME, type Store } from "../store/store.ts";
@@ -82,7 +82,7 @@ export async function runStep(key: Key, step: StepDerivation, context: StepConte
   const log = logFile(context.store, key, step.name);
   const { tail, onLine } = keepTail(context.onLine);
   try {
-    stage(step, work, context.project, context.user);
+    stage(step, work, context.project, context);
     if (context.fetch === undefined) await build(step, work, log, tail, { ...context, onLine });
     else {
       context.onPhase("fetch");
@@ -164,12 +164,17 @@ async function proveOutput(
  * Makes the private folders of a step, gives them to the sandbox's user, and copies the project's files. Throws
  * E_FILE_CHANGED.
  */
-export function stage(step: StepDerivation, work: string, project: string, user: SandboxUser): void {
+export function stage(
+  step: StepDerivation,
+  work: string,
+  project: string,
+  { user, limits }: Pick<StepContext, "user" | "limits">,
+): void {
   for (const name of ["build", "out", "tmp", "files"]) makeFolder(path.join(work, name));
   for (const file of step.files) stageFile(file, path.join(work, file.at), project);
   for (const { full } of walk(path.join(work, "files"))) utimesSync(full, FIXED_TIME, FIXED_TIME);
   writeFileSync(path.join(work, "times"), "");
-  writeFileSync(path.join(work, "step.sh"), `${prelude}${step.script}`);
+  writeFileSync(path.join(work, "step.sh"), `${limitScript(limits)}${prelude}${step.script}`);
   chmodSync(path.join(work, "step.sh"), 0o644);
   handOver(
     user,
@@ -232,7 +237,7 @@ async function runScript(step: StepDerivation, work: string, log: string, contex
   const env = { ...sandbox.env, MAKEFLAGS: jobserver.makeflags, JOBS: String(jobserver.jobs) };
   const output = new StepOutput(log, context.onLine);
   try {
-    return await runIn({ ...sandbox, env }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
+    return await runIn({ ...sandbox, env, setsLimits: true }, ["/usr/bin/bash", "--norc", "/anvil/step.sh"], {
       signal,
       descriptor: jobserver.fd,
       onData: (stream, data) => output.take(stream, data),

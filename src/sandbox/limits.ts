@@ -71,6 +71,11 @@ export interface Ulimit {
   readonly value: number;
 }
 
+/** Shell text for bash that sets them, and lets no process leave a dump of its memory. */
+export function limitScript(limits: Limits): string {
+  return ["ulimit -c 0", ...ulimits(limits).map(({ option, value }) => `ulimit -${option} ${value}`), ""].join("\n");
+}
+
 let hard: ReadonlyMap<string, number> | undefined;
 
 /** Those that are below what the forge itself is held to: a limit cannot be raised. */

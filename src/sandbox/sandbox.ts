@@ -39,6 +39,8 @@ export interface SandboxSpec {
   /** Keep the controlling terminal: for an interactive shell. */
   readonly terminal?: boolean;
   readonly limits?: Limits;
+  /** The command sets `limits` itself, before anything else: one program less is started. */
+  readonly setsLimits?: boolean;
 }
 
 type Standard = "ignore" | "pipe" | "inherit" | number;
@@ -113,13 +115,21 @@ function prepare(spec: SandboxSpec, argv: readonly string[], { stdio, descriptor
   number.inner = number.filter + 2;
   const all = [...identity(spec, number), "--seccomp", String(number.filter), ...sandboxArguments(spec, nodes, argv)];
   const wrap = relativeProgram("usr/bin/bwrap", all);
+  const id = user.other === undefined ? {} : { uid: user.other.id, gid: user.other.id };
+  const namespaces = user.other === undefined ? [] : user.other.opened;
+  if (spec.setsLimits === true && namespaces !== undefined && !inheritedDescriptors().some((fd) => fd > number.filter))
+    return {
+      launch: { ...wrap, options: { env: {}, cwd: bubblewrap, ...id } },
+      stdio: [...stdio, ...descriptors, filter, ...namespaces],
+      close: () => closeSync(filter),
+      remove,
+    };
   const shell = launcher(user, limits, number);
   const { command, args } = relativeProgram(shell.program, [
     ...[...shell.args, "sandbox"],
     // an absolute name that leads to the working folder: bash would make one that its user perhaps cannot follow
     ...[`/proc/self/cwd/${wrap.command}`, ...wrap.args],
   ]);
-  const id = user.other === undefined ? {} : { uid: user.other.id, gid: user.other.id };
   return {
     launch: { command, args, options: { env: {}, cwd: bubblewrap, ...id } },
     stdio: [...stdio, ...descriptors, filter],

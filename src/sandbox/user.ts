@@ -31,6 +31,8 @@ export interface SandboxUser {
     readonly holder: number;
     /** Its descriptor of the namespace in which the sandbox is made; the commands' namespace is its own. */
     readonly outer: number;
+    /** Descriptors of this process of both namespaces; undefined where it may not open them, but its sandboxes may. */
+    readonly opened?: readonly [outer: number, inner: number];
   };
 }
 
@@ -88,13 +90,24 @@ async function hold(seedTree: string): Promise<NonNullable<SandboxUser["other"]>
       child.on("error", reject);
       child.on("close", (status, signal) => reject(new Error(complaint.trim() || (signal ?? `status ${status}`))));
     });
-    return { id, holder: child.pid as number, outer: Number(said) };
+    const [holder, outer] = [child.pid as number, Number(said)];
+    const opened = openNamespaces(holder, outer);
+    return { id, holder, outer, ...(opened !== undefined && { opened }) };
   } finally {
     stdout.destroy();
     stderr.destroy();
     child.unref();
     // of a pipe, which is a socket
     (stdin as unknown as { unref(): void }).unref();
+  }
+}
+
+/** They belong to another user: root needs CAP_SYS_PTRACE for that, which a container may lack. */
+function openNamespaces(holder: number, outer: number): readonly [number, number] | undefined {
+  try {
+    return [openSync(`/proc/${holder}/fd/${outer}`, "r"), openSync(`/proc/${holder}/ns/user`, "r")];
+  } catch {
+    return undefined;
   }
 }
 
