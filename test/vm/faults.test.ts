@@ -44,11 +44,14 @@ test("when QEMU does not start its own message is in the fault", async (t) => {
   const fault = await faultOf(startGuest(t, { kernel: { image: kernel } }));
   assert.equal(fault.code, "E_QEMU_START");
   assert.match(fault.details.join("\n"), /kernel/);
+});
 
+test("a disk that another machine writes to is named, with QEMU's own message", async (t) => {
   const disk = { path: guestDisk(t), bus: "virtio" } as const;
   await bootGuest(t, { disks: [disk] });
   const locked = await faultOf(startGuest(t, { name: "other", disks: [disk] }));
-  assert.equal(locked.code, "E_QEMU_START");
+  assert.equal(locked.code, "E_DISK_IN_USE");
+  assert.equal(locked.message, `${disk.path} is in use by another machine`);
   assert.match(locked.details.join("\n"), /write" lock/);
 });
 
