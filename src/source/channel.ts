@@ -84,5 +84,5 @@ export function isProven(channel: Channel): boolean {
 /** In words, for the first line of a run: whether a channel was built whole, and when. */
 export function standing(channel: Channel): string {
   if (channel.proven === undefined) return "never built whole";
-  return `built whole on ${channel.proven.date}${isProven(channel) ? "" : ", with other pins"}`;
+  return `built and booted on ${channel.proven.date}${isProven(channel) ? "" : ", with other pins"}`;
 }

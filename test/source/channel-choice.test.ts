@@ -33,7 +33,7 @@ test("without a choice it is the default, and the first line says what else ther
   const projectRoot = await twoChannels(t);
   const { channel, why } = await chooseChannel("auto", { projectRoot });
   assert.equal(channel.name, "near");
-  assert.equal(why, "the default, built whole on 2026-11-30; by name there is also far, never built whole");
+  assert.equal(why, "the default, built and booted on 2026-11-30; by name there is also far, never built whole");
   assert.equal(existsSync(choiceOf(projectRoot)), false, "looking chooses nothing");
 });
 
@@ -43,7 +43,7 @@ test("one that was never built is taken by name only, and says so", async (t) =>
   assert.equal(channel.name, "far");
   assert.equal(
     why,
-    "asked for, never built whole (nobody had its sources); by name there is also near, built whole on 2026-11-30",
+    "asked for, never built whole (nobody had its sources); by name there is also near, built and booted on 2026-11-30",
   );
 });
 

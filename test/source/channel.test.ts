@@ -92,8 +92,8 @@ test("a record is of the pins that a channel was built with, whatever else its f
     loadChannel(projectWith(t, { "rfc-0054.json": exact, "seed.json": list }), "rfc-0054");
   const pins = pinsDigest(await load(good));
   const record = { ...proven, pins };
-  assert.equal(standing(await load({ ...good, proven: record })), "built whole on 2026-11-30");
-  assert.equal(standing(await load({ ...good, proven: record, description: "other" })), "built whole on 2026-11-30");
+  assert.equal(standing(await load({ ...good, proven: record })), "built and booted on 2026-11-30");
+  assert.equal(standing(await load({ ...good, proven: record, description: "other" })), "built and booted on 2026-11-30");
   for (const changed of [
     await load({ ...withComponent({ sha256: hash.replace("0", "1") }), proven: record }),
     await load({ ...withComponent({ version: "2.2.7" }), proven: record }),
@@ -101,7 +101,7 @@ test("a record is of the pins that a channel was built with, whatever else its f
     await load({ ...good, proven: record }, { base: [] }),
   ]) {
     assert.equal(isProven(changed), false);
-    assert.equal(standing(changed), "built whole on 2026-11-30, with other pins");
+    assert.equal(standing(changed), "built and booted on 2026-11-30, with other pins");
   }
   assert.equal(standing(await load(good)), "never built whole");
 });
