@@ -93,7 +93,10 @@ test("a record is of the pins that a channel was built with, whatever else its f
   const pins = pinsDigest(await load(good));
   const record = { ...proven, pins };
   assert.equal(standing(await load({ ...good, proven: record })), "built and booted on 2026-11-30");
-  assert.equal(standing(await load({ ...good, proven: record, description: "other" })), "built and booted on 2026-11-30");
+  assert.equal(
+    standing(await load({ ...good, proven: record, description: "other" })),
+    "built and booted on 2026-11-30",
+  );
   for (const changed of [
     await load({ ...withComponent({ sha256: hash.replace("0", "1") }), proven: record }),
     await load({ ...withComponent({ version: "2.2.7" }), proven: record }),
