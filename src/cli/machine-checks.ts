@@ -13,7 +13,7 @@ import type { Seed } from "../recipe/recipe.ts";
 import { openSandbox } from "../sandbox/sandbox.ts";
 import { crateUrl } from "../source/crates-mirror.ts";
 import { loadChannel } from "../source/channel.ts";
-import { seedSuite } from "../source/debian-sources.ts";
+import { seedSuite } from "../source/seed-suites.ts";
 import { describeNetworkError, httpClient, withoutCredentials } from "../source/http.ts";
 import type { DebianMirrors } from "../source/mirror.ts";
 import { checkCache, networkWarning, writableByOthers } from "../store/fitness.ts";

@@ -1,7 +1,7 @@
 import { seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
 import { evaluate } from "../forge/evaluate.ts";
-import { loadChannel } from "../source/channel.ts";
+import { loadSeeds } from "../source/channel.ts";
 import { checkCache } from "../store/fitness.ts";
 import type { Store } from "../store/store.ts";
 import type { Launcher } from "../vm/launcher.ts";
@@ -12,8 +12,8 @@ import { projectRoot } from "./command.ts";
 export async function vmLauncher(store: Store): Promise<Launcher> {
   // told before QEMU fails to start
   checkCache(store);
-  // the seeds are the same in every channel
-  const channel = await loadChannel(projectRoot(), "debian");
+  const seeds = await loadSeeds(projectRoot());
+  const channel = { name: "seeds", description: "of every channel", epoch: 0, components: {}, seeds };
   const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: new Map() }).targets;
   if (key === undefined || !store.has(key))
     throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
