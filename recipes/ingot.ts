@@ -117,9 +117,9 @@ function head(fields: IngotFields, versions: Versions): string {
 export function ingot(fields: IngotFields): Ingot {
   const { name, trees, compression = 19 } = fields;
   const manifest = (versions: Versions): string => `\
-sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > head <<'END'
+sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > start <<'END'
 ${head(fields, versions)}END
-cat head listing chunks > /out/manifest
+cat start listing chunks > /out/manifest
 echo end >> /out/manifest
 `;
   const body = recipe({

@@ -159,7 +159,7 @@ ln -sf g++ c++
 ln -sf ld ld.bfd
 ln -s gcc cc
 for program in *; do ln -s $program $ANVIL_TARGET-$program; done
-for program in ../$ANVIL_TARGET/bin/*; do ln -sf ../../bin/\${program##*/} $program; done
+for program in "../$ANVIL_TARGET"/bin/*; do ln -sf "../../bin/\${program##*/}" "$program"; done
 export PATH=/out/usr/bin:/usr/bin
 `;
 

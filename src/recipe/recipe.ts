@@ -28,6 +28,8 @@ export function archive(component: string): SourceRef {
  */
 export interface Versions {
   of(component: string): string;
+  /** Whether the channel pins it. */
+  has(component: string): boolean;
   atLeast(component: string, version: string): boolean;
   /** The component's patches in their order, by archive; none for most. */
   patches(component: string): readonly Patches[];
