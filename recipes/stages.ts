@@ -109,7 +109,7 @@ const gcc = (stage: Stage): Recipe =>
     script: (versions) => `
 ${names}sysroot=/out/usr/$ANVIL_TARGET
 
-${prepareGcc}
+${prepareGcc(versions)}
 mkdir -p $sysroot
 # busybox' cp always takes over who may write
 for tree in /in/musl /in/linux-headers/usr; do
