@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { CLOSED } from "../../recipes/rootfs.ts";
 import { Fault } from "../fault/fault.ts";
-import { copyOut } from "../forge/forge.ts";
+import { copyOut } from "../forge/publish.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
 import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";

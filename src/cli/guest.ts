@@ -1,6 +1,6 @@
 import path from "node:path";
 import { statSync } from "node:fs";
-import { copyOut } from "../forge/forge.ts";
+import { copyOut } from "../forge/publish.ts";
 import { build, buildOptions, jobCount, openBuildStore } from "./build.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
