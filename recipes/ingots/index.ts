@@ -1,5 +1,5 @@
 /** What `anvil inject` knows. A new ingot is a file beside this one and a line in this list. */
-import type { Ingot } from "../ingot.ts";
+import type { Ingot } from "../../src/recipe/ingot.ts";
 import { cc } from "./cc.ts";
 import { db } from "./db.ts";
 import { tools } from "./tools.ts";

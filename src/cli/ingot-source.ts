@@ -1,15 +1,14 @@
 /** Ingots that recipes make: built like anything else, then signed. */
-import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { requireKey } from "../inject/key-file.ts";
+import type { Ingot as IngotRecipe } from "../recipe/ingot.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { build, type BuildRequest } from "./build.ts";
-import { userKeys } from "./user-keys.ts";
 
 /** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
 export async function signedIngot(ingot: IngotRecipe, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
   // said before anything is built
-  const key = requireKey(userKeys());
+  const key = requireKey(request.project.keys);
   const folder = await ingotBody(ingot, request);
   return typeof folder === "number" ? folder : Ingot.ofBody(folder, key);
 }

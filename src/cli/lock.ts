@@ -1,16 +1,17 @@
 import type { Channel } from "../recipe/channel.ts";
 import { loadAdvisories } from "../source/advisories.ts";
 import { mirrorHas, mirrorReader } from "../source/archive-index.ts";
-import { AUTO, chooseChannel } from "../source/channel-choice.ts";
+import { AUTO } from "../source/channel-choice.ts";
 import { oneByOne } from "../source/mirror.ts";
 import { refreshChannel, writeChannel, type Note, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
 import { news } from "../source/watch.ts";
-import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { print, printJson, printLines } from "./print.ts";
 import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
-import { allTargets, componentsOf, seedsOf } from "./targets.ts";
+import type { Project } from "../project/project.ts";
+import { componentsOf, seedsOf } from "../project/targets.ts";
 
 const help = `
 usage: anvil lock [component or seed…] [options]
@@ -58,28 +59,25 @@ const options = {
 export const command: Command = {
   summary: "compare the pins with the Debian archive",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (values.check && values.write) throw usage("--check writes nothing: leave out --write", help);
     const interrupt = onInterrupt();
     try {
-      const { channel: before } = await chooseChannel(values.channel, {
-        projectRoot: projectRoot(),
-        environment: process.env["ANVIL_CHANNEL"],
-      });
-      const access = await archiveAccess(values, interrupt.signal);
-      if (values.check) return await check(before, access, positionals, values.json);
-      const targets = allTargets();
+      const { channel: before } = await project.selectChannel(values.channel);
+      const access = await archiveAccess(project, values, interrupt.signal);
+      if (values.check) return await check(project, before, access, positionals, values.json);
+      const targets = (await project.targets()).all();
       const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
       const { channel, changes, notes, newer } = await refreshChannel(
-        projectRoot(),
+        project.root,
         before.name,
         access,
         wanted,
         positionals,
       );
       const written = values.write && (changes.length > 0 || newer);
-      if (written) await writeChannel(projectRoot(), channel);
+      if (written) await writeChannel(project.root, channel);
       if (values.json) printJson({ channel: channel.name, written, changes, notes }, 1);
       else print(renderText(changes, notes, written, positionals));
       return changes.length === 0 || written ? 0 : 1;
@@ -93,12 +91,13 @@ export const command: Command = {
 };
 
 async function check(
+  project: Project,
   channel: Channel,
   access: ArchiveAccess,
   names: readonly string[],
   json: boolean,
 ): Promise<number> {
-  const known = await loadAdvisories(projectRoot());
+  const known = await loadAdvisories(project.root);
   const findings = await news(new Archive(access, channel), channel, known, names);
   const lines = findings.map(({ name, what }) => `${name}  ${what}`);
   if (findings.length === 0) lines.push("nothing became known");
@@ -108,10 +107,11 @@ async function check(
 }
 
 async function archiveAccess(
+  project: Project,
   values: MirrorValues & { readonly "keyring-root": string; readonly "accept-expired": boolean },
   signal: AbortSignal,
 ): Promise<ArchiveAccess> {
-  const all = await mirrors(values, openStore());
+  const all = await mirrors(values, project);
   return {
     read: mirrorReader(all, signal),
     mirrors: oneByOne(all).map((each) => mirrorReader(each, signal)),
