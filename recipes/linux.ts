@@ -1,7 +1,7 @@
 /** The kernel: Linux with OpenZFS inside, one image without modules. What is on is said in system/kernel/config. */
 import { assume } from "../src/recipe/assumption.ts";
 import { atMost, builtByAnvilCc, contains, exists, noBuildPaths } from "../src/recipe/proof.ts";
-import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
+import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
 import { command } from "../src/recipe/style.ts";
 import { libelf } from "./libelf.ts";
 import { seedBase } from "./seed.ts";
@@ -24,48 +24,19 @@ kbuild() {
 }
 `;
 
-/**
- * Lines of system/kernel/config that are others from a version of Linux on; none where the option is gone. They are no guards
- * in that file, as a change of it builds the kernel of every channel anew.
- */
-const later: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  // tables of five levels are always in
-  "6.18": { "# CONFIG_X86_5LEVEL is not set": "" },
-  // architectures that have the lazy kind have neither the voluntary one nor none any more
-  "7.0": { "CONFIG_PREEMPT_VOLUNTARY=y": "CONFIG_PREEMPT_LAZY=y" },
-  "7.3": { "CONFIG_PROC_SYSCTL=y": "" },
-};
-
-/** Shell text that makes the fragment for the version, and its name in system/kernel. Its lines keep their numbers. */
-function fragmentOf(versions: Versions): { readonly make: string; readonly file: string } {
-  const changed = Object.entries(later).flatMap(([version, lines]) =>
-    versions.atLeast("linux", version) ? Object.entries(lines) : [],
-  );
-  if (changed.length === 0) return { make: "", file: "config" };
-  const change = ([line, instead]: [string, string]): string => `\
-grep -qx '${line}' /build/fragment
-sed -i 's/^${line}$/${instead}/' /build/fragment
-`;
-  const make = ["cp /files/system/kernel/config /build/fragment\n", ...changed.map(change)].join("");
-  return { make, file: "/build/fragment" };
-}
-
 // Twice: OpenZFS is configured against a configured kernel, and only then becomes part of it.
-function configureKernel(versions: Versions): string {
-  const { make, file } = fragmentOf(versions);
-  return `\
-${make}configure_kernel() {
+const configureKernel = `\
+configure_kernel() {
   kbuild allnoconfig > /dev/null
   (
     cd /files/system/kernel
-    ./check-config merge "$VERSION" ${file} /build/linux/.config "$@" > /build/config
+    ./check-config merge "$VERSION" config /build/linux/.config "$@" > /build/config
     mv /build/config /build/linux/.config
     kbuild olddefconfig
-    ./check-config check "$VERSION" ${file} /build/linux "$@"
+    ./check-config check "$VERSION" config /build/linux "$@"
   )
 }
 `;
-}
 
 // While it starts, OpenZFS measures which of its checksum and parity routines is the fastest: for 1 ms each, but at least
 // a fixed number of rounds, which an emulated processor takes over a second for. One round is enough.
@@ -125,20 +96,19 @@ export const linuxWith = (prepare: string): Recipe =>
     // the image is packed with zstd: by ours, so that its bytes depend on no program of the seed
     tools: [anvilCc, zstdProgram],
     link: [libelf, zlib],
-    script: (versions) =>
-      [
-        environment,
-        prepare,
-        configureKernel(versions),
-        graftZfs,
-        "kbuild bzImage\n",
-        "cd /build/linux\n",
-        "mkdir /out/boot\n",
-        "cp arch/x86/boot/bzImage /out/boot/vmlinuz\n",
-        "cp System.map /out/boot/System.map\n",
-        "cp .config /out/boot/config\n",
-        '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
-      ].join(""),
+    script: [
+      environment,
+      prepare,
+      configureKernel,
+      graftZfs,
+      "kbuild bzImage\n",
+      "cd /build/linux\n",
+      "mkdir /out/boot\n",
+      "cp arch/x86/boot/bzImage /out/boot/vmlinuz\n",
+      "cp System.map /out/boot/System.map\n",
+      "cp .config /out/boot/config\n",
+      '"$ANVIL_TARGET-strip" --strip-all -o /out/boot/vmlinux vmlinux\n',
+    ].join(""),
     assumes: (versions) => [
       assume("linux").text("Makefile", "HOSTPKG_CONFIG"),
       ...["allnoconfig", "olddefconfig"].map((name) => assume("linux").mention(["scripts/kconfig/Makefile"], name)),
@@ -146,7 +116,7 @@ export const linuxWith = (prepare: string): Recipe =>
       assume("linux").targets("Makefile", "prepare"),
       assume("linux").success(
         "each line of system/kernel/config is taken",
-        `VERSION=${versions.of("linux")}\n${environment}${configureKernel(versions)}configure_kernel CONFIG_ZFS`,
+        `VERSION=${versions.of("linux")}\n${environment}${configureKernel}configure_kernel CONFIG_ZFS`,
         ["system/kernel/check-config", "system/kernel/config"],
       ),
       assume("zfs").success(`it is made for Linux ${versions.of("linux")}`, knowsLinux(versions.of("linux"))),
