@@ -1,1 +1,0 @@
-Channel debian-next: the newest versions that a mirror has, pinned and looked at, not built yet -c echo "Channel debian-next: the newest versions that a mirror has, pinned and looked at, not built yet" > /work/main/.git/worktrees/wt-next/COMMIT_EDITMSG
