@@ -6,6 +6,7 @@ import type { Elsewhere } from "../forge/elsewhere.ts";
 import { type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
+import { localSources, unusedNotices } from "../forge/local-sources.ts";
 import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import type { Output } from "../recipe/recipe.ts";
@@ -42,6 +43,7 @@ export async function openBuildStore(
 
 export interface BuildValues extends PlaceValues {
   readonly channel: string;
+  readonly source: readonly string[];
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
   readonly "no-preflight": boolean;
@@ -72,11 +74,13 @@ export interface Built {
 export async function build(request: BuildRequest): Promise<Built | number> {
   const { project, targets, values, jobs, store, signal, elsewhere: place } = request;
   const limits = readLimits(project.env);
-  const { channel, why } = await project.buildChannel(values.channel);
+  const { channel, why } = await project.buildChannel(values, { signal });
   const evaluateNow = (): Evaluation => project.evaluate(targets, channel);
   const accepted = new Set(values["accept-unverified"]);
   const first = evaluateNow();
-  if (request.silentWhenDone === true && missing(first, store).length === 0) return { evaluation: first, why };
+  // that it is made from sources of this machine is said every time
+  const silent = request.silentWhenDone === true && localSources(first).length === 0;
+  if (silent && missing(first, store).length === 0) return { evaluation: first, why };
   const profileFile = path.join(store.paths.top, "profile.json");
   const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
   const { json, plain } = values;
@@ -118,7 +122,11 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     });
     if (!values["no-preflight"] && !isProven(channel)) await lookFirst(project, targets, evaluation, options);
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
+    const outcome = await realise(evaluation, {
+      ...options,
+      ...elsewhere,
+      notices: [...unusedNotices(evaluation), ...notices],
+    });
     // what another machine needed says nothing about this one
     if (outcome.built.length > 0 && place === undefined)
       writeProfile(profileFile, mergeProfiles(profile, profileOf(run)));

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { describeLocal, localSources } from "../forge/local-sources.ts";
 import { copyOut } from "../forge/publish.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
@@ -11,7 +12,7 @@ import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
 import { count } from "../ui/units.ts";
 import { build, buildOptions, jobCount, openBuildStore, type Built } from "./build.ts";
-import { parse, type Command } from "./command.ts";
+import { parse, sourceHelp, type Command } from "./command.ts";
 import { print } from "./print.ts";
 import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
 import type { Project } from "../project/project.ts";
@@ -32,6 +33,7 @@ target: the ISO.
                               not known to be what the sandbox would make; may be repeated
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
   --no-preflight              of a channel that was never built whole: compile without looking at its sources first
+  ${sourceHelp}
   ${mirrorHelp}
   ${cratesHelp}
   --no-root-login             an ISO whose consoles, rescue and boot menu give nobody a shell. The default when there are
@@ -76,7 +78,7 @@ export const command: Command = {
       const { image } = (await project.targets()).catalogue;
       const published = await publish(project, built, store, path.resolve(values.out));
       if (published !== undefined && !values.json)
-        print(`${whereItIs(values.out, image.file)}\n${whoGetsIn(published)}\n`);
+        print(`${whereItIs(values.out, image.file)}\n${whoGetsIn(published)}\n${whatIsLocal(published)}`);
       return 0;
     } finally {
       interrupt.close();
@@ -109,11 +111,21 @@ interface Logins {
   readonly logins: readonly string[];
 }
 
+interface Published extends Logins {
+  /** Sources of this machine that it is made from, in words. */
+  readonly local: readonly string[];
+}
+
 function whoGetsIn({ rootLogin, logins }: Logins): string {
   const ssh = logins.length === 0 ? "nobody" : `the owners of ${count(logins.length, "key")}`;
   return rootLogin
     ? `root login is open: whoever reaches a console is root; over SSH ${ssh}. --no-root-login closes the consoles`
     : `root login is closed on every console; over SSH ${ssh}. --root-login opens the consoles`;
+}
+
+function whatIsLocal({ local }: Published): string {
+  if (local.length === 0) return "";
+  return `it is not what the channel pins: ${local.join(", ")}; the manifest says so\n`;
 }
 
 /** Copies the ISO to the output folder, with its manifest, unless it is there already. Undefined when none was built. */
@@ -122,31 +134,35 @@ async function publish(
   { evaluation, why }: Built,
   store: Store,
   out: string,
-): Promise<Logins | undefined> {
+): Promise<Published | undefined> {
   const { image } = (await project.targets()).catalogue;
-  let published: Logins | undefined;
+  let published: Published | undefined;
   for (const key of evaluation.targets) {
     const record = store.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
     const rootLogin = record.name === image.name;
     if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
-    published = { rootLogin, logins: project.logins().map(fingerprint) };
+    const logins = project.logins().map(fingerprint);
+    const local = localSources(evaluation).map(([name, component]) => describeLocal(name, component));
+    published = { rootLogin, logins, local };
     const from = path.join(store.outputPath(key), image.file);
     const to = path.join(out, image.file);
-    if (isSame(from, to, key)) continue;
+    const made = [key, ...local].join(" ");
+    if (isSame(from, to, made)) continue;
     copyOut(from, to);
     const files = [{ file: image.file, bytes: statSync(to).size, sha256: hashFile(to) }];
     const trust = trustedKeys(project.keys).map(keyId);
     const known = await loadAdvisories(project.root);
-    const manifest = manifestOf(evaluation, store, { why, files, trust, known, ...published });
+    const manifest = manifestOf(evaluation, store, { why, files, trust, known, rootLogin, logins });
     writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
-    writeFileSync(stamp(to), stampOf(to, key));
+    writeFileSync(stamp(to), stampOf(to, made));
   }
   return published;
 }
 
 const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
 
+/** @param key what was published: the ISO's key, and the local sources, whose bytes may be those of pins */
 function stampOf(file: string, key: string): string {
   const { size, mtimeMs } = statSync(file);
   return JSON.stringify({ key, size, mtimeMs });

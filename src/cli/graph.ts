@@ -1,7 +1,7 @@
 import { type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
-import { channelOptions, parse, type Command } from "./command.ts";
+import { channelOptions, parse, sourceHelp, sourceOptions, type Command } from "./command.ts";
 import { loginOptions, rootLoginOf } from "./command.ts";
 import { print, printJson } from "./print.ts";
 
@@ -11,6 +11,7 @@ usage: anvil graph [target…] [options]
 Prints the plan: every derivation with its key, version and what it needs, in build order. Builds nothing.
 
   --channel <name>   another than the one of this folder (\`anvil channel\`)
+  ${sourceHelp}
   --root-login, --no-root-login   the ISO with or without a root shell on its consoles, as with \`anvil forge\`
   --all              also the downloads and packages of the seed
   --json             one document: {channel, targets, nodes: [{key, name, version, kind, needs, present}]}
@@ -24,6 +25,7 @@ exit status: 0, or 2 for wrong usage
 
 const options = {
   ...channelOptions,
+  ...sourceOptions,
   ...loginOptions,
   all: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
@@ -36,7 +38,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const targets = (await project.targets()).named(positionals, rootLoginOf(values));
     const store = project.store;
-    const { channel, why } = await project.selectChannel(values.channel);
+    const { channel, why } = await project.selectSources(values, { look: true });
     const evaluation = project.evaluate(targets, channel);
     if (values.json) printJson(facts(evaluation, store), 1);
     else print(renderText(evaluation, store, why, values.all));
@@ -46,7 +48,7 @@ export const command: Command = {
 
 function isThere({ key, derivation }: Node, store: Store): boolean {
   if (derivation.kind !== "fetch") return store.has(key);
-  return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
+  return derivation.local !== undefined || (derivation.sha256 !== undefined && store.hasSource(derivation.sha256));
 }
 
 function facts({ channel, nodes, targets }: Evaluation, store: Store): object {
@@ -69,7 +71,8 @@ function renderText({ channel, nodes }: Evaluation, store: Store, why: string, a
   const lines = shown.map((node) => {
     const { derivation, needs } = node;
     const state = isThere(node, store) ? "✓" : "·";
-    const title = derivation.kind === "fetch" ? `fetch ${derivation.name}` : derivation.name;
+    const fetched = derivation.kind !== "fetch" ? "" : derivation.local === undefined ? "fetch " : "local ";
+    const title = `${fetched}${derivation.name}`;
     const direct = needs.filter((key) => !seedPackages.has(key)).map((key) => nodes.get(key)?.derivation.name);
     return `${state} ${node.key.slice(0, 12)}  ${title} ${derivation.version}${direct.length === 0 ? "" : `  ← ${direct.join(", ")}`}`;
   });

@@ -10,7 +10,7 @@ import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
-import type { Project } from "../project/project.ts";
+import type { Project, SourceValues } from "../project/project.ts";
 import { buildInMonolith } from "./workshop.ts";
 
 const help = `
@@ -30,7 +30,7 @@ ${connectHelp}
   --json               one JSON object per event (docs/events.md)
   --plain              lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+What is built takes the options of \`anvil forge\`: --channel, --source, --jobs, --debian-mirror, --accept-unverified,
 --accept-from-vm, --keep-going.
 
 examples:
@@ -76,7 +76,7 @@ export const command: Command = {
     };
     try {
       // an hour before the system would say so
-      if (name !== undefined) await check(await keeperOf(targets.ingot(name), values.channel, project));
+      if (name !== undefined) await check(await keeperOf(targets.ingot(name), values, project));
       if (name !== undefined && values.in === "vm") {
         const status = await buildInMonolith(targets.ingot(name), request);
         if (status !== 0) return status;
@@ -98,12 +98,12 @@ export const command: Command = {
 /** Name and version of an ingot that keeps data. */
 async function keeperOf(
   { name, version, data }: IngotRecipe,
-  channel: string,
+  values: SourceValues,
   project: Project,
 ): Promise<Keeper | undefined> {
   if (!data) return undefined;
   if (typeof version === "string") return { name, version };
-  const { components } = (await project.selectChannel(channel)).channel;
+  const { components } = (await project.selectSources(values, { look: true })).channel;
   return { name, version: components[version.component]?.version ?? "" };
 }
 

@@ -3,7 +3,7 @@ import { findingsOf, planPreflight } from "../forge/preflight.ts";
 import type { Finding } from "../recipe/preflight.ts";
 import { chooseView } from "../ui/open.ts";
 import { jobCount } from "./build.ts";
-import { parse, type Command } from "./command.ts";
+import { parse, sourceHelp, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
 import { downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { recipesOf } from "../project/targets.ts";
@@ -22,6 +22,7 @@ Before a forge of a channel that was never built whole this runs by itself.
   -j, --jobs <n>              processes that compute at once (default: all cores)
   --list                      also what holds
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
+  ${sourceHelp}
   ${mirrorHelp}
   --json                      one object per event, then one document: {channel, holds, assumptions: [{component, version, file,
                               what, holds, said}]}
@@ -48,7 +49,7 @@ export const command: Command = {
     const { values, positionals } = parse(args, help, options);
     const jobs = jobCount(values.jobs, help);
     const store = project.store;
-    const { channel, why } = await project.selectChannel(values.channel);
+    const { channel, why } = await project.selectSources(values);
     const all = await project.targets();
     const named = positionals.length > 0 ? all.named(positionals) : [all.image(), ...all.ingotBodies()];
     const targets = values.all ? all.of(channel) : named;

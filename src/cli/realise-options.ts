@@ -5,7 +5,7 @@ import type { Evaluation } from "../forge/evaluate.ts";
 import { httpClient } from "../source/http.ts";
 import type { DebianMirrors, MirrorChoice } from "../source/mirror.ts";
 import type { Environment, Project } from "../project/project.ts";
-import { channelOptions } from "./command.ts";
+import { channelOptions, sourceOptions } from "./command.ts";
 
 export const mirrorOptions = {
   "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
@@ -32,6 +32,7 @@ export const cratesHelp = `
 
 export const realiseOptions = {
   ...channelOptions,
+  ...sourceOptions,
   ...mirrorOptions,
   ...cratesOptions,
   "keep-going": { type: "boolean", default: false },

@@ -10,7 +10,7 @@ import { readLimits } from "../sandbox/limits.ts";
 import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
 import { handOverTree } from "../sandbox/user.ts";
 import { removeTree } from "../store/store.ts";
-import { channelOptions, parse, usage, type Command } from "./command.ts";
+import { channelOptions, parse, sourceHelp, sourceOptions, usage, type Command } from "./command.ts";
 import { complain } from "./print.ts";
 
 const help = `
@@ -21,6 +21,7 @@ is that build's own folder, as the step left it; else a fresh one, where \`bash 
 What is changed in a fresh one is gone when the shell ends.
 
   --channel <name>   another than the one of this folder (\`anvil channel\`)
+  ${sourceHelp}
 
 examples:
   anvil shell zfs
@@ -34,12 +35,12 @@ export const command: Command = {
   help,
   async run(args, project) {
     const end = args.indexOf("--");
-    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, channelOptions);
+    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, { ...channelOptions, ...sourceOptions });
     const argv = end === -1 ? [] : args.slice(end + 1);
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = project.store;
-    const { channel } = await project.selectChannel(values.channel);
+    const { channel } = await project.selectSources(values);
     const evaluation = project.evaluate([(await project.targets()).find(name)], channel);
     const [key] = evaluation.targets;
     const node = key === undefined ? undefined : evaluation.nodes.get(key);

@@ -2,7 +2,7 @@ import { type Evaluation, type Node } from "../forge/evaluate.ts";
 import { recordName } from "../store/garbage.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { channelOptions, parse, usage, type Command } from "./command.ts";
+import { channelOptions, parse, sourceHelp, sourceOptions, usage, type Command } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
 
 const help = `
@@ -12,6 +12,7 @@ Says what decides a recipe's key, whether its output is in the store and how it 
 needs it.
 
   --channel <name>   another than the one of this folder (\`anvil channel\`)
+  ${sourceHelp}
   --json             one document: {name, version, key, present, elsewhere, path, inputs, proofs}
 
 examples:
@@ -20,7 +21,7 @@ examples:
 exit status: 0
 `;
 
-const options = { ...channelOptions, json: { type: "boolean", default: false } } as const;
+const options = { ...channelOptions, ...sourceOptions, json: { type: "boolean", default: false } } as const;
 
 export const command: Command = {
   summary: "say what a recipe depends on and who needs it",
@@ -30,7 +31,7 @@ export const command: Command = {
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = project.store;
-    const { channel } = await project.selectChannel(values.channel);
+    const { channel } = await project.selectSources(values, { look: true });
     const targets = await project.targets();
     const evaluation = project.evaluate([targets.image(), targets.find(name)], channel);
     const [iso, key] = evaluation.targets as [Key, Key];
@@ -38,7 +39,10 @@ export const command: Command = {
     const record = store.record(key);
     const label = (each: Key): string => {
       const node = evaluation.nodes.get(each) as Node;
-      return `${node.derivation.kind === "fetch" ? "fetch " : ""}${node.derivation.name} ${node.derivation.version}`;
+      const { kind, name, version } = node.derivation;
+      const local = node.derivation.kind === "fetch" ? node.derivation.local : undefined;
+      if (local !== undefined) return `local ${name} ${version}, the ${local.kind} ${local.file}`;
+      return `${kind === "fetch" ? "fetch " : ""}${name} ${version}`;
     };
     const chain = shortestPath(evaluation, iso, key).map((each) => evaluation.nodes.get(each)?.derivation.name ?? "");
     const elsewhere = store.elsewhere(key).map(recordName);

@@ -197,12 +197,13 @@ class Evaluator {
       kind: "fetch",
       name: component,
       version: pin.version,
-      file: path.posix.basename(pin.archive ?? pin.urls?.[0] ?? component),
+      file: pin.local?.file ?? path.posix.basename(pin.archive ?? pin.urls?.[0] ?? component),
       archive: pin.archive,
       urls: pin.urls ?? [],
       sha256: digest,
       size: pin.size,
       unverified: pin.unverified,
+      ...(pin.local === undefined ? {} : { local: pin.local }),
     };
     return this.add(derivation, []);
   }

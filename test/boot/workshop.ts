@@ -17,6 +17,7 @@ import { project } from "../this-project.ts";
 
 const values: BuildRequest["values"] = {
   channel: "auto",
+  source: [],
   "crates-mirror": [],
   "debian-mirror": [],
   "debian-security-mirror": [],
