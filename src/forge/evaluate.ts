@@ -283,6 +283,10 @@ export function versionsOf(channel: Channel): Versions {
     has: (component) => component in channel.components,
     atLeast: (component, version) => compareVersions(of(component), version) >= 0,
     patches: (component) => componentOf(channel, component, "a script").patches ?? [],
+    local: (component) => {
+      const pin = channel.components[component];
+      return pin?.local === undefined ? undefined : `${component} ${pin.version}, sha256 ${pin.sha256}`;
+    },
   };
 }
 

@@ -19,6 +19,7 @@ import {
 import path from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import { errno, Fault } from "../fault/fault.ts";
+import { printableLine } from "../fault/printable.ts";
 import type { Channel, Component, LocalOrigin } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
 import { localNames } from "../source/channel.ts";
@@ -114,7 +115,7 @@ async function localComponent(source: LocalSource, channel: Channel, copier: Cop
   const pin = pinOf(channel, component);
   const { kind, sha256, size } = await copier.copy(source, channel.epoch);
   const name = path.basename(path.resolve(source.path));
-  const local: LocalOrigin = { kind, file: kind === "tree" && name === "" ? component : name };
+  const local: LocalOrigin = { kind, file: printableLine(name) };
   const version = source.version ?? pin.version;
   // the very bytes of the pin need what the pin needs: its patches
   if (sha256 === pin.sha256) return { ...pin, version, local };

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
+import { ingot } from "../../recipes/ingot.ts";
 import { Fault } from "../../src/fault/fault.ts";
 import { evaluate } from "../../src/forge/evaluate.ts";
 import {
@@ -282,4 +283,22 @@ test("keys of what is made from pinned sources are what they were", async (t) =>
   const before = evaluate([bystander], { project: rig.project, channel: choice.channel, pins: new Map() }).targets;
   await take([`data=${tree}`]);
   assert.deepEqual(rig.evaluate(bystander).targets, before);
+});
+
+test("the manifest of an ingot names the local sources that it is made from, however far below, and no others", async (t) => {
+  const { rig, tree, take } = await world(t);
+  const { body } = ingot({ name: "thing", version: "1", trees: [further] });
+  const lines = (): string[] => {
+    const { derivation } = rig.evaluate(body).nodes.get(rig.key(body)) ?? {};
+    const script = derivation?.kind === "step" ? derivation.script : "";
+    return script.split("\n").filter((line) => line.startsWith("proof not "));
+  };
+  assert.deepEqual(lines(), []);
+  const before = rig.key(body);
+  const { channel } = await take([`data=${tree}`]);
+  assert.deepEqual(lines(), [`proof not the channel's source: data 1.0, sha256 ${channel.components["data"]?.sha256}`]);
+  assert.notEqual(rig.key(body), before);
+  await take([`other=${tree}`]);
+  assert.deepEqual(lines(), []);
+  assert.equal(rig.key(body), before, "the key is that of the pinned sources");
 });
