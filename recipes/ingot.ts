@@ -4,7 +4,15 @@
  */
 import type { Ingot } from "../src/recipe/ingot.ts";
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import { folderOf, proofsOf, recipe, type Output, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import {
+  folderOf,
+  proofsOf,
+  recipe,
+  type Output,
+  type Recipe,
+  type SourceRef,
+  type Versions,
+} from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {

@@ -35,7 +35,10 @@ export const command: Command = {
   help,
   async run(args, project) {
     const end = args.indexOf("--");
-    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, { ...channelOptions, ...sourceOptions });
+    const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, {
+      ...channelOptions,
+      ...sourceOptions,
+    });
     const argv = end === -1 ? [] : args.slice(end + 1);
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);

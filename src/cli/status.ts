@@ -23,7 +23,12 @@ examples:
 exit status: 0 nothing to do, 1 something is missing
 `;
 
-const options = { ...channelOptions, ...sourceOptions, ...loginOptions, json: { type: "boolean", default: false } } as const;
+const options = {
+  ...channelOptions,
+  ...sourceOptions,
+  ...loginOptions,
+  json: { type: "boolean", default: false },
+} as const;
 
 export const command: Command = {
   summary: "say what a forge would have to do",
