@@ -1,12 +1,11 @@
-import { realise, type RealiseOptions } from "../forge/forge.ts";
+import { Fault } from "../fault/fault.ts";
 import type { BundleIndex } from "../forge/bundle.ts";
-import { downloadsOf, exportSources, importSources, type Downloads, type Wish } from "../project/offline.ts";
-import type { Project } from "../project/project.ts";
-import { AUTO } from "../source/channel-choice.ts";
-import { chooseView } from "../ui/open.ts";
-import { parse, sourceHelp, usage, type Command } from "./command.ts";
-import { print, printJson } from "./print.ts";
-import { cratesHelp, downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
+import { fetchAll } from "../project/fetch.ts";
+import { exportSources, importSources, type Wish } from "../project/offline.ts";
+import { openView } from "./build-options.ts";
+import { ANY, command as define, type Answer, type Call } from "./command.ts";
+import { flag, sourceHelp } from "./options.ts";
+import { choiceOf, cratesHelp, mirrorHelp, realiseOptions } from "./realise-options.ts";
 
 const help = `
 usage: anvil fetch [target…] [options]
@@ -46,126 +45,67 @@ exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 const options = {
   ...realiseOptions,
   channel: { type: "string", multiple: true, default: [] as string[] },
-  all: { type: "boolean", default: false },
+  all: flag,
   export: { type: "string" },
   import: { type: "string" },
 } as const;
 
-type Values = ReturnType<typeof parse<typeof options>>["values"];
+type FetchCall = Call<typeof options>;
 
-interface Request {
-  readonly project: Project;
-  readonly values: Values;
-  readonly wish: Wish;
-  readonly signal: AbortSignal;
-}
-
-export const command: Command = {
+export const command = define({
   summary: "download all that a forge needs, build nothing",
   help,
-  async run(args, project) {
-    const { values, positionals: names } = parse(args, help, options);
+  options,
+  words: ANY,
+  run(call): Promise<Answer | number> {
+    const { values, words: names } = call;
     if (values.export !== undefined && values.import !== undefined)
-      throw usage("--export and --import exclude each other", help);
+      throw new Fault("E_USAGE", "--export and --import exclude each other");
     if (values.source.length > 0 && (values.export ?? values.import) !== undefined)
-      throw usage("a file for another machine holds what channels pin: --source is not for it", help);
-    if (values.all && names.length > 0) throw usage("--all is more than the targets that are named", help);
-    const interrupt = onInterrupt();
-    const { signal } = interrupt;
-    const request = { project, values, wish: { names, all: values.all }, signal };
-    try {
-      return values.import === undefined ? await fetchAll(request) : await takeIn(request, values.import);
-    } catch (error) {
-      if (signal.aborted) return 130;
-      throw error;
-    } finally {
-      interrupt.close();
-    }
+      throw new Fault("E_USAGE", "a file for another machine holds what channels pin: --source is not for it");
+    if (values.all && names.length > 0) throw new Fault("E_USAGE", "--all is more than the targets that are named");
+    const wish = { names, all: values.all };
+    return values.import === undefined ? bring(call, wish) : takeIn(call, wish, values.import);
   },
-};
+});
 
-async function fetchAll(request: Request): Promise<number> {
-  const { project, values, wish, signal } = request;
-  const { json, plain, source } = values;
-  const choices = [];
-  for (const channel of new Set(values.channel.length === 0 ? [AUTO] : values.channel))
-    choices.push(await project.selectSources({ channel, source }, { signal }));
-  const view = chooseView({ json, plain, stream: process.stdout, env: process.env });
-  try {
-    for (const { channel, why } of choices) {
-      const status = await download(await downloadsOf(project, wish, channel), why, request, view);
-      if (status !== 0) return status;
-    }
-  } finally {
-    view.close();
-  }
-  const file = values.export;
+async function bring(call: FetchCall, wish: Wish): Promise<Answer | number> {
+  const { values, project, signal } = call;
+  const { channel: channels, export: file } = values;
+  const choice = choiceOf({ ...values, channel: "" });
+  const fetched = await fetchAll(project, { wish, channels, choice, signal, view: openView(call) });
+  if (fetched === undefined) return 1;
   if (file === undefined) return 0;
-  const channels = choices.map(({ channel }) => channel);
-  const { index, bytes } = await exportSources(project, wish, channels, file, signal);
+  const { index, bytes } = await exportSources(project, wish, fetched, file, signal);
   const then = `\`anvil fetch --import ${file}\` takes them in`;
-  say(values, { file, index, bytes, taken: index.files.length }, (what, size) => `${file}: ${what}, ${size}; ${then}`);
-  return 0;
-}
-
-async function download(
-  { evaluation, fetches }: Downloads,
-  why: string,
-  { project, values, signal }: Request,
-  view: RealiseOptions["on"],
-): Promise<number> {
-  const { channel } = evaluation;
-  const places = downloads(values, project, evaluation);
-  const note = await places.note();
-  const realising: RealiseOptions = {
-    project: project.root,
-    store: project.store,
-    why: note === "" ? why : `${why}; ${note}`,
-    // downloads take no job tokens
-    jobs: 1,
-    keepGoing: values["keep-going"],
-    acceptUnverified: new Set(values["accept-unverified"]),
-    mirrors: places.mirrors,
-    crates: places.crates,
-    onPin: (component, sha256) => project.keepPin(channel, component, sha256),
-    expected: new Map(),
-    signal,
-    on: view,
+  return {
+    text: [`${file}: ${contents(index)}, ${megabytes(bytes)}; ${then}`],
+    document: { file, ...facts(index), bytes, taken: index.files.length },
+    oneLine: true,
   };
-  const seed = await places.seedForCrates();
-  if (seed !== undefined && !(await realise({ ...evaluation, targets: [seed] }, realising)).ok) return 1;
-  const { ok } = await realise(fetches, realising);
-  if (signal.aborted) return 130;
-  return ok ? 0 : 1;
 }
 
-async function takeIn({ project, values, wish, signal }: Request, file: string): Promise<number> {
-  const { channel: channels, "accept-unverified": accepted } = values;
-  const acceptUnverified = new Set(accepted);
+async function takeIn({ values, project, signal }: FetchCall, wish: Wish, file: string): Promise<Answer> {
+  const { channel: channels } = values;
+  const acceptUnverified = new Set(values["accept-unverified"]);
   const { index, taken } = await importSources(project, file, { channels, wish, acceptUnverified, signal });
   const bytes = taken.reduce((sum, each) => sum + each.bytes, 0);
-  say(values, { file, index, bytes, taken: taken.length }, (what, size) =>
-    taken.length === 0
-      ? `nothing to do: what is wanted of ${file} is here`
-      : `took ${taken.length} of ${what}, ${size}; a forge of them needs no network now`,
-  );
-  return 0;
+  const took = `took ${taken.length} of ${contents(index)}, ${megabytes(bytes)}; a forge of them needs no network now`;
+  return {
+    text: [taken.length === 0 ? `nothing to do: what is wanted of ${file} is here` : took],
+    document: { file, ...facts(index), bytes, taken: taken.length },
+    oneLine: true,
+  };
 }
 
-interface Said {
-  readonly file: string;
-  readonly index: BundleIndex;
-  readonly bytes: number;
-  readonly taken: number;
+const facts = ({ channels, files }: BundleIndex) => ({
+  channels: channels.map(({ name }) => name),
+  files: files.length,
+});
+
+function contents(index: BundleIndex): string {
+  const { channels, files } = facts(index);
+  return `${files} files for ${channels.join(", ")}`;
 }
 
-function say(
-  { json }: Values,
-  { file, index, bytes, taken }: Said,
-  sentence: (what: string, size: string) => string,
-): void {
-  const channels = index.channels.map(({ name }) => name);
-  const files = index.files.length;
-  if (json) printJson({ file, channels, files, bytes, taken });
-  else print(`${sentence(`${files} files for ${channels.join(", ")}`, `${(bytes / 1e6).toFixed(1)} MB`)}\n`);
-}
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
