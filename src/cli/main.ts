@@ -95,7 +95,7 @@ function endUnheard(error: Error, terminal: Terminal): void {
     hint: "what was printed so far is not whole; the work itself may be done",
     cause: error,
   });
-  process.exit(report(fault, terminal));
+  process.exit(report(fault, terminal, asksForJson()));
 }
 
 /** A build that runs stops in order, as after a signal. */
@@ -105,26 +105,28 @@ function endWork(): void {
   process.emit("SIGTERM", "SIGTERM");
 }
 
-/** Returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */
-function report(error: unknown, terminal: Terminal): number {
+/** Tells what went wrong; returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */
+export function report(error: unknown, terminal: Terminal, json: boolean): number {
   if (!(error instanceof Fault)) {
     terminal.complain(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return 1;
   }
-  terminal.complain(process.argv.includes("--json") ? `${printableJson({ error })}\n` : `${renderFault(error)}\n`);
+  terminal.complain(json ? `${printableJson({ error })}\n` : `${renderFault(error)}\n`);
   return error.code === "E_USAGE" ? 2 : 1;
 }
+
+const asksForJson = (): boolean => process.argv.includes("--json");
 
 /** Runs this process's command line to its end. */
 export async function start(project: Project): Promise<void> {
   const terminal = new Terminal({ input: process.stdin, output: process.stdout, errors: process.stderr });
   endWithReaders(terminal);
-  process.on("uncaughtException", (error) => process.exit(report(error, terminal)));
+  process.on("uncaughtException", (error) => process.exit(report(error, terminal, asksForJson())));
   try {
     process.exitCode = await run(process.argv.slice(2), { project, terminal });
   } catch (error) {
     // a command that listened itself has failed for it
     if (output.lost !== undefined) endUnheard(output.lost, terminal);
-    else process.exitCode = report(error, terminal);
+    else process.exitCode = report(error, terminal, asksForJson());
   }
 }
