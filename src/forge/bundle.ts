@@ -11,6 +11,7 @@
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -23,7 +24,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
-import { Fault } from "../fault/fault.ts";
+import { errno, Fault } from "../fault/fault.ts";
 import { TAR_END, tarHead, tarPadding } from "../format/tar-head.ts";
 import { draftOf } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
@@ -92,10 +93,10 @@ export async function writeBundle(
   to: string,
   signal?: AbortSignal,
 ): Promise<Bundled> {
-  refusePlace(to);
   const index = indexOf(shares, store);
   const draft = draftOf(to);
   try {
+    refusePlace(to);
     mkdirSync(path.dirname(path.resolve(to)), { recursive: true });
     const writer = new Writer(draft, signal);
     try {
@@ -111,9 +112,18 @@ export async function writeBundle(
     renameSync(draft, to);
     return { index, bytes: writer.written };
   } catch (error) {
-    rmSync(draft, { force: true });
-    throw diskFault(error, to) ?? error;
+    if (existsSync(draft)) rmSync(draft);
+    throw notWritten(error, to);
   }
+}
+
+function notWritten(error: unknown, to: string): unknown {
+  if (error instanceof Fault || errno(error) === undefined) return error;
+  const known = diskFault(error, to);
+  return new Fault(known?.code ?? "E_BUNDLE", known?.message ?? `${to} cannot be written: ${(error as Error).message}`, {
+    hint: "name another place with --export; what was downloaded is kept",
+    cause: error,
+  });
 }
 
 /** A device or a pipe would be replaced by the file. */
