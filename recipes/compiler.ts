@@ -4,7 +4,7 @@ import type { Versions } from "../src/recipe/recipe.ts";
 
 /**
  * Flags for a source that is older than C23, which is GCC's default from 15 on: there `()` says that a function takes no
- * arguments, and `bool` is a word of the language.
+ * arguments, `bool` is a word of the language, and ATOMIC_VAR_INIT is gone.
  */
 export const olderThanC23 = (versions: Versions): readonly string[] =>
   versions.atLeast("gcc", "15") ? ["-std=gnu17"] : [];
