@@ -37,8 +37,8 @@ export const command = define({
   options: { ...realiseOptions, all: flag, jobs: { type: "string", short: "j" }, list: flag },
   words: ANY,
   async run(call) {
-    const { values, words: names, project, terminal, signal } = call;
-    const { all, list, json } = values;
+    const { values, words: names, project, signal } = call;
+    const { all, list } = values;
     const jobs = jobCount(values.jobs);
     const found = await preflight(project, {
       names,
