@@ -217,7 +217,8 @@ export function placeOf({ name: channel, places = {} }: Pick<Channel, "name" | "
   );
 }
 
-function noPlaces({ name }: Channel): Fault {
+/** Throws nothing: it is what `anvil lock` says of a channel that is edited by hand. */
+export function noPlaces({ name }: Channel): Fault {
   return new Fault("E_COMPONENT", `channel ${name} says of nothing where it comes from`, {
     hint: `its file, channels/${name}.json, has neither "places" nor "releases": its pins are edited by hand`,
   });

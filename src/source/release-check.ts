@@ -47,13 +47,13 @@ export async function vouch(wanted: Wanted, access: ReleaseAccess): Promise<Vouc
   if (typeof listed === "string") return listed;
   const signature = await signatureOf(wanted, access);
   if (typeof signature === "string") return signature;
-  const mustRead = pinned?.sha256 === undefined || signature !== undefined || listed?.sum.algorithm === "sha512";
-  const known = pinned?.sha256;
-  if (!mustRead && known !== undefined) return { ...nothing, ...listed, sha256: known, size: pinned?.size, urls };
+  const unread = listed?.sum.algorithm === "sha512";
+  if (pinned?.sha256 !== undefined && signature === undefined && !unread)
+    return { ...nothing, ...listed, sha256: pinned.sha256, size: pinned.size, urls };
   const archive = await archiveOf(wanted, access, urls, listed?.sum);
   if (archive === undefined) return `there is no ${urls.join(" and no ")}`;
   try {
-    if (listed?.sum.algorithm === "sha512") await checkSum(wanted, archive, listed.sum);
+    if (unread) await checkSum(wanted, archive, listed.sum);
     const signed = signature === undefined ? undefined : await judged(wanted, access, archive, signature);
     const compared = listed ?? signed ?? (await elsewhere(wanted, access, archive, urls));
     const evidence = [...(signed?.evidence ?? []), ...(listed?.evidence ?? [])];

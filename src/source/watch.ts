@@ -7,7 +7,7 @@ import { Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
 import { pinnedOf, type Known, type KnownOfComponent } from "./advisories.ts";
 import { compareDebianVersions } from "./debian-version.ts";
-import { candidatesAt, packagingOf, placeOf, type Candidate, type LockAccess } from "./lock.ts";
+import { candidatesAt, noPlaces, packagingOf, placeOf, type Candidate, type LockAccess } from "./lock.ts";
 import { readPackaging } from "./packaging.ts";
 import { releaseNews } from "./releases.ts";
 import { Archive } from "./signed-archive.ts";
@@ -26,6 +26,7 @@ export async function allNews(
   names: readonly string[] = [],
 ): Promise<Finding[]> {
   const { releases = {}, places = {}, components } = channel;
+  if (channel.releases === undefined && channel.places === undefined) throw noPlaces(channel);
   const all = names.length > 0 ? names : Object.keys(components).filter((name) => name in releases || name in places);
   const released = all.filter((name) => name in releases);
   const archived = all.filter((name) => !released.includes(name));
