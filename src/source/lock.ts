@@ -89,7 +89,7 @@ export async function refreshChannel(
       ? none
       : await lockReleases(before, released, access.releases(), { again: !whole, ...(signal && { signal }) });
   const evidence = new Map<string, LockedRelease>();
-  for (const each of locked) {
+  for (const each of [...locked, ...asPinned(before, problems)]) {
     const also = await alsoInArchive(archive, before, each);
     evidence.set(each.name, also);
     pins[each.name] = also.pin;
@@ -125,6 +125,15 @@ function withEvidence(change: PinChange, found: LockedRelease | undefined): PinC
   if (found === undefined) return change;
   const { evidence, signer } = found;
   return { ...change, evidence, ...(signer !== undefined && { signer }) };
+}
+
+/** Pins of components whose authors' sites could not be asked. */
+function asPinned({ components }: Channel, problems: readonly Problem[]): LockedRelease[] {
+  return problems.flatMap(({ name, fault }) => {
+    const pin = components[name];
+    if (pin === undefined || fault.code !== "E_UNAVAILABLE") return [];
+    return [{ name, pin, evidence: [], signer: undefined, notes: [] }];
+  });
 }
 
 /**
@@ -217,7 +226,7 @@ export function placeOf({ name: channel, places = {} }: Pick<Channel, "name" | "
   );
 }
 
-/** Throws nothing: it is what `anvil lock` says of a channel that is edited by hand. */
+/** What is said of a channel whose file is edited by hand. */
 export function noPlaces({ name }: Channel): Fault {
   return new Fault("E_COMPONENT", `channel ${name} says of nothing where it comes from`, {
     hint: `its file, channels/${name}.json, has neither "places" nor "releases": its pins are edited by hand`,

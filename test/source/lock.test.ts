@@ -468,7 +468,7 @@ test("a channel is filled from its places; the seeds, which all share, stay with
   writeFileSync(path.join(root, "channels/upstream.json"), JSON.stringify(upstream));
   await assert.rejects(refreshChannel(root, "upstream", accessTo(await wholeArchive()), all), {
     code: "E_COMPONENT",
-    message: "channel upstream pins nothing from a Debian archive",
+    message: "channel upstream says of nothing where it comes from",
   });
 });
 
