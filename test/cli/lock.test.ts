@@ -99,7 +99,9 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
   assert.equal(status, 1, stderr);
   assert.match(
     stdout,
-    new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}700 bytes {2}signed\n`),
+    new RegExp(
+      `^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}700 bytes {2}signed\n`,
+    ),
   );
   assert.match(stdout, /1 differ; --write takes them over/);
   assert.equal(channelOf(project), before);
