@@ -156,7 +156,7 @@ export function parse<O extends Options>(args: readonly string[], help: string, 
   }
 }
 
-export function usage(message: string, help: string): Fault {
+function usage(message: string, help: string): Fault {
   const line = help.split("\n").find((text) => text.startsWith("usage:")) ?? "";
   return new Fault("E_USAGE", message, { details: [line], hint: "--help shows options and examples" });
 }

@@ -4,8 +4,6 @@ import { AUTO } from "../source/channel-choice.ts";
 
 export const flag = { type: "boolean", default: false } as const;
 
-export const json = { json: flag } as const;
-
 /** Of every command that evaluates recipes. */
 export const channelOptions = {
   channel: { type: "string", default: AUTO },

@@ -13,6 +13,8 @@ export interface Channel {
   readonly components: Readonly<Record<string, Component>>;
   /** Where a Debian archive has the components whose pins are found there. */
   readonly places?: Readonly<Record<string, Place>>;
+  /** Where their authors publish the components whose pins are found there. */
+  readonly releases?: Readonly<Record<string, Release>>;
   /** Binary packages by seed name. The same in every channel. */
   readonly seeds: Readonly<Record<string, readonly Package[]>>;
   /** Suites of an archive that pins were taken from: date of the newest release file seen, ISO 8601 in UTC. */
@@ -34,6 +36,41 @@ export interface Place {
   readonly licence: string;
 }
 
+/**
+ * Where the author of a component publishes it. In all texts but `series`, `{version}` stands for a version, and `{rest}` for
+ * what follows the series in it.
+ */
+export interface Release {
+  /** What names the versions: the listing of a folder, a page, a list of checksums, or the refs of a git server. */
+  readonly list: string;
+  /** How a version is named there; the last part of the first of `urls` when absent. */
+  readonly entry?: string;
+  /** Only versions that begin so: a newer series is a decision, not an update. */
+  readonly series?: string;
+  /** Of the archive, best first. */
+  readonly urls: readonly string[];
+  readonly signature?: ReleaseSignature;
+  readonly sums?: ReleaseSums;
+  /** SPDX expression of the part that is built here. */
+  readonly licence: string;
+}
+
+/** A detached OpenPGP signature. */
+export interface ReleaseSignature {
+  readonly url: string;
+  /** What is signed is the archive as it is unpacked, as on kernel.org; the archive itself when absent. */
+  readonly of?: "unpacked";
+  /** Fingerprints of primary keys in `channels/keys`: one of them must have signed. */
+  readonly keys: readonly string[];
+}
+
+/** A list of checksums, SHA-256 or SHA-512. */
+export interface ReleaseSums {
+  readonly url: string;
+  /** As of a signature, for a list that is a cleartext-signed message; without keys it proves nothing. */
+  readonly keys?: readonly string[];
+}
+
 export interface Proven {
   /** Day: YYYY-MM-DD. */
   readonly date: string;
@@ -53,6 +90,8 @@ export interface Component {
   readonly size?: number;
   /** How the pin was found; "signed" means that a signature that the forge checked covers it. */
   readonly verified: "signed" | "recorded";
+  /** Fingerprint of the author's key (`channels/keys`) whose signature covers it; absent where it was another's. */
+  readonly signedBy?: string;
   /** Why this pin is doubtful; such a source is refused without `--accept-unverified <name>`. */
   readonly unverified?: string;
   readonly licence: string;

@@ -1,11 +1,22 @@
 /** The checked shape of channel files: what is wrong is named with its JSON path. */
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Crate, Package, Patches, Place, Proven } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Package, Patches, Place, Proven, Release } from "../recipe/channel.ts";
 
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
   const at = new Checker(file, "$", value);
-  at.only("name", "description", "default", "proven", "unproven", "epoch", "suites", "places", "components");
+  at.only(
+    "name",
+    "description",
+    "default",
+    "proven",
+    "unproven",
+    "epoch",
+    "suites",
+    "places",
+    "releases",
+    "components",
+  );
   const standard = at.optional("default")?.yes();
   const proven = at.optional("proven");
   const unproven = at.optional("unproven")?.text();
@@ -13,6 +24,7 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
     throw wrong(file, "$.unproven", 'nothing beside "proven"', unproven);
   const suites = at.optional("suites")?.each((date) => date.matching(utc, "a date such as 2026-07-11T10:16:37Z"));
   const places = at.optional("places")?.each((place) => checkPlace(place));
+  const releases = at.optional("releases")?.each((release) => checkRelease(release));
   return {
     name: at.get("name").text(),
     description: at.get("description").text(),
@@ -22,6 +34,7 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
     epoch: at.get("epoch").count(),
     ...(suites !== undefined && { suites }),
     ...(places !== undefined && { places }),
+    ...(releases !== undefined && { releases }),
     components: at.get("components").each((component) => checkComponent(component)),
   };
 }
@@ -52,6 +65,51 @@ function checkPlace(at: Checker): Place {
   };
 }
 
+function checkRelease(at: Checker): Release {
+  at.only("list", "entry", "series", "urls", "signature", "sums", "licence");
+  const series = at.optional("series")?.text();
+  const urls = at.get("urls").list((url) => {
+    url.template(series);
+    return url.url();
+  });
+  if (urls.length === 0) throw wrong(at.file, `${at.path}.urls`, "at least one address", []);
+  const entry = at.optional("entry")?.template(series);
+  const signature = at.optional("signature");
+  const sums = at.optional("sums");
+  return {
+    list: at.get("list").url(),
+    ...(entry !== undefined && { entry }),
+    ...(series !== undefined && { series }),
+    urls,
+    ...(signature !== undefined && { signature: checkSignature(signature, series) }),
+    ...(sums !== undefined && { sums: checkSums(sums, series) }),
+    licence: at.get("licence").text(),
+  };
+}
+
+function checkSignature(at: Checker, series: string | undefined): NonNullable<Release["signature"]> {
+  at.only("url", "of", "keys");
+  const of = at.optional("of")?.oneOf("unpacked");
+  at.get("url").template(series);
+  return { url: at.get("url").url(), ...(of !== undefined && { of }), keys: fingerprints(at.get("keys")) };
+}
+
+function checkSums(at: Checker, series: string | undefined): NonNullable<Release["sums"]> {
+  at.only("url", "keys");
+  const keys = at.optional("keys");
+  at.get("url").names(series);
+  return { url: at.get("url").url(), ...(keys !== undefined && { keys: fingerprints(keys) }) };
+}
+
+function fingerprints(at: Checker): string[] {
+  const keys = at.list((key) => key.matching(fingerprint, "the fingerprint of a key: 40 or 64 hex digits in capitals"));
+  if (keys.length === 0) throw wrong(at.file, at.path, "at least one fingerprint", []);
+  return keys;
+}
+
+/** Of a key of version 4, or of version 6 (RFC 9580, 5.5.4). */
+const fingerprint = /^(?:[0-9A-F]{40}|[0-9A-F]{64})$/;
+
 /** Checks the shape of `channels/seed.json`: package lists by seed name. Throws E_CHANNEL. */
 export function checkSeeds(value: unknown, file: string): Channel["seeds"] {
   return new Checker(file, "$", value).each((list) => list.list((entry) => checkPackage(entry)));
@@ -72,11 +130,12 @@ function checkCrate(at: Checker): Crate {
 }
 
 function checkComponent(at: Checker): Component {
-  at.only("version", "archive", "urls", "sha256", "size", "verified", "unverified", "licence", "patches");
+  at.only("version", "archive", "urls", "sha256", "size", "verified", "signedBy", "unverified", "licence", "patches");
   const archive = at.optional("archive")?.archivePath();
   const urls = at.optional("urls")?.list((url) => url.url());
   const sha256 = at.optional("sha256")?.sha256();
   const size = at.optional("size")?.count();
+  const signedBy = at.optional("signedBy")?.matching(fingerprint, "the fingerprint of a key");
   const unverified = at.optional("unverified")?.text();
   const patches = at.optional("patches")?.list((each) => checkPatches(each));
   if (archive === undefined && (urls === undefined || urls.length === 0)) {
@@ -92,6 +151,7 @@ function checkComponent(at: Checker): Component {
     ...(sha256 !== undefined && { sha256 }),
     ...(size !== undefined && { size }),
     verified: at.get("verified").oneOf("signed", "recorded"),
+    ...(signedBy !== undefined && { signedBy }),
     ...(unverified !== undefined && { unverified }),
     licence: at.get("licence").text(),
     ...(patches !== undefined && { patches }),
@@ -204,6 +264,21 @@ export class Checker {
   url(): string {
     const url = URL.canParse(this.text()) ? new URL(this.text()) : undefined;
     if (url === undefined || !["http:", "https:"].includes(url.protocol)) throw this.expected("an http or https URL");
+    return this.text();
+  }
+
+  /** A text in which a version has its place. */
+  template(series: string | undefined): string {
+    if (!/\{[^}]*\}/.test(this.names(series))) throw this.expected('a text with "{version}" or "{rest}" in it');
+    return this.text();
+  }
+
+  /** A text that has no other names of places than those of a version. */
+  names(series: string | undefined): string {
+    for (const [name] of this.text().matchAll(/\{[^}]*\}?/g)) {
+      if (name === "{version}" || (name === "{rest}" && series !== undefined)) continue;
+      throw this.expected('no other name than "{version}" and, beside a "series", "{rest}"');
+    }
     return this.text();
   }
 

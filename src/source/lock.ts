@@ -1,8 +1,7 @@
 /**
- * Refreshes pins from a Debian archive. The chain that covers each of them: the archive's key signs InRelease, that
- * lists the hashes of the indexes, and those the hashes of the files.
+ * Refreshes pins from a Debian archive, and from the release sites of authors (`releases.ts`). The chain that covers a pin
+ * from an archive: its key signs InRelease, that lists the hashes of the indexes, and those the hashes of the files.
  */
-import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import type { Channel, Component, Package, Patches, Place } from "../recipe/channel.ts";
@@ -12,8 +11,10 @@ import { closure, readPackages, type PackageIndex } from "./closure.ts";
 import type { ListedFile } from "./control.ts";
 import { seedSuites } from "./seed-suites.ts";
 import { compareDebianVersions, upstreamVersion } from "./debian-version.ts";
-import { diskFault } from "./disk.ts";
 import { readPackaging } from "./packaging.ts";
+import { changes, packagingVersion, type PinChange } from "./pin-changes.ts";
+import type { ReleaseAccess } from "./release-check.ts";
+import { lockReleases, type LockedRelease, type Problem } from "./releases.ts";
 import { Archive, type ArchiveAccess } from "./signed-archive.ts";
 
 /** What recipes name: components, and packages whose closures are pinned as seeds. */
@@ -27,23 +28,6 @@ interface Seed {
   readonly packages: readonly string[];
 }
 
-/** What a refresh did to a pin; `before` or `after` is undefined for one that came or went. */
-export interface PinChange {
-  /** `zfs`, `musl patches 1`, or `seed base: bash`. */
-  readonly name: string;
-  readonly before: Pin | undefined;
-  readonly after: Pin | undefined;
-}
-
-export interface Pin {
-  readonly version: string;
-  readonly archive?: string;
-  readonly sha256?: string;
-  readonly verified?: "signed" | "recorded";
-  /** Of patches. */
-  readonly files?: readonly string[];
-}
-
 /** Why a pin is not what the archive lists. */
 export interface Note {
   readonly name: string;
@@ -55,47 +39,129 @@ export interface Refresh {
   readonly channel: Channel;
   readonly changes: readonly PinChange[];
   readonly notes: readonly Note[];
+  /** Components that could not be locked at their authors' sites; their pins are as before. */
+  readonly problems: readonly Problem[];
   /** Release files are newer than those seen before: worth writing even without a change. */
   readonly newer: boolean;
 }
 
+/** Whether a refresh may be written: nothing is, beside a file that is another than it should be. */
+export function isWritable({ problems }: Pick<Refresh, "problems">): boolean {
+  return problems.every(({ fault }) => fault.code !== "E_SIGNATURE" && fault.code !== "E_SOURCE_HASH");
+}
+
+/** Each is asked for when it is needed. */
+export interface LockAccess {
+  readonly archive: () => Promise<ArchiveAccess>;
+  readonly releases: () => ReleaseAccess;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * A channel with the pins of the named components and seeds (`seed-cc`) as the archive has them now; without names those
- * of all that recipes want: components that have a place, and the seeds, which all channels share, for the default one. A
- * lower version is taken only for a component that is named. Writes nothing. Throws E_CHANNEL, E_COMPONENT, E_PACKAGE,
- * and what reading the archive throws.
+ * A channel with the pins of the named components and seeds (`seed-cc`) as the archive and the authors have them now; without
+ * names those of all that recipes want: components that have a place or releases, and the seeds, which all channels share, for
+ * the default one. A lower version is taken only from the archive, for a component that is named. Writes nothing. Throws
+ * E_CHANNEL, E_COMPONENT, E_PACKAGE, and what reading the archive throws.
  */
 export async function refreshChannel(
   projectRoot: string,
   name: string,
-  access: ArchiveAccess,
+  access: LockAccess,
   wanted: Wanted,
   names: readonly string[] = [],
 ): Promise<Refresh> {
   const before = await loadChannel(projectRoot, name);
-  if (before.places === undefined) throw noPlaces(before);
-  const archive = new Archive(access, before);
+  if (before.places === undefined && before.releases === undefined) throw noPlaces(before);
+  const archive = once(async () => new Archive(await access.archive(), before));
+  const { signal } = access;
   const notes: Note[] = [];
   const whole = names.length === 0;
   const { components, seeds } = whole ? wantedOf(before, wanted, notes) : named(wanted, names);
+  const released = components.filter((each) => each in (before.releases ?? {}));
   const pins: Record<string, Component> = {};
-  for (const name of components) {
-    const locked = await lockComponent(archive, before, name, !whole);
+  for (const name of components.filter((each) => !released.includes(each))) {
+    const locked = await lockComponent(await archive(), before, name, !whole);
     pins[name] = locked.pin;
     notes.push(...locked.notes.map((why) => ({ name, why })));
   }
-  const packages = await lockSeeds(archive, seeds, before.seeds);
-  const suites = { ...before.suites, ...(await archive.dates()) };
+  const { locked, problems } =
+    released.length === 0
+      ? none
+      : await lockReleases(before, released, access.releases(), { again: !whole, ...(signal && { signal }) });
+  const evidence = new Map<string, LockedRelease>();
+  for (const each of [...locked, ...asPinned(before, problems)]) {
+    const also = await alsoInArchive(archive, before, each);
+    evidence.set(each.name, also);
+    pins[each.name] = also.pin;
+    notes.push(...also.notes.map((why) => ({ name: each.name, why })));
+  }
+  const packages = seeds.length === 0 ? {} : await lockSeeds(await archive(), seeds, before.seeds);
+  const read = await archive.made();
+  const suites = { ...before.suites, ...(await read?.dates()) };
   const kept = whole ? handKept(before, wanted) : before.components;
   const channel: Channel = {
     ...before,
-    suites,
+    ...((before.suites !== undefined || read !== undefined) && { suites }),
     components: { ...kept, ...pins },
     seeds: whole && before.default === true ? packages : { ...before.seeds, ...packages },
   };
-  notes.push(...(await archive.expired()).map((why) => ({ name: "archive", why })));
+  notes.push(...((await read?.expired()) ?? []).map((why) => ({ name: "archive", why })));
   const newer = Object.entries(suites).some(([name, date]) => before.suites?.[name] !== date);
-  return { channel, changes: changes(before, channel), notes, newer };
+  const changed = changes(before, channel).map((change) => withEvidence(change, evidence.get(change.name)));
+  return { channel, changes: changed, notes, problems, newer };
+}
+
+const none = { locked: [], problems: [] };
+
+type Once<T> = (() => Promise<T>) & { readonly made: () => Promise<T | undefined> };
+
+/** `made` is what was made, if it was asked for and could be. */
+function once<T>(make: () => Promise<T>): Once<T> {
+  let made: Promise<T> | undefined;
+  return Object.assign(() => (made ??= make()), { made: async () => made?.catch(() => undefined) });
+}
+
+function withEvidence(change: PinChange, found: LockedRelease | undefined): PinChange {
+  if (found === undefined) return change;
+  const { evidence, signer } = found;
+  return { ...change, evidence, ...(signer !== undefined && { signer }) };
+}
+
+/** Pins of components whose authors' sites could not be asked. */
+function asPinned({ components }: Channel, problems: readonly Problem[]): LockedRelease[] {
+  return problems.flatMap(({ name, fault }) => {
+    const pin = components[name];
+    if (pin === undefined || fault.code !== "E_UNAVAILABLE") return [];
+    return [{ name, pin, evidence: [], signer: undefined, notes: [] }];
+  });
+}
+
+/**
+ * A release that its author's signature does not cover, and that a Debian archive has as well: then the archive's signature
+ * covers it. An archive that cannot be asked changes nothing.
+ */
+async function alsoInArchive(
+  archive: () => Promise<Archive>,
+  { places = {} }: Channel,
+  locked: LockedRelease,
+): Promise<LockedRelease> {
+  const { name, pin, evidence, notes } = locked;
+  const place = places[name];
+  if (place === undefined || pin.verified === "signed") return locked;
+  try {
+    const found = (await candidatesAt(await archive(), place)).find(({ tarball }) => tarball.sha256 === pin.sha256);
+    if (found === undefined) return locked;
+    const { unverified: _gone, version, archive: known, ...rest } = pin;
+    const text = `the same file as ${path.posix.basename(found.tarball.path)} in ${found.suite}, which the archive's signature covers`;
+    return {
+      ...locked,
+      pin: { version, archive: known ?? found.tarball.path, ...rest, verified: "signed" },
+      evidence: [...evidence, text],
+    };
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return { ...locked, notes: [...notes, `was not looked for in the Debian archive: ${error.code} ${error.message}`] };
+  }
 }
 
 function named({ seeds }: Wanted, names: readonly string[]): Wanted {
@@ -106,17 +172,23 @@ function named({ seeds }: Wanted, names: readonly string[]): Wanted {
 
 /** A component that recipes want but neither places nor pins name is of another channel. */
 function wantedOf(before: Channel, wanted: Wanted, notes: Note[]): Wanted {
-  const { places = {} } = before;
+  const { components, places = {}, releases = {} } = before;
   for (const name of Object.keys(handKept(before, wanted)))
-    notes.push({ name, why: "has no place in the Debian archive: kept as it was pinned by hand" });
+    if (!(name in releases))
+      notes.push({ name, why: "neither a place nor releases are known: kept as it was pinned by hand" });
   return {
-    components: wanted.components.filter((name) => name in places),
+    // what an author publishes stays pinned, whoever uses it
+    components: [...new Set([...wanted.components, ...Object.keys(components)])].filter(
+      (name) => name in releases || (name in places && wanted.components.includes(name)),
+    ),
     seeds: before.default === true ? wanted.seeds : [],
   };
 }
 
-function handKept({ components, places = {} }: Channel, wanted: Wanted): Record<string, Component> {
-  const kept = Object.entries(components).filter(([name]) => wanted.components.includes(name) && !(name in places));
+function handKept({ components, places = {}, releases = {} }: Channel, wanted: Wanted): Record<string, Component> {
+  const kept = Object.entries(components).filter(
+    ([name]) => name in releases || (wanted.components.includes(name) && !(name in places)),
+  );
   return Object.fromEntries(kept);
 }
 
@@ -145,14 +217,19 @@ export async function candidatesAt(archive: Archive, from: Place): Promise<Candi
 export function placeOf({ name: channel, places = {} }: Pick<Channel, "name" | "places">, name: string): Place {
   const from = places[name];
   if (from !== undefined) return from;
-  throw new Fault("E_COMPONENT", `${name} has no place in the Debian archive`, {
-    hint: `places of ${channel}: ${Object.keys(places).join(", ")}`,
-  });
+  throw new Fault(
+    "E_COMPONENT",
+    `channel ${channel} names neither a place in the Debian archive for ${name}, nor releases`,
+    {
+      hint: `places of ${channel}: ${Object.keys(places).join(", ")}`,
+    },
+  );
 }
 
-function noPlaces({ name }: Channel): Fault {
-  return new Fault("E_COMPONENT", `channel ${name} pins nothing from a Debian archive`, {
-    hint: `its pins stand in channels/${name}.json and are edited by hand`,
+/** What is said of a channel whose file is edited by hand. */
+export function noPlaces({ name }: Channel): Fault {
+  return new Fault("E_COMPONENT", `channel ${name} says of nothing where it comes from`, {
+    hint: `its file, channels/${name}.json, has neither "places" nor "releases": its pins are edited by hand`,
   });
 }
 
@@ -344,74 +421,4 @@ function closureOf(index: PackageIndex, names: readonly string[], absent: Readon
       hint: "the mirrors are in the middle of an update, or keep only a part: try again later or name another",
     });
   }
-}
-
-/** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
-export async function writeChannel(projectRoot: string, channel: Channel): Promise<void> {
-  const { crates: _elsewhere, seeds, suites = {}, places = {}, components, ...rest } = channel;
-  const folder = path.join(projectRoot, "channels");
-  const pins = { suites: sorted(suites), places: sorted(places), components: sorted(components) };
-  await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
-  await replaceFile(path.join(folder, `${channel.name}.json`), { ...rest, ...pins });
-}
-
-function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-async function replaceFile(file: string, value: object): Promise<void> {
-  const next = `${file}.${process.pid}`;
-  try {
-    const handle = await open(next, "w");
-    try {
-      await handle.writeFile(`${JSON.stringify(value, null, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(next, file);
-  } catch (cause) {
-    await rm(next, { force: true });
-    throw diskFault(cause, file) ?? cause;
-  }
-}
-
-function changes(before: Channel, after: Channel): PinChange[] {
-  const old = pinsOf(before);
-  const now = pinsOf(after);
-  const names = [...new Set([...old.keys(), ...now.keys()])].sort();
-  return names
-    .map((name) => ({ name, before: old.get(name), after: now.get(name) }))
-    .filter((change) => JSON.stringify(change.before) !== JSON.stringify(change.after));
-}
-
-function pinsOf({ components, seeds }: Channel): Map<string, Pin> {
-  const pins = new Map<string, Pin>();
-  for (const [name, { patches = [], ...component }] of Object.entries(components)) {
-    pins.set(name, pinOf(component));
-    patches.forEach((each, index) => {
-      const pin = { ...pinOf({ ...each, version: packagingVersion(each) }), files: each.files };
-      pins.set(`${name} patches ${index + 1}`, pin);
-    });
-  }
-  for (const [seed, packages] of Object.entries(seeds))
-    packages.forEach((each) => pins.set(`seed ${seed}: ${each.package}`, pinOf({ verified: "recorded", ...each })));
-  return pins;
-}
-
-function pinOf({ version, archive, sha256, verified }: Pin): Pin {
-  return {
-    version,
-    ...(archive !== undefined && { archive }),
-    ...(sha256 !== undefined && { sha256 }),
-    ...(verified !== undefined && { verified }),
-  };
-}
-
-/** `musl_1.2.5-3.1~deb13u1.debian.tar.xz` is of 1.2.5-3.1~deb13u1. */
-export function packagingVersion({ archive }: Pick<Patches, "archive">): string {
-  return path.posix
-    .basename(archive)
-    .replace(/^[^_]*_/, "")
-    .replace(/\.debian\.tar\.\w+$/, "");
 }

@@ -75,18 +75,24 @@ export class Archive {
 
   /** Of each suite that was read. */
   async dates(): Promise<SuiteDates> {
-    const suites = await Promise.all(this.suites.values());
+    const suites = await this.readable();
     return Object.fromEntries(suites.map(({ name, date }) => [name, isoDate(date)]));
   }
 
   /** What to say of suites that were read although their release file is no longer valid. */
   async expired(): Promise<string[]> {
-    const suites = await Promise.all(this.suites.values());
+    const suites = await this.readable();
     return suites.flatMap(({ name, expired }) =>
       expired === undefined
         ? []
         : [`dists/${name}/InRelease was valid until ${expired}: what it lists may be superseded`],
     );
+  }
+
+  /** One that cannot be read has been told to whoever asked for it. */
+  private async readable(): Promise<Suite[]> {
+    const suites = await Promise.allSettled(this.suites.values());
+    return suites.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
   }
 
   private async readSuite(name: string): Promise<Suite> {

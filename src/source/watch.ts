@@ -7,14 +7,33 @@ import { Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
 import { pinnedOf, type Known, type KnownOfComponent } from "./advisories.ts";
 import { compareDebianVersions } from "./debian-version.ts";
-import { candidatesAt, packagingOf, placeOf, type Candidate } from "./lock.ts";
+import { candidatesAt, noPlaces, packagingOf, placeOf, type Candidate, type LockAccess } from "./lock.ts";
 import { readPackaging } from "./packaging.ts";
-import type { Archive } from "./signed-archive.ts";
+import { releaseNews } from "./releases.ts";
+import { Archive } from "./signed-archive.ts";
 
 export interface Finding {
   readonly name: string;
-  readonly kind: "version" | "patch" | "advisory" | "unread";
+  readonly kind: "version" | "patch" | "advisory" | "unread" | "hash";
   readonly what: string;
+}
+
+/** What became known at all places of a channel's components; those whose authors publish them are asked about there. */
+export async function allNews(
+  channel: Channel,
+  access: LockAccess,
+  known: Known,
+  names: readonly string[] = [],
+): Promise<Finding[]> {
+  const { releases = {}, places = {}, components } = channel;
+  if (channel.releases === undefined && channel.places === undefined) throw noPlaces(channel);
+  const all = names.length > 0 ? names : Object.keys(components).filter((name) => name in releases || name in places);
+  const released = all.filter((name) => name in releases);
+  const archived = all.filter((name) => !released.includes(name));
+  const inArchive =
+    archived.length === 0 ? [] : await news(new Archive(await access.archive(), channel), channel, known, archived);
+  const atAuthors = released.length === 0 ? [] : await releaseNews(channel, released, access.releases(), access.signal);
+  return [...inArchive, ...atAuthors];
 }
 
 /** Of the named components, without names of all that the channel pins and the archive has. Throws what reading it throws. */

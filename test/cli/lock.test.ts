@@ -5,6 +5,8 @@ import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { createCleartextMessage, generateKey, readKey, readPrivateKey, sign } from "openpgp";
 import { seedBase } from "../../recipes/seed.ts";
+import type { Channel } from "../../src/recipe/channel.ts";
+import { detached, listing, newAuthor, origin, plantKeys, publish, type Site } from "../source/author-builder.ts";
 import { file, serve, status } from "../source/http-server.ts";
 import { anvil, copyOfProject, root, temporaryFolder } from "./command-line.ts";
 import { TinyProject } from "./tiny-project.ts";
@@ -97,7 +99,9 @@ test("lock shows a pin and what the archive has instead, and writes nothing", as
   assert.equal(status, 1, stderr);
   assert.match(
     stdout,
-    new RegExp(`^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}signed\n`),
+    new RegExp(
+      `^zlib\n {2}pinned {3}1\\.3\\..*\n {2}archive {2}9\\.9.* ${hashOf("zlib 9.9")} {2}700 bytes {2}signed\n`,
+    ),
   );
   assert.match(stdout, /1 differ; --write takes them over/);
   assert.equal(channelOf(project), before);
@@ -219,8 +223,135 @@ test("--check says what became known, and writes nothing", async (t) => {
   assert.equal(both.status, 2);
 });
 
-test("a channel that no archive has is wrong usage", async (t) => {
-  const { status, stderr } = await anvil(["lock", "--channel", "rfc-0054"], { cache: temporaryFolder(t) });
-  assert.equal(status, 2);
-  assert.match(stderr, /^E_USAGE {2}only channel debian/);
+const author = await newAuthor();
+
+/** A copy of the project whose channel `authors` has zlib alone, from a site that its author signs. */
+async function released(
+  t: TestContext,
+  site: Site,
+): Promise<Rig & { readonly channel: () => Channel; readonly root: string }> {
+  const server = await publish(t, site);
+  const project = copyOfProject(t);
+  plantKeys(project, [author]);
+  const file = path.join(project, "channels/authors.json");
+  const urls = [`${server.root}/zlib-{version}.tar.gz`];
+  const channel: Omit<Channel, "seeds"> = {
+    name: "authors",
+    description: "of a test",
+    unproven: "of a test",
+    epoch: 1,
+    releases: {
+      zlib: {
+        list: `${server.root}/`,
+        series: "1.3.",
+        urls,
+        signature: { url: `${urls[0]}.asc`, keys: [author.fingerprint] },
+        licence: "Zlib",
+      },
+    },
+    components: {
+      zlib: {
+        version: "1.3.1",
+        urls: ["http://old.example/z"],
+        sha256: hashOf("1.3.1"),
+        verified: "recorded",
+        licence: "Zlib",
+      },
+    },
+  };
+  writeFileSync(file, `${JSON.stringify(channel, null, 2)}\n`);
+  const cache = temporaryFolder(t);
+  return {
+    project,
+    root: server.root,
+    channel: () => JSON.parse(readFileSync(file, "utf8")) as Channel,
+    lock: (...args) => anvil(["lock", "--channel", "authors", ...args], { project, cache }),
+  };
+}
+
+test("releases of authors: the difference says from where and by whom, --write takes it over, nothing else changes", async (t) => {
+  const site = {
+    "/": listing("zlib-1.3.1.tar.gz", "zlib-1.3.2.tar.gz"),
+    "/zlib-1.3.2.tar.gz": "zlib 1.3.2",
+    "/zlib-1.3.2.tar.gz.asc": await detached("zlib 1.3.2", author),
+  };
+  const { lock, channel, project, root: upstream } = await released(t, site);
+  const before = channel();
+  const seeds = readFileSync(path.join(project, "channels/seed.json"), "utf8");
+  const shown = await lock();
+  assert.equal(shown.status, 1, shown.stderr);
+  assert.deepEqual(
+    shown.stdout
+      .split("\n")
+      .slice(0, 5)
+      .map((line) => line.replace(/, on \S+$/, "")),
+    [
+      "zlib",
+      `  pinned   1.3.1  sha256 ${hashOf("1.3.1")}  recorded`,
+      `  author   1.3.2  sha256 ${hashOf("zlib 1.3.2")}  10 bytes  signed`,
+      `           ${upstream}/zlib-1.3.2.tar.gz`,
+      `           signed by Author <author@site.example>, key ${author.fingerprint}, as packaged with tool 1-1`,
+    ],
+  );
+  assert.deepEqual(channel(), before);
+  const known = await lock("--check", "--json");
+  assert.equal(known.status, 1);
+  const { findings } = JSON.parse(known.stdout) as { findings: object };
+  assert.deepEqual(findings, [{ name: "zlib", kind: "version", what: `1.3.2 is in ${upstream}/, pinned is 1.3.1` }]);
+  const written = await lock("--write", "--json");
+  assert.equal(written.status, 0, written.stderr);
+  const document = JSON.parse(written.stdout) as {
+    written: boolean;
+    changes: { signer: object }[];
+    problems: object[];
+  };
+  assert.deepEqual([document.written, document.problems], [true, []]);
+  assert.deepEqual(document.changes[0]?.signer, {
+    key: author.fingerprint,
+    user: "Author <author@site.example>",
+    origin,
+  });
+  const { components, ...rest } = channel();
+  const { components: _before, ...same } = before;
+  assert.deepEqual(rest, same);
+  assert.deepEqual(components["zlib"], {
+    version: "1.3.2",
+    urls: [`${upstream}/zlib-1.3.2.tar.gz`],
+    sha256: hashOf("zlib 1.3.2"),
+    size: 10,
+    verified: "signed",
+    signedBy: author.fingerprint,
+    licence: "Zlib",
+  });
+  assert.equal(readFileSync(path.join(project, "channels/seed.json"), "utf8"), seeds);
+  assert.equal((await lock("--check")).status, 0);
+});
+
+test("a signature that does not fit fails aloud, and nothing is written", async (t) => {
+  const { lock, channel } = await released(t, {
+    "/": listing("zlib-1.3.2.tar.gz"),
+    "/zlib-1.3.2.tar.gz": "something else",
+    "/zlib-1.3.2.tar.gz.asc": await detached("zlib 1.3.2", author),
+  });
+  const before = channel();
+  const { status: code, stderr } = await lock("--write");
+  assert.equal(code, 1);
+  assert.match(stderr, /^E_SIGNATURE {2}zlib 1\.3\.2: the signature .*zlib-1\.3\.2\.tar\.gz\.asc is not good\n/);
+  assert.deepEqual(channel(), before);
+});
+
+test("a site that does not answer is named, and a channel that says of nothing where it is from cannot be locked", async (t) => {
+  const { lock, project } = await released(t, { "/": status(503) });
+  const { status: code, stderr } = await lock("--json");
+  assert.equal(code, 1, stderr);
+  const { stdout } = await lock("--json");
+  const { problems } = JSON.parse(stdout) as { problems: { name: string; fault: { code: string } }[] };
+  assert.deepEqual(
+    problems.map(({ name, fault }) => [name, fault.code]),
+    [["zlib", "E_UNAVAILABLE"]],
+  );
+  const bare = { name: "bare", description: "of a test", unproven: "of a test", epoch: 1, components: {} };
+  writeFileSync(path.join(project, "channels/bare.json"), JSON.stringify(bare));
+  const refused = await anvil(["lock", "--channel", "bare"], { project, cache: temporaryFolder(t) });
+  assert.match(refused.stderr, /^E_COMPONENT {2}channel bare says of nothing where it comes from/);
 });

@@ -144,7 +144,7 @@ export class World {
     return path.join(this.top, name);
   }
 
-  write(name: string, content: string): string {
+  write(name: string, content: string | Uint8Array): string {
     const file = this.path(name);
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, content);

@@ -8,8 +8,9 @@ import { Fault } from "../../src/fault/fault.ts";
 import type { Channel, Component, Patches } from "../../src/recipe/channel.ts";
 import { mirrorHas, mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
 import { loadChannel } from "../../src/source/channel.ts";
-import { lockComponent, refreshChannel, writeChannel, type Refresh, type Wanted } from "../../src/source/lock.ts";
+import { lockComponent, refreshChannel as refresh, type Refresh, type Wanted } from "../../src/source/lock.ts";
 import { mirrorsAt, oneByOne } from "../../src/source/mirror.ts";
+import { writeChannel } from "../../src/source/pin-changes.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../../src/source/signed-archive.ts";
 import {
@@ -28,6 +29,17 @@ const [archiveKey, strangerKey] = await Promise.all([newSigner(), newSigner()]);
 const ring = await keyringOf(archiveKey.publicKey);
 
 const filesOf = (suites: Record<string, FakeSuite>): Promise<Map<string, Buffer>> => archiveFiles(suites, archiveKey);
+
+function refreshChannel(
+  root: string,
+  name: string,
+  access: ArchiveAccess,
+  wanted: Wanted,
+  names: readonly string[] = [],
+): Promise<Refresh> {
+  const releases = (): never => assert.fail("no component here is released by its author");
+  return refresh(root, name, { archive: () => Promise.resolve(access), releases }, wanted, names);
+}
 
 async function lockChannel(
   root: string,
@@ -456,7 +468,7 @@ test("a channel is filled from its places; the seeds, which all share, stay with
   writeFileSync(path.join(root, "channels/upstream.json"), JSON.stringify(upstream));
   await assert.rejects(refreshChannel(root, "upstream", accessTo(await wholeArchive()), all), {
     code: "E_COMPONENT",
-    message: "channel upstream pins nothing from a Debian archive",
+    message: "channel upstream says of nothing where it comes from",
   });
 });
 
