@@ -54,7 +54,7 @@ async function world(t: TestContext, more: Partial<Channel["components"]["data"]
   const server = await serve(t, (request, response) =>
     file((request.url ?? "").includes("other") ? other.bytes : pinned.bytes)(request, response),
   );
-  const proven = { date: "2026-01-02", pins: pinsDigest(rig.channel), result: "all of it" };
+  const proven = { date: "2026-01-02", pins: pinsDigest(rig.channel), built: ["iso"], result: "all of it" };
   const choice: ChannelChoice = { channel: { ...rig.channel, proven }, why: "", by: "for a test", others: [] };
   const tree = path.join(temporaryFolder(t), "my-data");
   mkdirSync(path.join(tree, ".git"), { recursive: true });
