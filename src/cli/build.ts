@@ -7,8 +7,10 @@ import type { Elsewhere } from "../forge/elsewhere.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
+import { wholePlan } from "../forge/plan.ts";
 import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { replaceFile } from "../host/replace-file.ts";
+import type { Key } from "../recipe/derivation.ts";
 import type { Output } from "../recipe/recipe.ts";
 import { readLimits } from "../sandbox/limits.ts";
 import { isProven } from "../source/channel.ts";
@@ -17,7 +19,16 @@ import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import { buildChannel, lastRunFile, openStore, projectRoot, readPins, usage, writePin } from "./command.ts";
+import {
+  buildChannel,
+  lastRunFile,
+  openStore,
+  projectRoot,
+  planOptions,
+  readPins,
+  usage,
+  writePin,
+} from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
 import { findIngot, recipesOf } from "./targets.ts";
 
@@ -66,8 +77,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   const { targets, values, jobs, store, signal, elsewhere: place } = request;
   const limits = readLimits(process.env);
   const { channel, why } = await buildChannel(values.channel);
-  const evaluateNow = (): Evaluation =>
-    evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const evaluateNow = (): Evaluation => evaluate(targets, planOptions(store, channel));
   const accepted = new Set(values["accept-unverified"]);
   const first = evaluateNow();
   if (request.silentWhenDone === true && missing(first, store).length === 0) return { evaluation: first, why };
@@ -104,13 +114,21 @@ export async function build(request: BuildRequest): Promise<Built | number> {
     };
     const unpinned = unpinnedFetches(first, accepted);
     if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return 1;
-    const evaluation = unpinned.targets.length > 0 ? evaluateNow() : first;
-    const notices = await places.prepare({
+    const known = unpinned.targets.length > 0 ? evaluateNow() : first;
+    const make = async (plan: Evaluation): Promise<boolean> => (await realise(plan, options)).ok;
+    const preparation = {
       signal,
       keepGoing: options.keepGoing,
-      makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
-    });
-    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(targets, evaluation, options);
+      makeSeed: (seed: Key) => make({ ...first, targets: [seed] }),
+    };
+    const notices = [...(await places.prepare(preparation))];
+    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(targets, known, options);
+    const evaluation = await wholePlan(known, evaluateNow, make);
+    if (evaluation === undefined) return signal.aborted ? 130 : 1;
+    if (evaluation !== known) {
+      places.follow(evaluation);
+      notices.push(...(await places.prepare(preparation)));
+    }
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
     const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
     // what another machine needed says nothing about this one

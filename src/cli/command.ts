@@ -5,6 +5,8 @@ import path from "node:path";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { fileURLToPath } from "node:url";
 import { errno, Fault } from "../fault/fault.ts";
+import type { EvaluateOptions } from "../forge/evaluate.ts";
+import { outputReader } from "../forge/plan.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
@@ -71,6 +73,11 @@ export function readPins(store: Store, channel: Channel): ReadonlyMap<string, Di
     if (errno(error) === "ENOENT") return new Map();
     throw error;
   }
+}
+
+/** What a plan is evaluated with. */
+export function planOptions(store: Store, channel: Channel): EvaluateOptions {
+  return { project: projectRoot(), channel, pins: readPins(store, channel), readOutput: outputReader(store) };
 }
 
 export function writePin(store: Store, channel: Channel, component: string, sha256: Digest): void {

@@ -1,7 +1,8 @@
-import { evaluate } from "../forge/evaluate.ts";
+import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import { wholePlan } from "../forge/plan.ts";
 import { realise, type RealiseOptions } from "../forge/forge.ts";
 import { chooseView } from "../ui/open.ts";
-import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
+import { openStore, parse, projectRoot, planOptions, selectChannel, writePin, type Command } from "./command.ts";
 import { cratesHelp, downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
 import { namedTargets } from "./targets.ts";
 
@@ -34,8 +35,8 @@ export const command: Command = {
     const targets = namedTargets(positionals);
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel);
-    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
-    const fetches = [...evaluation.nodes.values()].filter(({ derivation }) => derivation.kind === "fetch");
+    const evaluateNow = (): Evaluation => evaluate(targets, planOptions(store, channel));
+    const evaluation = evaluateNow();
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
     const interrupt = onInterrupt();
     try {
@@ -56,14 +57,19 @@ export const command: Command = {
         signal: interrupt.signal,
         on: view,
       };
-      const seed = await places.seedForCrates();
-      if (seed !== undefined && !(await realise({ ...evaluation, targets: [seed] }, options)).ok) return 1;
-      const onlyFetches = {
-        ...evaluation,
-        nodes: new Map(fetches.map((node) => [node.key, node])),
-        targets: fetches.map(({ key }) => key),
+      const make = async (plan: Evaluation): Promise<boolean> => (await realise(plan, options)).ok;
+      const fetch = async (plan: Evaluation): Promise<boolean> => {
+        const seed = await places.seedForCrates();
+        if (seed !== undefined && !(await make({ ...plan, targets: [seed] }))) return false;
+        return make(onlyFetches(plan));
       };
-      const { ok } = await realise(onlyFetches, options);
+      let ok = await fetch(evaluation);
+      if (ok && evaluation.pending.length > 0) {
+        // lock files in sources name more
+        const whole = await wholePlan(evaluation, evaluateNow, make);
+        if (whole !== undefined) places.follow(whole);
+        ok = whole !== undefined && (await fetch(whole));
+      }
       if (interrupt.signal.aborted) return 130;
       return ok ? 0 : 1;
     } finally {
@@ -72,3 +78,8 @@ export const command: Command = {
     }
   },
 };
+
+function onlyFetches(plan: Evaluation): Evaluation {
+  const fetches = [...plan.nodes.values()].filter(({ derivation }) => derivation.kind === "fetch");
+  return { ...plan, nodes: new Map(fetches.map((node) => [node.key, node])), targets: fetches.map(({ key }) => key) };
+}

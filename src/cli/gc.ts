@@ -3,7 +3,7 @@ import type { Digest, Key } from "../recipe/derivation.ts";
 import { channelNames, loadChannel } from "../source/channel.ts";
 import { findGarbage, type Needed } from "../store/garbage.ts";
 import type { Store } from "../store/store.ts";
-import { openStore, parse, projectRoot, readPins, usage, type Command } from "./command.ts";
+import { openStore, parse, projectRoot, planOptions, usage, type Command } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
 import { targetsOf } from "./targets.ts";
 
@@ -48,7 +48,7 @@ async function needed(store: Store): Promise<Needed> {
   const sources = new Set<Digest>();
   for (const name of await channelNames(project)) {
     const channel = await loadChannel(project, name);
-    const { nodes } = evaluate(targetsOf(channel), { project, channel, pins: readPins(store, channel) });
+    const { nodes } = evaluate(targetsOf(channel), planOptions(store, channel));
     for (const { key, derivation } of nodes.values()) {
       keys.add(key);
       if (derivation.kind === "fetch" && derivation.sha256 !== undefined) sources.add(derivation.sha256);

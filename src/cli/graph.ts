@@ -1,7 +1,7 @@
 import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
+import { channelOptions, openStore, parse, planOptions, selectChannel, type Command } from "./command.ts";
 import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
 import { print, printJson } from "./print.ts";
 
@@ -37,7 +37,7 @@ export const command: Command = {
     const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel);
-    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const evaluation = evaluate(targets, planOptions(store, channel));
     if (values.json) printJson(facts(evaluation, store), 1);
     else print(renderText(evaluation, store, why, values.all));
     return 0;

@@ -15,7 +15,7 @@ import {
   openStore,
   parse,
   projectRoot,
-  readPins,
+  planOptions,
   selectChannel,
   usage,
   type Command,
@@ -50,11 +50,7 @@ export const command: Command = {
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
     const { channel } = await selectChannel(values.channel);
-    const evaluation = evaluate([findTarget(name)], {
-      project: projectRoot(),
-      channel,
-      pins: readPins(store, channel),
-    });
+    const evaluation = evaluate([findTarget(name)], planOptions(store, channel));
     const [key] = evaluation.targets;
     const node = key === undefined ? undefined : evaluation.nodes.get(key);
     if (node === undefined || node.derivation.kind !== "step")

@@ -1,7 +1,7 @@
 import { statfsSync } from "node:fs";
 import { evaluate } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
-import { channelOptions, openStore, parse, projectRoot, readPins, selectChannel, type Command } from "./command.ts";
+import { channelOptions, openStore, parse, planOptions, selectChannel, type Command } from "./command.ts";
 import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
 import { printJson, printLines } from "./print.ts";
 
@@ -31,7 +31,7 @@ export const command: Command = {
     const targets = namedTargets(positionals, rootLoginOf(values));
     const store = openStore();
     const { channel, why } = await selectChannel(values.channel);
-    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+    const evaluation = evaluate(targets, planOptions(store, channel));
     const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({
       name,
       version,

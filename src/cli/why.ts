@@ -2,16 +2,7 @@ import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
 import { recordName } from "../store/garbage.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import {
-  channelOptions,
-  openStore,
-  parse,
-  projectRoot,
-  readPins,
-  selectChannel,
-  usage,
-  type Command,
-} from "./command.ts";
+import { channelOptions, openStore, parse, planOptions, selectChannel, usage, type Command } from "./command.ts";
 import { defaultTarget, findTarget } from "./targets.ts";
 import { printJson, printLines } from "./print.ts";
 
@@ -41,11 +32,7 @@ export const command: Command = {
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
     const store = openStore();
     const { channel } = await selectChannel(values.channel);
-    const evaluation = evaluate([defaultTarget(), findTarget(name)], {
-      project: projectRoot(),
-      channel,
-      pins: readPins(store, channel),
-    });
+    const evaluation = evaluate([defaultTarget(), findTarget(name)], planOptions(store, channel));
     const [iso, key] = evaluation.targets as [Key, Key];
     const { derivation, needs } = evaluation.nodes.get(key) as Node;
     const record = store.record(key);
