@@ -6,7 +6,7 @@
  */
 import { ingot, type Ingot as IngotRecipe } from "../recipes/ingot.ts";
 import { seedBase } from "../recipes/seed.ts";
-import { openStore } from "../src/cli/command.ts";
+import { openStore, selectChannel } from "../src/cli/command.ts";
 import { defaultTarget, findIngot } from "../src/cli/targets.ts";
 import { userKeys } from "../src/cli/user-keys.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
@@ -40,7 +40,8 @@ perl -e 'srand 1; for $file (100 .. 299) { open F, ">", "/out/share/$file"; prin
   return ingot({ name: `bench-${name}`, version: "1", trees: [tree] });
 }
 
-const named = process.argv.slice(2).map(findIngot);
+const { channel } = await selectChannel("auto");
+const named = process.argv.slice(2).map((name) => findIngot(name, channel));
 const payloads = [
   payload("random", 'pack("N*", map { int rand 2**32 } 1 .. 16)'),
   // like a listing: most of a line is that of the one before

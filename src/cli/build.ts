@@ -30,7 +30,7 @@ import {
   writePin,
 } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
-import { findIngot, recipesOf } from "./targets.ts";
+import { recipesOf, requireIngot } from "./targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
@@ -42,7 +42,8 @@ export const buildOptions = {
 /** The store with what `--accept-from-vm` names, and what is being built for `also`. Throws E_NO_TARGET. */
 export function openBuildStore(values: { readonly "accept-from-vm": readonly string[] }, also?: string): Store {
   const ingots = [...values["accept-from-vm"], ...(also === undefined ? [] : [also])];
-  return openStore().accepting(ingots.map((name) => findIngot(name).name));
+  ingots.forEach(requireIngot);
+  return openStore().accepting(ingots);
 }
 
 export interface BuildValues extends PlaceValues {

@@ -3,8 +3,20 @@ import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { requireKey } from "../inject/key-file.ts";
 import type { Key } from "../recipe/derivation.ts";
-import { build, type BuildRequest } from "./build.ts";
+import { build, type BuildRequest, type BuildValues } from "./build.ts";
+import { selectChannel } from "./command.ts";
+import { findIngot, requireIngot } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
+
+/** The ingot of that name as the channel makes it. Throws E_NO_TARGET, E_CHANNEL. */
+export async function ingotNamed(
+  name: string,
+  values: Pick<BuildValues, "channel" | "accept-unverified">,
+): Promise<IngotRecipe> {
+  requireIngot(name);
+  const { channel } = await selectChannel(values.channel);
+  return findIngot(name, channel, new Set(values["accept-unverified"]));
+}
 
 /** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
 export async function signedIngot(ingot: IngotRecipe, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {

@@ -9,9 +9,8 @@ import { count, size } from "../ui/units.ts";
 import { buildOptions, jobCount, openBuildStore } from "./build.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
-import { ingotBody, signedIngot } from "./ingot-source.ts";
+import { ingotBody, ingotNamed, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
-import { findIngot } from "./targets.ts";
 import { userKeys } from "./user-keys.ts";
 import { print, printJson, printLines } from "./print.ts";
 
@@ -139,7 +138,7 @@ async function local(action: "show" | "export", name: string, values: Values): P
 
 async function exportFile(name: string, values: Values, signal: AbortSignal): Promise<number> {
   const request = { values, jobs: jobCount(values.jobs, help), store: openBuildStore(values), signal };
-  const ingot = await signedIngot(findIngot(name), request);
+  const ingot = await signedIngot(await ingotNamed(name, values), request);
   if (typeof ingot === "number") return ingot;
   try {
     mkdirSync(values.out, { recursive: true });
@@ -184,7 +183,7 @@ async function readFileFacts(file: string): Promise<Shown> {
 }
 
 async function readBodyFacts(name: string, values: Values, signal: AbortSignal): Promise<Shown | number> {
-  const folder = await ingotBody(findIngot(name), {
+  const folder = await ingotBody(await ingotNamed(name, values), {
     values,
     jobs: jobCount(values.jobs, help),
     store: openBuildStore(values),

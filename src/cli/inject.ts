@@ -8,9 +8,8 @@ import { findMachine } from "../vm/state.ts";
 import { buildOptions, jobCount, openBuildStore } from "./build.ts";
 import { parse, selectChannel, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
-import { signedIngot } from "./ingot-source.ts";
+import { ingotNamed, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
-import { findIngot } from "./targets.ts";
 import { buildInMonolith } from "./workshop.ts";
 
 const help = `
@@ -74,14 +73,14 @@ export const command: Command = {
       await withDestination(values, store, (destination) => refuseOtherMajor(keeper, destination, signal));
     };
     try {
+      const made = name === undefined ? undefined : await ingotNamed(name, values);
       // an hour before the system would say so
-      if (name !== undefined) await check(await keeperOf(findIngot(name), values.channel));
-      if (name !== undefined && values.in === "vm") {
-        const status = await buildInMonolith(findIngot(name), request);
+      if (made !== undefined) await check(await keeperOf(made, values.channel));
+      if (made !== undefined && values.in === "vm") {
+        const status = await buildInMonolith(made, request);
         if (status !== 0) return status;
       }
-      const ingot =
-        name === undefined ? await Ingot.ofFile(values.file ?? "") : await signedIngot(findIngot(name), request);
+      const ingot = made === undefined ? await Ingot.ofFile(values.file ?? "") : await signedIngot(made, request);
       if (typeof ingot !== "number" && name === undefined)
         await check(ingot.manifest.data ? ingot.manifest : undefined);
       return typeof ingot === "number" ? ingot : await send(ingot, values, store, signal);

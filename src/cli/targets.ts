@@ -44,12 +44,13 @@ export function acceptsIngots(targets: readonly Output[]): boolean {
   return [...reachable(targets)].some((output) => isRecipe(output) && output.name.startsWith("rootfs"));
 }
 
-/** The outputs of all ingots. */
-export const ingotBodies = (): readonly Output[] => ingots.map(({ body }) => body);
+/** The outputs of all ingots, as a channel makes them. */
+export const ingotBodies = (channel: Channel): readonly Output[] =>
+  [...new Set(ingots.map(({ name }) => name))].map((name) => findIngot(name, channel).body);
 
 /** Everything that users may want made: what a clean-up keeps. */
 export function allTargets(): readonly Output[] {
-  return [defaultTarget(true), defaultTarget(false), ...ingotBodies(), ...checks];
+  return [defaultTarget(true), defaultTarget(false), ...ingots.map(({ body }) => body), ...checks];
 }
 
 /** Those of them whose sources this channel pins: some are only in one. */
@@ -124,11 +125,30 @@ export function namedTargets(names: readonly string[], rootLogin = usualRootLogi
   return names.length === 0 ? [defaultTarget(rootLogin)] : names.map((name) => findTarget(name, rootLogin));
 }
 
-/** Throws E_NO_TARGET. */
-export function findIngot(name: string): Ingot {
-  const found = ingots.find((each) => each.name === name);
+/**
+ * The ingot of that name; where there are several, the first that is made of sources which the channel pins without a doubt,
+ * or whose doubtful pins are accepted. Throws E_NO_TARGET.
+ */
+export function findIngot(name: string, channel: Channel, accepted: ReadonlySet<string> = new Set()): Ingot {
+  const named = ingots.filter((each) => each.name === name);
+  const isPinned = ({ body }: Ingot): boolean =>
+    componentsOf([body]).every((component) => {
+      const pin = channel.components[component];
+      return pin !== undefined && (pin.unverified === undefined || accepted.has(component));
+    });
+  const found = named.find(isPinned) ?? named.at(-1);
   if (found !== undefined) return found;
-  throw new Fault("E_NO_TARGET", `there is no ingot "${name}"`, {
-    hint: `ingots: ${ingots.map((each) => each.name).join(", ")}; a file: --file <file>`,
+  throw noIngot(name);
+}
+
+/** Throws E_NO_TARGET. */
+export function requireIngot(name: string): void {
+  if (!ingots.some((each) => each.name === name)) throw noIngot(name);
+}
+
+function noIngot(name: string): Fault {
+  const names = [...new Set(ingots.map((each) => each.name))];
+  return new Fault("E_NO_TARGET", `there is no ingot "${name}"`, {
+    hint: `ingots: ${names.join(", ")}; a file: --file <file>`,
   });
 }
