@@ -7,6 +7,7 @@
 //   node scripts/test.mjs db:long fifty power cuts under load
 //   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go and cargo
 //   node scripts/test.mjs vmm:long  the same things very often
+//   node scripts/test.mjs crates  programs in Rust by their own lock files: half an hour; downloads their crates
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -25,7 +26,8 @@ const db = inFolder("db");
 const dbLong = inFolder("db-long");
 const vmm = inFolder("vmm");
 const vmmLong = inFolder("vmm-long");
-const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong];
+const crates = inFolder("crates");
+const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong, ...crates];
 const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
@@ -66,6 +68,7 @@ const tiers = {
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
   vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test", "hostile-guest"], files: vmm, concurrency: 1 },
   "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
+  crates: { forge: ["seed-rust-bindgen", "anvil-cc"], files: crates, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
@@ -83,7 +86,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, crates, hours`);
   process.exit(2);
 }
 await bundleCli();
