@@ -14,6 +14,7 @@ export const ROOMS = [
   "vm",
   "inject",
   "ui",
+  "project",
   "cli",
 ];
 
@@ -38,12 +39,10 @@ function restrictionsOf(room) {
       message: `src/${room} may import only ${allowed.map((name) => `src/${name}`).join(", ")}.`,
     });
   }
-  if (room !== "cli") {
-    restrictions.push({
-      regex: `${UP}recipes/`,
-      message: "Recipes are handed in as values; only src/cli names them.",
-    });
-  }
+  restrictions.push({
+    regex: `${UP}(?:recipes|bin)/`,
+    message: "Recipes are handed in as one value, by bin/anvil.ts.",
+  });
   if (room === "recipe") restrictions.push(PURE);
   return restrictions;
 }

@@ -3,21 +3,19 @@
  * The kernel counts from its own start, so what lies before it is the rest of the time on the host.
  * Prints a markdown table; run with `node dist/bench/boot.mjs` after `anvil forge`.
  */
-import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { defaultTarget } from "../src/cli/targets.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
 import { startMachine } from "../src/vm/machine.ts";
+import { project } from "../test/this-project.ts";
 
 const RUNS = 3;
 
-const store = openStore();
-const target = defaultTarget(true);
-const { channel } = await selectChannel("auto");
-const { targets } = evaluate([target], { project: projectRoot(), channel, pins: readPins(store, channel) });
+const store = project.store;
+const target = (await project.targets()).image(true);
+const { channel } = await project.selectChannel("auto");
+const { targets } = project.evaluate([target], channel);
 const [image] = targets.map((key) => store.outputPath(key)) as [string];
-const launcher = await vmLauncher(store);
+const launcher = await vmLauncher(project);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
 
 interface Split {

@@ -7,20 +7,18 @@
 import { spawnSync } from "node:child_process";
 import os from "node:os";
 import path from "node:path";
-import { defaultTarget } from "../src/cli/targets.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
 import { stage, stepSandbox } from "../src/forge/step.ts";
 import { defaultLimits } from "../src/sandbox/limits.ts";
 import { openSandbox, spawnSandboxSync } from "../src/sandbox/sandbox.ts";
 import { removeTree } from "../src/store/store.ts";
 import { secondStore } from "../test/second-store.ts";
+import { project } from "../test/this-project.ts";
 
 const jobs = os.availableParallelism();
 const only = new Set(process.argv.slice(2));
-const store = openStore();
-const { channel } = await selectChannel("auto");
-const evaluation = evaluate([defaultTarget(true)], { project: projectRoot(), channel, pins: readPins(store, channel) });
+const store = project.store;
+const { channel } = await project.selectChannel("auto");
+const evaluation = project.evaluate([(await project.targets()).image(true)], channel);
 const steps = [...evaluation.nodes.values()].filter(
   ({ derivation }) => derivation.kind === "step" && (only.size === 0 || only.has(derivation.name)),
 );
@@ -34,7 +32,7 @@ for (const { derivation } of steps) {
   const bubblewrap = store.outputPath(derivation.root);
   const user = await openSandbox(bubblewrap);
   const limits = defaultLimits();
-  stage(derivation, work, projectRoot(), { user, limits });
+  stage(derivation, work, project.root, { user, limits });
   const sandbox = stepSandbox(derivation, work, { store, bubblewrap, user, limits });
   const env = { ...sandbox.env, MAKEFLAGS: `-j${jobs}`, JOBS: String(jobs) };
   const argv = ["/usr/bin/bash", "--norc", "/anvil/step.sh"];
@@ -55,7 +53,7 @@ const started = performance.now();
 const forge = spawnSync(
   process.execPath,
   [
-    path.join(projectRoot(), "bin/anvil"),
+    path.join(project.root, "bin/anvil"),
     "forge",
     "--root-login",
     ...only,

@@ -14,11 +14,11 @@ import { gawk } from "../recipes/gawk.ts";
 import { seedBase } from "../recipes/seed.ts";
 import { stage3 } from "../recipes/stages.ts";
 import { zstdProgram } from "../recipes/zstd-program.ts";
-import { openStore } from "../src/cli/command.ts";
 import { exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { removeTree } from "../src/store/store.ts";
 import { make } from "./make.ts";
+import { project } from "../test/this-project.ts";
 
 const RUNS = 2;
 const LEVELS = ["-O0", "-O2"] as const;
@@ -60,7 +60,7 @@ done
 }
 
 const programs = [bash, gawk, zstdProgram];
-const [anvilCc, tools, ...trees] = (await make(openStore(), [stage3, busybox, ...programs.map(preprocessed)])) as [
+const [anvilCc, tools, ...trees] = (await make(project.store, [stage3, busybox, ...programs.map(preprocessed)])) as [
   string,
   string,
   ...string[],

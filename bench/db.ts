@@ -23,8 +23,8 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { postgres } from "../recipes/postgres/postgres.ts";
-import { openStore } from "../src/cli/command.ts";
 import { make } from "./make.ts";
+import { project } from "../test/this-project.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -220,7 +220,7 @@ function writeVectors(file: string, queries: string): void {
   write(queries, QUERIES);
 }
 
-const [made] = (await make(openStore(), [postgres])) as [string];
+const [made] = (await make(project.store, [postgres])) as [string];
 const copied = path.join(folder, "anvil");
 cpSync(made, copied, { recursive: true, verbatimSymlinks: true });
 const programs = path.join(copied, "usr/bin");

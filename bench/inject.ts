@@ -4,16 +4,12 @@
  * processors: a chunk is written beside the work on the next one, so that the times of the parts overlap. Prints a
  * markdown table; to be run after `anvil forge`.
  */
-import { ingot, type Ingot as IngotRecipe } from "../recipes/ingot.ts";
+import { ingot } from "../recipes/ingot.ts";
 import { seedBase } from "../recipes/seed.ts";
-import { openStore, selectChannel } from "../src/cli/command.ts";
-import { defaultTarget, findIngot } from "../src/cli/targets.ts";
-import { userKeys } from "../src/cli/user-keys.ts";
 import { vmLauncher } from "../src/cli/vm-launcher.ts";
 import { Client } from "../src/inject/client.ts";
 import type { InjectEvent } from "../src/inject/events.ts";
 import { inject } from "../src/inject/inject.ts";
-import { Ingot } from "../src/inject/ingot-file.ts";
 import { requireKey } from "../src/inject/key-file.ts";
 import { machineDestination } from "../src/inject/transport.ts";
 import { exists } from "../src/recipe/proof.ts";
@@ -21,6 +17,9 @@ import { recipe } from "../src/recipe/recipe.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
 import { startMachine, type Machine } from "../src/vm/machine.ts";
 import { make } from "./make.ts";
+import { Ingot } from "../src/inject/ingot-file.ts";
+import type { Ingot as IngotRecipe } from "../src/recipe/ingot.ts";
+import { project } from "../test/this-project.ts";
 
 const RUNS = 3;
 const PARTS = ["receive", "hash", "unpack", "write", "prove", "snapshot", "activate"] as const;
@@ -40,20 +39,21 @@ perl -e 'srand 1; for $file (100 .. 299) { open F, ">", "/out/share/$file"; prin
   return ingot({ name: `bench-${name}`, version: "1", trees: [tree] });
 }
 
-const { channel } = await selectChannel("auto");
-const named = process.argv.slice(2).map((name) => findIngot(name, channel));
+const all = await project.targets();
+const { channel } = await project.selectChannel("auto");
+const named = process.argv.slice(2).map((name) => all.ingot(name, channel));
 const payloads = [
   payload("random", 'pack("N*", map { int rand 2**32 } 1 .. 16)'),
   // like a listing: most of a line is that of the one before
   payload("text", 'sprintf("%-40s %8d %12d\\n", "usr/lib/component/module-" . int(rand 999), $file, int rand 1e9)'),
 ];
 
-const store = openStore();
-const system = defaultTarget(true);
+const store = project.store;
+const system = all.image(true);
 const targets = [system, ...(named.length > 0 ? named : payloads).map(({ body }) => body)];
 const [iso, ...bodies] = (await make(store, targets)) as [string, ...string[]];
 const signal = new AbortController().signal;
-const launcher = await vmLauncher(store);
+const launcher = await vmLauncher(project);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
 
 interface Run {
@@ -96,7 +96,7 @@ const machine = await startMachine({
 try {
   await machine.console.ready({ timeoutMs: 120_000 });
   for (const body of bodies) {
-    const each = await Ingot.ofBody(body, requireKey(userKeys()));
+    const each = await Ingot.ofBody(body, requireKey(project.keys));
     const runs: Run[] = [];
     for (let run = 0; run < RUNS; run++) runs.push(await measure(machine, each));
     await each.close();

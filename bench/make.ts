@@ -1,18 +1,17 @@
 /** What a benchmark measures with, built as far as it is not in the user's store. */
 import os from "node:os";
-import { projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
 import { realise } from "../src/forge/forge.ts";
 import type { Output } from "../src/recipe/recipe.ts";
 import { mirrorsAt } from "../src/source/mirror.ts";
 import type { Store } from "../src/store/store.ts";
+import { project } from "../test/this-project.ts";
 
 /** The folders of the outputs, in the order of the targets. Its downloads must be in the store. */
 export async function make(store: Store, targets: readonly Output[]): Promise<string[]> {
-  const { channel, why } = await selectChannel("auto");
-  const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const { channel, why } = await project.selectChannel("auto");
+  const evaluation = project.evaluate(targets, channel);
   const { ok } = await realise(evaluation, {
-    project: projectRoot(),
+    project: project.root,
     store,
     why,
     jobs: os.availableParallelism(),

@@ -8,6 +8,7 @@ import { firecracker, firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
 import { hostileGuest } from "./hostile-guest.ts";
 import { judges } from "./judges.ts";
+import { lintC, lintRust } from "./lint.ts";
 import { columnar, postgresColumnar } from "./postgres/columnar.ts";
 import { postgres } from "./postgres/postgres.ts";
 import { postgresTests } from "./postgres/tests.ts";
@@ -30,6 +31,8 @@ export const checks: readonly Recipe[] = [
   guest,
   hostileGuest,
   ...judges,
+  lintC,
+  lintRust,
   ...selfHosting,
   ...diverseDoubleCompilation,
 ];

@@ -1,5 +1,6 @@
 /** What the compiler's recipes of all stages share: they differ in who compiles, where and for which host. */
 import { assume } from "../src/recipe/assumption.ts";
+import type { Versions } from "../src/recipe/recipe.ts";
 
 /** For what becomes part of other programs: musl, libgcc and libstdc++. */
 export const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
@@ -30,13 +31,28 @@ fi
 /** What every look at GCC's source needs first. Whoever names an assumption about it names this one, too. */
 export const gccIsThere = assume("gcc").prepared("its release is there, wrapped or not", `cd /build\n${unpackGcc}`);
 
-/** In the source of GCC: what `prepareGcc` changes when its documentation is not there can be changed. */
-export const hooksFit = `\
+// in the source of GCC: what is changed when its documentation is not there can be changed
+const hooksFit = `\
 grep -q '@hook' gcc/doc/tm.texi.in || grep -q '^s-tm-texi: build/genhooks' gcc/Makefile.in
 `;
 
+const callOfFixincludes = "STMP_FIXINC = @STMP_FIXINC@";
+/** Before GCC 13 --disable-fixincludes leaves out the program and goes on to call it. */
+const callsFixincludes = (versions: Versions): boolean => !versions.atLeast("gcc", "13");
+
+/** What `prepareGcc` changes for this version is there. */
+export const gccFits = (versions: Versions) => [
+  assume("gcc").success("its table of target hooks can be made", hooksFit),
+  ...(callsFixincludes(versions) ? [assume("gcc").once("gcc/Makefile.in", callOfFixincludes)] : []),
+];
+
 /** In /build: gcc with its libraries inside, ready to be configured. */
-export const prepareGcc = `\
+export const prepareGcc = (versions: Versions): string =>
+  callsFixincludes(versions)
+    ? `${prepare}sed -i 's/${callOfFixincludes}/STMP_FIXINC =/' gcc/gcc/Makefile.in\n`
+    : prepare;
+
+const prepare = `\
 ${unpackGcc}mv gmp mpfr mpc gcc/
 # both lack their documentation there: gmp's folder for it, and what GCC checks its table of target hooks against
 if [ ! -f gcc/gmp/doc/Makefile.in ]; then

@@ -2,6 +2,7 @@
  * The body of an ingot: `manifest` and `payload`, made from the trees of other recipes. The host signs it when it is
  * sent. docs/ingots.md describes both files.
  */
+import type { Ingot } from "../src/recipe/ingot.ts";
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
 import { folderOf, proofsOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
@@ -27,16 +28,6 @@ export interface IngotFields {
   readonly data?: true;
   /** Level of zstd: 19 when absent. A lower one is for what is sent once. */
   readonly compression?: number;
-}
-
-export interface Ingot {
-  readonly name: string;
-  readonly version: IngotFields["version"];
-  /** It keeps data of its own. */
-  readonly data: boolean;
-  readonly trees: readonly [Recipe, ...Recipe[]];
-  /** Its output is the body. */
-  readonly body: Recipe;
 }
 
 /** Bytes of the payload in one chunk. */
@@ -119,9 +110,9 @@ function head(fields: IngotFields, versions: Versions): string {
 export function ingot(fields: IngotFields): Ingot {
   const { name, variant, trees, compression = 19 } = fields;
   const manifest = (versions: Versions): string => `\
-sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > head <<'END'
+sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > start <<'END'
 ${head(fields, versions)}END
-cat head listing chunks > /out/manifest
+cat start listing chunks > /out/manifest
 echo end >> /out/manifest
 `;
   const body = recipe({

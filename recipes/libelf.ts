@@ -1,7 +1,7 @@
 /** libelf of elfutils, static: the kernel's objtool reads and writes object files with it. Nothing of it ships. */
 import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, noBuildPaths } from "../src/recipe/proof.ts";
-import { recipe, source } from "../src/recipe/recipe.ts";
+import { recipe, source, type Versions } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
@@ -21,6 +21,12 @@ const found = [
   "VISIBILITY",
 ];
 
+// libelf_a_SOURCES of upstream is the whole folder; the one file more is for its cache of raw chunks
+const sources = (versions: Versions): string[] => [
+  "libelf/*.c",
+  ...(versions.atLeast("elfutils", "0.192") ? ["lib/eu-search.c"] : []),
+];
+
 export const libelf = recipe({
   name: "libelf",
   licence: "LGPL-3.0-or-later OR GPL-2.0-or-later",
@@ -28,25 +34,24 @@ export const libelf = recipe({
   seed: seedBase,
   tools: [anvilCc],
   link: [zlib],
-  script: [
-    anvilCcEnvironment({
-      cppflags: ["-D_GNU_SOURCE", "-DHAVE_CONFIG_H", "-I.", "-Ilib", "-Ilibelf"],
-      cflags: ["-std=gnu11"],
-    }),
-    "cd /build/elfutils\n",
-    `{ printf '#define HAVE_%s 1\\n' ${found.join(" ")}; echo '#include <eu-config.h>'; } > config.h\n`,
-    // libelf_a_SOURCES of upstream is the whole folder; the one file more is for its cache of raw chunks
-    "objects=$(ls libelf/*.c lib/eu-search.c | sed 's/c$/o/')\n",
-    "make -f /dev/null $objects\n",
-    "$AR rcs libelf.a $objects\n",
-    "install -D -m 644 -t /out/usr/lib libelf.a\n",
-    "install -D -m 644 -t /out/usr/include libelf/libelf.h libelf/gelf.h libelf/nlist.h\n",
-    tidyOutput(),
-  ].join(""),
-  assumes: [
+  script: (versions) =>
+    [
+      anvilCcEnvironment({
+        cppflags: ["-D_GNU_SOURCE", "-DHAVE_CONFIG_H", "-I.", "-Ilib", "-Ilibelf"],
+        cflags: ["-std=gnu11"],
+      }),
+      "cd /build/elfutils\n",
+      `{ printf '#define HAVE_%s 1\\n' ${found.join(" ")}; echo '#include <eu-config.h>'; } > config.h\n`,
+      `objects=$(ls ${sources(versions).join(" ")} | sed 's/c$/o/')\n`,
+      "make -f /dev/null $objects\n",
+      "$AR rcs libelf.a $objects\n",
+      "install -D -m 644 -t /out/usr/lib libelf.a\n",
+      "install -D -m 644 -t /out/usr/include libelf/libelf.h libelf/gelf.h libelf/nlist.h\n",
+      tidyOutput(),
+    ].join(""),
+  assumes: (versions) => [
     assume("elfutils").paths(
-      "libelf/*.c",
-      "lib/eu-search.c",
+      ...sources(versions),
       "libelf/libelf.h",
       "libelf/gelf.h",
       "libelf/nlist.h",

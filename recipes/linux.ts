@@ -15,7 +15,8 @@ import { zstdProgram } from "./zstd-program.ts";
 const environment = `\
 export ARCH=x86 CROSS_COMPILE="$ANVIL_TARGET-"
 export KBUILD_BUILD_USER=anvil KBUILD_BUILD_HOST=forge KBUILD_BUILD_VERSION=1
-export KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")"
+KBUILD_BUILD_TIMESTAMP="$(date -u -d "@$SOURCE_DATE_EPOCH")"
+export KBUILD_BUILD_TIMESTAMP
 kbuild() {
   make -C /build/linux HOSTCC="$ANVIL_TARGET-gcc" HOSTAR="$ANVIL_TARGET-ar" HOSTLD="$ANVIL_TARGET-ld" \\
     HOSTCFLAGS=-I/deps/libelf/usr/include HOSTLDFLAGS="-L/deps/libelf/usr/lib -L/deps/zlib/usr/lib -lz" \\

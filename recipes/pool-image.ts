@@ -51,12 +51,12 @@ cat guest.log
 
 // The guest's word alone is not enough: the pool is read back without a kernel, every block against its checksum.
 const check = `\
-if ! grep '^anvil-pool: done, ' guest.log > done; then
+if ! grep '^anvil-pool: done, ' guest.log > end; then
   echo "the guest did not finish the pool; its console stands above" >&2
   exit 1
 fi
-sed 's/.*, guid \\([0-9]*\\),.*/\\1/' done > /out/guid
-sed 's/.*, build //' done > /out/build
+sed 's/.*, guid \\([0-9]*\\),.*/\\1/' end > /out/guid
+sed 's/.*, build //' end > /out/build
 test "$(stat -c %s image)" = ${size}
 cp --sparse=always image /out/rootfs.img
 zdb -e -p /out -bcc anvil

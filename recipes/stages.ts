@@ -6,7 +6,7 @@
  */
 import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
-import { recipe, source, type Recipe } from "../src/recipe/recipe.ts";
+import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
 import { binutilsOptions, gccIsThere, gccOptions, prepareGcc, targetFlags } from "./compiler.ts";
 import { anvilCxx, linuxHeaders } from "./toolchain.ts";
@@ -87,6 +87,14 @@ rm -rf /out/usr/share /out/usr/include /out/usr/lib
     ],
   });
 
+/** C's front end calls the analyzer since GCC 13. */
+const calledOfAnalyzer = (versions: Versions): string[] => [
+  ...(versions.atLeast("gcc", "13") ? ["analyzer/analyzer-language"] : []),
+  "analyzer/analyzer-pass",
+];
+
+const objects = (names: readonly string[]): string => names.map((name) => `${name}.o`).join(" ");
+
 const gcc = (stage: Stage): Recipe =>
   recipe({
     name: `gcc-${stage.name}`,
@@ -98,10 +106,10 @@ const gcc = (stage: Stage): Recipe =>
     tools: [stage.compiler],
     link: [stage.mimalloc],
     inputs: [linuxHeaders, stage.musl],
-    script: `
+    script: (versions) => `
 ${names}sysroot=/out/usr/$ANVIL_TARGET
 
-${prepareGcc}
+${prepareGcc(versions)}
 mkdir -p $sysroot
 # busybox' cp always takes over who may write
 for tree in /in/musl /in/linux-headers/usr; do
@@ -119,7 +127,7 @@ cd objects
   --with-stage1-libs="-L/deps/mimalloc/usr/lib -lmimalloc -lstdc++" \\
   ${hostFlags} MAKEINFO=true CFLAGS_FOR_TARGET="${targetFlags}" CXXFLAGS_FOR_TARGET="${targetFlags}"
 # of the disabled analyzer only what the rest calls: its other objects would be compiled and never do anything
-compiler() { make MAKEINFO=true ANALYZER_OBJS="analyzer/analyzer-language.o analyzer/analyzer-pass.o" "$@"; }
+compiler() { make MAKEINFO=true ANALYZER_OBJS="${objects(calledOfAnalyzer(versions))}" "$@"; }
 compiler all-gcc
 # the programs with which the libraries are configured are run: there is no dynamic linker for them
 cp /files/system/toolchain/specs gcc/specs
@@ -130,11 +138,11 @@ cp /files/system/toolchain/specs /out/usr/lib/gcc/$ANVIL_TARGET/[0-9]*/
 mv /out/usr/lib64/*.a $sysroot/lib
 rm -r /out/usr/lib64
 `,
-    assumes: [
+    assumes: (versions) => [
       gccIsThere,
       assume("gcc").mention(["gcc/Makefile.in"], "ANALYZER_OBJS"),
       assume("gcc").targets("Makefile.in", "all-target-libstdc++-v3", "install-target-libstdc++-v3"),
-      assume("gcc").paths("gcc/analyzer/analyzer-language.cc", "gcc/analyzer/analyzer-pass.cc"),
+      assume("gcc").paths(...calledOfAnalyzer(versions).map((name) => `gcc/${name}.cc`)),
     ],
     proves: [
       isStatic("usr/bin/gcc", "usr/bin/g++", "usr/libexec/gcc/*/*/cc1", "usr/libexec/gcc/*/*/cc1plus"),
@@ -159,7 +167,7 @@ ln -sf g++ c++
 ln -sf ld ld.bfd
 ln -s gcc cc
 for program in *; do ln -s $program $ANVIL_TARGET-$program; done
-for program in ../$ANVIL_TARGET/bin/*; do ln -sf ../../bin/\${program##*/} $program; done
+for program in "../$ANVIL_TARGET"/bin/*; do ln -sf "../../bin/\${program##*/}" "$program"; done
 export PATH=/out/usr/bin:/usr/bin
 `;
 

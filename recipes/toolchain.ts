@@ -8,7 +8,7 @@
 import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
-import { binutilsOptions, gccIsThere, gccOptions, hooksFit, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
+import { binutilsOptions, gccFits, gccIsThere, gccOptions, prepareGcc, targetFlags, unpackGcc } from "./compiler.ts";
 import { seedBase, seedCc } from "./seed.ts";
 
 /** -O1 and no debug information: the compiler of stage 1 compiles for minutes, its own build takes longer. */
@@ -70,10 +70,10 @@ export const anvilCc = recipe({
   seed: seedCc,
   tools: [binutils],
   inputs: [linuxHeaders],
-  script: `
+  script: (versions) => `
 sysroot=/out/usr/$ANVIL_TARGET
 
-${prepareGcc}
+${prepareGcc(versions)}
 # assembler, linker and headers first: GCC is configured by what they can do
 cp -a /tools/binutils/. /out
 chmod -R u+w /out
@@ -118,10 +118,10 @@ echo 'int main(void) { return 0; }' > empty.c
 ./empty
 install -D -t /out/usr/share/anvil-cc empty
 `,
-  assumes: [
+  assumes: (versions) => [
     gccIsThere,
     assume("gcc").targets("Makefile.in", "all-gcc", "all-target-libgcc", "install-strip-gcc", "install-target-libgcc"),
-    assume("gcc").success("its table of target hooks can be made", hooksFit),
+    ...gccFits(versions),
     assume("gmp").paths("configure", "mpn/x86_64"),
     assume("mpfr").paths("configure", "src/mpfr.h"),
     assume("mpc").paths("configure", "src/mpc.h"),

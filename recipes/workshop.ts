@@ -2,10 +2,11 @@
  * Steps that are built in the running Monolith instead of the forge's sandbox: one ingot that brings all that they need,
  * and a service that runs them one after the other (system/workshop/run). docs/self-hosting.md says how it is used.
  */
+import type { Ingot } from "../src/recipe/ingot.ts";
 import { exists } from "../src/recipe/proof.ts";
 import { archive, folderOf, isRecipe, recipe, type Output, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { prelude, stepEnvironment, stepMounts, stepScript } from "../src/recipe/step.ts";
-import { ingot, type Ingot } from "./ingot.ts";
+import { ingot } from "./ingot.ts";
 import { seedBase } from "./seed.ts";
 
 /** The recipes among all that these need whose root holds no seed, each after those that it needs. */

@@ -20,7 +20,7 @@ const common = {
 export async function bundleCli() {
   await build({
     ...common,
-    entryPoints: { anvil: "src/cli/main.ts" },
+    entryPoints: { anvil: "bin/anvil.ts" },
     outdir: "dist",
     splitting: true,
     chunkNames: "chunk/[name]-[hash]",

@@ -7,19 +7,16 @@ import { spawn } from "node:child_process";
 import { chmodSync, chownSync, copyFileSync, cpSync, existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import { findTarget } from "../src/cli/targets.ts";
-import { userKeys } from "../src/cli/user-keys.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../src/cli/command.ts";
-import { evaluate } from "../src/forge/evaluate.ts";
 import { keyPaths } from "../src/inject/key-file.ts";
 import { storePaths } from "../src/store/paths.ts";
 import { removeTree, Store } from "../src/store/store.ts";
 import { nobody } from "./forge/rig.ts";
 import { secondStore } from "./second-store.ts";
+import { project } from "./this-project.ts";
 
 /** The system names the keys whose ingots and logins it accepts: the same image needs the same keys. */
 function copyKeys(folder: string, user: number | undefined): void {
-  const { own, trusted, logins } = userKeys();
+  const { own, trusted, logins } = project.keys;
   const copy = keyPaths({ XDG_CONFIG_HOME: folder }, "/");
   mkdirSync(path.dirname(copy.own), { recursive: true });
   if (existsSync(trusted)) cpSync(trusted, copy.trusted, { recursive: true });
@@ -30,10 +27,11 @@ function copyKeys(folder: string, user: number | undefined): void {
 }
 
 export async function assertReproducible(t: TestContext, names: readonly string[], jobs: number): Promise<void> {
-  const store = openStore();
-  const targets = names.map((name) => findTarget(name, true));
-  const { channel } = await selectChannel("auto");
-  const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const store = project.store;
+  const all = await project.targets();
+  const targets = names.map((name) => all.find(name, true));
+  const { channel } = await project.selectChannel("auto");
+  const evaluation = project.evaluate(targets, channel);
   const cache = secondStore(store, new Set(names));
   t.after(() => removeTree(cache));
   const user = nobody(cache);
@@ -41,7 +39,7 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   const config = path.join(cache, "config");
   copyKeys(config, user);
   const args = [
-    path.join(projectRoot(), "bin/anvil"),
+    path.join(project.root, "bin/anvil"),
     "forge",
     "--root-login",
     ...names,

@@ -5,7 +5,9 @@ use std::convert::TryInto;
 use std::path::Path;
 use std::{env, fs};
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
 
 macro_rules! numbers {
     ($($name:ident)*) => {
@@ -157,10 +159,14 @@ fn main() {
                 continue;
             }
             [argument, "=", expected] => (argument.parse(), Some(SeccompCmpOp::Eq), value(expected)),
-            [argument, "&", mask, "=", expected] => (argument.parse(), value(mask).map(SeccompCmpOp::MaskedEq), value(expected)),
+            [argument, "&", mask, "=", expected] => {
+                (argument.parse(), value(mask).map(SeccompCmpOp::MaskedEq), value(expected))
+            }
             _ => wrong("not a condition"),
         };
-        let (Ok(argument), Some(operation), Some(expected)) = (argument, operation, expected) else { wrong("not a number") };
+        let (Ok(argument), Some(operation), Some(expected)) = (argument, operation, expected) else {
+            wrong("not a number")
+        };
         // the kernel looks at the lower half of these arguments only: an int, or a number of an ioctl
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operation, expected);
         let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));

@@ -8,69 +8,101 @@
 
 enum { END_OF_STACK = 5 };
 
-int _Unwind_Backtrace(int (*step)(void *, void *), void *argument) {
+int
+_Unwind_Backtrace(int (*step)(void *, void *), void *argument)
+{
 	(void)step;
 	(void)argument;
 	return END_OF_STACK;
 }
 
-int _Unwind_RaiseException(void *exception) {
+int
+_Unwind_RaiseException(void *exception)
+{
 	(void)exception;
 	return END_OF_STACK;
 }
 
-void _Unwind_Resume(void *exception) {
+void
+_Unwind_Resume(void *exception)
+{
 	(void)exception;
 	abort();
 }
 
-void _Unwind_DeleteException(void *exception) { (void)exception; }
+void
+_Unwind_DeleteException(void *exception)
+{
+	(void)exception;
+}
 
-uintptr_t _Unwind_GetIP(void *context) {
+uintptr_t
+_Unwind_GetIP(void *context)
+{
 	(void)context;
 	return 0;
 }
 
-uintptr_t _Unwind_GetIPInfo(void *context, int *before) {
+uintptr_t
+_Unwind_GetIPInfo(void *context, int *before)
+{
 	(void)context;
 	*before = 0;
 	return 0;
 }
 
-uintptr_t _Unwind_GetCFA(void *context) {
+uintptr_t
+_Unwind_GetCFA(void *context)
+{
 	(void)context;
 	return 0;
 }
 
-uintptr_t _Unwind_GetDataRelBase(void *context) {
+uintptr_t
+_Unwind_GetDataRelBase(void *context)
+{
 	(void)context;
 	return 0;
 }
 
-uintptr_t _Unwind_GetTextRelBase(void *context) {
+uintptr_t
+_Unwind_GetTextRelBase(void *context)
+{
 	(void)context;
 	return 0;
 }
 
-uintptr_t _Unwind_GetRegionStart(void *context) {
+uintptr_t
+_Unwind_GetRegionStart(void *context)
+{
 	(void)context;
 	return 0;
 }
 
-void *_Unwind_GetLanguageSpecificData(void *context) {
+void *
+_Unwind_GetLanguageSpecificData(void *context)
+{
 	(void)context;
 	return NULL;
 }
 
-void _Unwind_SetGR(void *context, int index, uintptr_t value) {
+void
+_Unwind_SetGR(void *context, int index, uintptr_t value)
+{
 	(void)context;
 	(void)index;
 	(void)value;
 }
 
-void _Unwind_SetIP(void *context, uintptr_t value) {
+void
+_Unwind_SetIP(void *context, uintptr_t value)
+{
 	(void)context;
 	(void)value;
 }
 
-void *_Unwind_FindEnclosingFunction(void *pc) { return pc; }
+void *
+_Unwind_FindEnclosingFunction(void *pc)
+{
+	return pc;
+}

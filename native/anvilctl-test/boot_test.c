@@ -25,10 +25,13 @@ understands_drives(void)
 	static struct boot boot;
 
 	CHECK(boot_add_drive(&boot, "root=/pool/web.img", &error) && boot.drives[0].root && !boot.drives[0].read_only);
-	CHECK(boot_add_drive(&boot, "data=/a=b,c,ro", &error) && is(boot.drives[1].path, "/a=b,c") && boot.drives[1].read_only);
+	CHECK(boot_add_drive(&boot, "data=/a=b,c,ro", &error) && is(boot.drives[1].path, "/a=b,c") &&
+	    boot.drives[1].read_only);
 	CHECK(!boot_add_drive(&boot, "other=/x,root,ro", &error) && strstr(error.message, "two roots") != NULL);
-	CHECK(!boot_add_drive(&boot, "data=/y", &error) && !boot_add_drive(&boot, "/y", &error) && !boot_add_drive(&boot, "a=", &error));
-	CHECK(!boot_add_drive(&boot, "a/b=/y", &error) && !boot_add_drive(&boot, "=/y", &error) && is(error.code, "E_VMM_USAGE"));
+	CHECK(!boot_add_drive(&boot, "data=/y", &error) && !boot_add_drive(&boot, "/y", &error) &&
+	    !boot_add_drive(&boot, "a=", &error));
+	CHECK(!boot_add_drive(&boot, "a/b=/y", &error) && !boot_add_drive(&boot, "=/y", &error) &&
+	    is(error.code, "E_VMM_USAGE"));
 	for (int i = 2; i < DRIVES_MAX; i++) {
 		char text[] = "d0=/y";
 
@@ -45,26 +48,31 @@ understands_network_and_vsock(void)
 
 	CHECK(boot_add_net(&boot, "tap=tap0", &error) && is(boot.nets[0].id, "eth0") && is(boot.nets[0].tap, "tap0"));
 	CHECK(boot_add_net(&boot, "mac=02:00:00:00:00:01,tap=tap1,id=lan", &error) && is(boot.nets[1].id, "lan"));
-	CHECK(!boot_add_net(&boot, "tap=", &error) && !boot_add_net(&boot, "tap0", &error) && !boot_add_net(&boot, "tap=a,", &error));
+	CHECK(!boot_add_net(&boot, "tap=", &error) && !boot_add_net(&boot, "tap0", &error) &&
+	    !boot_add_net(&boot, "tap=a,", &error));
 	CHECK(!boot_add_net(&boot, "tap=abcdefghijklmnop", &error) && !boot_add_net(&boot, "tap=a,x=y", &error));
 	CHECK(!boot_add_net(&boot, "", &error) && is(error.code, "E_VMM_USAGE"));
 	CHECK(boot_set_vsock(&boot, "cid=3", &error) && boot.cid == 3 && boot.uds[0] == '\0');
 	CHECK(boot_set_vsock(&boot, "uds=/run/v,cid=52", &error) && boot.cid == 52 && is(boot.uds, "/run/v"));
 	CHECK(!boot_set_vsock(&boot, "cid=2", &error) && !boot_set_vsock(&boot, "cid=4294967295", &error));
-	CHECK(!boot_set_vsock(&boot, "cid=x", &error) && !boot_set_vsock(&boot, "cid=3x", &error) && !boot_set_vsock(&boot, "uds=/a", &error) == false);
+	CHECK(!boot_set_vsock(&boot, "cid=x", &error) && !boot_set_vsock(&boot, "cid=3x", &error) &&
+	    !boot_set_vsock(&boot, "uds=/a", &error) == false);
 }
 
 static void
 knows_names(void)
 {
-	CHECK(name_is_valid("web") && name_is_valid("a1-B") && !name_is_valid("a_b") && !name_is_valid("") && !name_is_valid("-a") && !name_is_valid("a/b"));
+	CHECK(name_is_valid("web") && name_is_valid("a1-B") && !name_is_valid("a_b") && !name_is_valid("") &&
+	    !name_is_valid("-a") && !name_is_valid("a/b"));
 	CHECK(!name_is_valid("..") && !name_is_valid("a b") && !name_is_valid("123456789012345678901234567890123"));
 }
 
 static void
 shows_no_control_characters(void)
 {
-	char text[] = "a\nb\033[2J\177 \xc2\x9b" "2J \x9b" "2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3 \xe2\x82 \xed\xa0\x80 \xc0\x80";
+	char text[] = "a\nb\033[2J\177 \xc2\x9b"
+		      "2J \x9b"
+		      "2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3 \xe2\x82 \xed\xa0\x80 \xc0\x80";
 
 	make_printable(text);
 	CHECK(is(text, "a b?[2J? ??2J ?2J \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 ? ?? ??? ??"));
@@ -84,34 +92,45 @@ static void
 looks_at_files_first(void)
 {
 	static char elf[1024] = "\177ELF\2\1\1", image[1024];
-	static struct boot boot = { .name = "web", .monitor = "./no-monitor", .cmdline = "", .cpus = 1, .memory = 1,
-		.timeout_ms = 1000, .no_jail = true };
+	static struct boot boot = {.name = "web",
+	    .monitor = "./no-monitor",
+	    .cmdline = "",
+	    .cpus = 1,
+	    .memory = 1,
+	    .timeout_ms = 1000,
+	    .no_jail = true};
 	struct machine machine;
 
 	elf[18] = 62;
 	memcpy(image + 0x202, "HdrS", 4);
-	write_file("vmlinux", elf, sizeof (elf));
-	write_file("bzImage", image, sizeof (image));
+	write_file("vmlinux", elf, sizeof(elf));
+	write_file("bzImage", image, sizeof(image));
 	write_file("short", "MZ", 2);
 	boot.kernel = "absent";
-	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") && strstr(error.message, "cannot be read") != NULL);
+	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") &&
+	    strstr(error.message, "cannot be read") != NULL);
 	boot.kernel = "bzImage";
-	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") && strstr(error.hint, "vmlinux") != NULL);
+	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") &&
+	    strstr(error.hint, "vmlinux") != NULL);
 	boot.kernel = "short";
-	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") && strstr(error.message, "no ELF") != NULL);
+	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_KERNEL") &&
+	    strstr(error.message, "no ELF") != NULL);
 	boot.kernel = "vmlinux";
 	boot.initrd = "absent";
 	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_FILE"));
 	boot.initrd = NULL;
-	CHECK(boot_add_drive(&boot, "root=absent", &error) && !boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_FILE"));
+	CHECK(boot_add_drive(&boot, "root=absent", &error) && !boot_machine(&boot, &machine, &error) &&
+	    is(error.code, "E_VMM_FILE"));
 	boot.drives_count = 0;
-	CHECK(boot_add_drive(&boot, "root=/dev/null,ro", &error) && !boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_FILE"));
+	CHECK(boot_add_drive(&boot, "root=/dev/null,ro", &error) && !boot_machine(&boot, &machine, &error) &&
+	    is(error.code, "E_VMM_FILE"));
 	boot.drives_count = 0;
 	CHECK(access("run/web", F_OK) != 0);
 	/* root does not run what has no jail without being told so */
 	boot.no_jail = false;
-	CHECK(geteuid() != 0 || (!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_USAGE") &&
-	    strstr(error.hint, "--no-jail") != NULL));
+	CHECK(geteuid() != 0 ||
+	    (!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_USAGE") &&
+		strstr(error.hint, "--no-jail") != NULL));
 	boot.jail = "1:1";
 	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_USAGE"));
 	boot.jail = NULL;
@@ -120,9 +139,11 @@ looks_at_files_first(void)
 	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_NAME"));
 	/* now it is tried, and nothing is left of it */
 	boot.name = "web";
-	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_MONITOR") && access("run/web", F_OK) != 0);
+	CHECK(
+	    !boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_MONITOR") && access("run/web", F_OK) != 0);
 	boot.monitor = "/bin/false";
-	CHECK(!boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_MONITOR") && access("run/web", F_OK) != 0);
+	CHECK(
+	    !boot_machine(&boot, &machine, &error) && is(error.code, "E_VMM_MONITOR") && access("run/web", F_OK) != 0);
 }
 
 /* A name is taken as long as its process runs, and by nobody that was only given the same number. */
@@ -137,7 +158,8 @@ remembers_processes(void)
 		pause();
 		_exit(0);
 	}
-	CHECK(pid > 0 && machine_paths("db", &machine, &error) && !machine_find("db", &again, &error) && is(error.code, "E_VMM_UNKNOWN"));
+	CHECK(pid > 0 && machine_paths("db", &machine, &error) && !machine_find("db", &again, &error) &&
+	    is(error.code, "E_VMM_UNKNOWN"));
 	lock = machine_create(&machine, &error);
 	CHECK(lock >= 0 && machine_started(&machine, pid, &error));
 	close(lock);
@@ -146,7 +168,8 @@ remembers_processes(void)
 	write_file(machine.output, "one\nlast \033 words\n", 17);
 	kill(pid, SIGKILL);
 	CHECK(waitpid(pid, NULL, 0) == pid);
-	CHECK(!machine_running("db", &again, &error) && is(error.code, "E_VMM_ENDED") && strstr(error.message, "last ? words") != NULL);
+	CHECK(!machine_running("db", &again, &error) && is(error.code, "E_VMM_ENDED") &&
+	    strstr(error.message, "last ? words") != NULL);
 	/* its number, given to another process */
 	CHECK(machine_started(&machine, getpid(), &error));
 	write_file("run/db/process", "1 1\n", 4);
@@ -198,7 +221,7 @@ test_boot(void)
 {
 	char run[4096];
 
-	CHECK(getcwd(run, sizeof (run) - 8) != NULL);
+	CHECK(getcwd(run, sizeof(run) - 8) != NULL);
 	strcat(run, "/run");
 	CHECK(setenv(STATE_FOLDER_VARIABLE, run, 1) == 0);
 	understands_drives();

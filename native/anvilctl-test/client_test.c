@@ -32,7 +32,7 @@ hear(int fd, const char *end)
 	size_t length = 0;
 
 	while (length < strlen(end) || memcmp(heard + length - strlen(end), end, strlen(end)) != 0) {
-		ssize_t got = recv(fd, heard + length, sizeof (heard) - 1 - length, 0);
+		ssize_t got = recv(fd, heard + length, sizeof(heard) - 1 - length, 0);
 
 		CHECK(got > 0);
 		length += (size_t)got;
@@ -46,7 +46,7 @@ answer(int fd, int status, const char *body)
 {
 	char text[256];
 
-	snprintf(text, sizeof (text), "HTTP/1.1 %d \r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+	snprintf(text, sizeof(text), "HTTP/1.1 %d \r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
 	say(fd, text);
 }
 
@@ -55,7 +55,8 @@ typedef void peer(int fd);
 static void
 well_behaved(int fd)
 {
-	static const char wanted[] = "PATCH /vm HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
+	static const char wanted[] =
+	    "PATCH /vm HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
 	    "Content-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"state\":\"Paused\"}";
 
 	CHECK(strcmp(hear(fd, "Paused\"}"), wanted) == 0);
@@ -135,8 +136,8 @@ talking_without_end(int fd)
 	static char piece[4096];
 
 	say(fd, "HTTP/1.1 200 OK\r\nX: ");
-	memset(piece, 'a', sizeof (piece));
-	while (send(fd, piece, sizeof (piece), MSG_NOSIGNAL) > 0)
+	memset(piece, 'a', sizeof(piece));
+	while (send(fd, piece, sizeof(piece), MSG_NOSIGNAL) > 0)
 		continue;
 }
 
@@ -152,14 +153,14 @@ static void
 filling_the_limit(int fd)
 {
 	static char whole[ANVIL_VMM_RESPONSE_MAX];
-	size_t head = (size_t)snprintf(whole, sizeof (whole), "HTTP/1.1 200 OK\r\nContent-Length: %06zu\r\n\r\n",
-	    sizeof (whole) - strlen("HTTP/1.1 200 OK\r\nContent-Length: 000000\r\n\r\n"));
+	size_t head = (size_t)snprintf(whole, sizeof(whole), "HTTP/1.1 200 OK\r\nContent-Length: %06zu\r\n\r\n",
+	    sizeof(whole) - strlen("HTTP/1.1 200 OK\r\nContent-Length: 000000\r\n\r\n"));
 
-	memset(whole + head, 'x', sizeof (whole) - head);
-	whole[head] = whole[sizeof (whole) - 1] = '"';
+	memset(whole + head, 'x', sizeof(whole) - head);
+	whole[head] = whole[sizeof(whole) - 1] = '"';
 	hear(fd, "\r\n\r\n");
-	for (size_t at = 0; at < sizeof (whole);) {
-		ssize_t sent = send(fd, whole + at, sizeof (whole) - at, MSG_NOSIGNAL);
+	for (size_t at = 0; at < sizeof(whole);) {
+		ssize_t sent = send(fd, whole + at, sizeof(whole) - at, MSG_NOSIGNAL);
 
 		CHECK(sent > 0);
 		at += (size_t)sent;
@@ -176,12 +177,13 @@ not_json(int fd)
 static int
 listen_here(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(address.sun_path, path, sizeof (path));
+	memcpy(address.sun_path, path, sizeof(path));
 	unlink(path);
-	CHECK(listening >= 0 && bind(listening, (struct sockaddr *)&address, sizeof (address)) == 0 && listen(listening, 1) == 0);
+	CHECK(listening >= 0 && bind(listening, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    listen(listening, 1) == 0);
 	return (listening);
 }
 
@@ -190,7 +192,7 @@ member(const char *name)
 {
 	static char value[256];
 
-	return (anvil_vmm_member(&response, name, value, sizeof (value)) ? value : NULL);
+	return (anvil_vmm_member(&response, name, value, sizeof(value)) ? value : NULL);
 }
 
 /* Asks the peer; the code of the failure, or "". */
@@ -228,10 +230,12 @@ is(const char *code, const char *expected)
 static void
 understands_monitors(void)
 {
-	CHECK(is(asked(well_behaved, "PATCH", "/vm", "{\"state\":\"Paused\"}", PATIENCE), "") && response.status == 204);
+	CHECK(
+	    is(asked(well_behaved, "PATCH", "/vm", "{\"state\":\"Paused\"}", PATIENCE), "") && response.status == 204);
 	CHECK(response.length == 0 && response.body[0] == '\0' && member("") == NULL);
 	CHECK(is(asked(slow, "GET", "/", NULL, PATIENCE), "") && response.status == 200 && is(member("id"), "ab"));
-	CHECK(is(asked(filling_the_limit, "GET", "/", NULL, PATIENCE), "") && response.length > ANVIL_VMM_RESPONSE_MAX - 100);
+	CHECK(is(asked(filling_the_limit, "GET", "/", NULL, PATIENCE), "") &&
+	    response.length > ANVIL_VMM_RESPONSE_MAX - 100);
 }
 
 static void
@@ -252,7 +256,8 @@ gives_up_on_bad_peers(void)
 {
 	static char body[ANVIL_VMM_BODY_MAX + 2];
 
-	CHECK(is(asked(hanging, "GET", "/", NULL, 50), "E_VMM_TIMEOUT") && is(asked(deaf, "GET", "/", NULL, 50), "E_VMM_TIMEOUT"));
+	CHECK(is(asked(hanging, "GET", "/", NULL, 50), "E_VMM_TIMEOUT") &&
+	    is(asked(deaf, "GET", "/", NULL, 50), "E_VMM_TIMEOUT"));
 	CHECK(is(asked(dying, "GET", "/", NULL, PATIENCE), "E_VMM_CLOSED"));
 	CHECK(is(asked(dying_in_the_middle, "GET", "/", NULL, PATIENCE), "E_VMM_CLOSED"));
 	CHECK(is(asked(talking_garbage, "GET", "/", NULL, PATIENCE), "E_VMM_RESPONSE"));
@@ -260,9 +265,10 @@ gives_up_on_bad_peers(void)
 	CHECK(is(asked(announcing_too_much, "GET", "/", NULL, PATIENCE), "E_VMM_RESPONSE"));
 	CHECK(is(asked(not_json, "GET", "/", NULL, PATIENCE), "E_VMM_RESPONSE"));
 	/* nothing is sent */
-	memset(body, ' ', sizeof (body) - 1);
+	memset(body, ' ', sizeof(body) - 1);
 	CHECK(is(asked(deaf, "PUT", "/x", body, PATIENCE), "E_VMM_BODY"));
-	CHECK(is(asked(deaf, "PUT", "/x y", "{}", PATIENCE), "E_VMM_USAGE") && is(asked(deaf, "GET\r\n", "/", NULL, PATIENCE), "E_VMM_USAGE"));
+	CHECK(is(asked(deaf, "PUT", "/x y", "{}", PATIENCE), "E_VMM_USAGE") &&
+	    is(asked(deaf, "GET\r\n", "/", NULL, PATIENCE), "E_VMM_USAGE"));
 }
 
 static void
@@ -274,10 +280,11 @@ says_why_nobody_answers(void)
 	CHECK(strstr(error.message, "there is no such socket") != NULL);
 	/* left by one that was killed */
 	close(listen_here());
-	CHECK(anvil_vmm_connect(path, 100, &error) < 0 && is(error.code, "E_VMM_CONNECT") && strstr(error.hint, "ended") != NULL);
+	CHECK(anvil_vmm_connect(path, 100, &error) < 0 && is(error.code, "E_VMM_CONNECT") &&
+	    strstr(error.hint, "ended") != NULL);
 	unlink(path);
-	memset(long_path, 'a', sizeof (long_path));
-	long_path[sizeof (long_path) - 1] = '\0';
+	memset(long_path, 'a', sizeof(long_path));
+	long_path[sizeof(long_path) - 1] = '\0';
 	CHECK(anvil_vmm_connect(long_path, 100, &error) < 0 && is(error.code, "E_VMM_CONNECT"));
 	CHECK(anvil_vmm_connect("", 100, &error) < 0 && is(error.code, "E_VMM_CONNECT"));
 }

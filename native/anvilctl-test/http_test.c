@@ -36,7 +36,7 @@ static void
 reads_in_pieces(void)
 {
 	struct http_response response;
-	size_t length = sizeof (answer) - 1;
+	size_t length = sizeof(answer) - 1;
 
 	for (size_t part = 0; part < length; part++)
 		CHECK(look(answer, part, &response) == HTTP_MORE);
@@ -50,8 +50,9 @@ takes_the_forms_of_monitors(void)
 	struct http_response response;
 	static const char none[] = "HTTP/1.1 204 \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n\r\n";
 
-	CHECK(look(none, sizeof (none) - 1, &response) == HTTP_WHOLE && response.status == 204 && response.length == 0);
-	CHECK(of("HTTP/1.1 204\r\n\r\n") == HTTP_WHOLE && of("HTTP/1.0 200 OK\r\ncontent-length:\t0 \r\n\r\n") == HTTP_WHOLE);
+	CHECK(look(none, sizeof(none) - 1, &response) == HTTP_WHOLE && response.status == 204 && response.length == 0);
+	CHECK(of("HTTP/1.1 204\r\n\r\n") == HTTP_WHOLE &&
+	    of("HTTP/1.0 200 OK\r\ncontent-length:\t0 \r\n\r\n") == HTTP_WHOLE);
 	CHECK(of("HTTP/1.1 200 OK\r\nX: \xc3\xa4\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}") == HTTP_WHOLE);
 }
 
@@ -62,17 +63,23 @@ refuses_the_rest(void)
 	struct http_response response;
 
 	CHECK(of("SSH-2.0-x\r\n") == HTTP_BAD && of("X") == HTTP_BAD && of("HTTP/2 200\r\n\r\n") == HTTP_BAD);
-	CHECK(of("HTTP/1.1 20 OK\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 2000 OK\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 900 \r\n\r\n") == HTTP_BAD);
+	CHECK(of("HTTP/1.1 20 OK\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 2000 OK\r\n\r\n") == HTTP_BAD &&
+	    of("HTTP/1.1 900 \r\n\r\n") == HTTP_BAD);
 	CHECK(of("HTTP/1.1 200 OK\n\n") == HTTP_BAD && of("HTTP/1.1 200 OK\r\nno field\r\n\r\n") == HTTP_BAD);
-	CHECK(of("HTTP/1.1 200 OK\r\n folded: 1\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 200 OK\r\nA : 1\r\n\r\n") == HTTP_BAD);
+	CHECK(of("HTTP/1.1 200 OK\r\n folded: 1\r\n\r\n") == HTTP_BAD &&
+	    of("HTTP/1.1 200 OK\r\nA : 1\r\n\r\n") == HTTP_BAD);
 	CHECK(of("HTTP/1.1 200 O\1K\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 200 OK\r\nA: \x7f\r\n\r\n") == HTTP_BAD);
 	CHECK(of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") == HTTP_BAD);
-	CHECK(of("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n") == HTTP_BAD);
+	CHECK(of("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n") == HTTP_BAD &&
+	    of("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n") == HTTP_BAD);
 	CHECK(of("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n") == HTTP_BAD);
-	CHECK(of("HTTP/1.1 200 OK\r\nContent-Length: 19999\r\n\r\n") == HTTP_BAD && of("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n") == HTTP_BAD);
-	CHECK(of("HTTP/1.1 204 \r\nContent-Length: 2\r\n\r\n{}") == HTTP_BAD && of("HTTP/1.1 200 OK\r\n\r\n{}") == HTTP_BAD);
-	memset(large + strlen(large), 'a', sizeof (large) - strlen(large));
-	CHECK(look(large, HTTP_HEAD_MAX - 1, &response) == HTTP_MORE && look(large, HTTP_HEAD_MAX, &response) == HTTP_BAD);
+	CHECK(of("HTTP/1.1 200 OK\r\nContent-Length: 19999\r\n\r\n") == HTTP_BAD &&
+	    of("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n") == HTTP_BAD);
+	CHECK(of("HTTP/1.1 204 \r\nContent-Length: 2\r\n\r\n{}") == HTTP_BAD &&
+	    of("HTTP/1.1 200 OK\r\n\r\n{}") == HTTP_BAD);
+	memset(large + strlen(large), 'a', sizeof(large) - strlen(large));
+	CHECK(look(large, HTTP_HEAD_MAX - 1, &response) == HTTP_MORE &&
+	    look(large, HTTP_HEAD_MAX, &response) == HTTP_BAD);
 }
 
 /* Headers and bodies that were changed: what is whole lies within the bytes, and no byte beyond them is read. */
@@ -89,12 +96,13 @@ survives_mutations(void)
 		size_t length;
 		char *copy;
 
-		memcpy(text, answer, sizeof (answer) - 1);
-		length = mutate(text, sizeof (answer) - 1, sizeof (text));
+		memcpy(text, answer, sizeof(answer) - 1);
+		length = mutate(text, sizeof(answer) - 1, sizeof(text));
 		copy = fenced(text, length);
 		switch (http_response(copy, length, LIMIT, &response)) {
 		case HTTP_WHOLE:
-			CHECK(response.body + response.length == length && response.status >= 100 && response.status < 600);
+			CHECK(response.body + response.length == length && response.status >= 100 &&
+			    response.status < 600);
 			whole++;
 			break;
 		case HTTP_BAD:
@@ -108,13 +116,13 @@ survives_mutations(void)
 
 		/* the body alone, so that its reader sees more than what still has the right length */
 		length = BODY;
-		memcpy(text, answer + sizeof (answer) - 1 - length, length);
-		length = mutate(text, length, sizeof (text));
+		memcpy(text, answer + sizeof(answer) - 1 - length, length);
+		length = mutate(text, length, sizeof(text));
 		copy = fenced(text, length);
 		if (json_parse(copy, length, &value)) {
 			json++;
 			if (json_member(value, "fault_message", 13, &member))
-				(void)json_string(member, string, 1 + random_number(sizeof (string)));
+				(void)json_string(member, string, 1 + random_number(sizeof(string)));
 			(void)json_element(value, random_number(4), &member);
 		}
 		fenced_free(copy, length);

@@ -18,7 +18,7 @@ fails(struct kvm_facts facts, const char *code, const char *part)
 void
 test_kvm(void)
 {
-	const struct kvm_facts well = { .processor = true, .kernel_flag = true, .version = 12 };
+	const struct kvm_facts well = {.processor = true, .kernel_flag = true, .version = 12};
 	struct kvm_facts facts = well;
 
 	CHECK(kvm_judge(&well, &error));

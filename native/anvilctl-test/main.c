@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests.h"
 
-const char *const pieces[] = { "\r\n", "\n", "\r\n\r\n", " ", ":", "Content-Length: 12\r\n", "Content-Length: 99999999\r\n",
-	"Transfer-Encoding: chunked\r\n", "HTTP/1.1 204 \r\n", "{", "}", "[", "]", "[[[[[[[[", "\"", "\\", "\\u", "\\ud83d", "\\udc00",
-	"\\u0000", ",", "-0", "1e9", "0.5", "null", "true", "\x80", "\xf4\x90\x80\x80", "\xc3\xa4", "9999999999999999999999", NULL };
+const char *const pieces[] = {"\r\n", "\n", "\r\n\r\n", " ", ":", "Content-Length: 12\r\n",
+    "Content-Length: 99999999\r\n", "Transfer-Encoding: chunked\r\n", "HTTP/1.1 204 \r\n", "{", "}", "[", "]",
+    "[[[[[[[[", "\"", "\\", "\\u", "\\ud83d", "\\udc00", "\\u0000", ",", "-0", "1e9", "0.5", "null", "true", "\x80",
+    "\xf4\x90\x80\x80", "\xc3\xa4", "9999999999999999999999", NULL};
 
 int
 main(void)

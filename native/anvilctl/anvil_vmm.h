@@ -16,11 +16,11 @@
  * anybody may make names in /tmp.
  */
 #define ANVIL_VMM_ROOT_SOCKET "/run/anvil-vmm.sock"
-#define ANVIL_VMM_SOCKET "/tmp/anvil.sock"
+#define ANVIL_VMM_SOCKET      "/tmp/anvil.sock"
 
 /* Bytes of a request's body that a monitor takes, and of a whole response that is read. */
-#define ANVIL_VMM_BODY_MAX 51200
-#define ANVIL_VMM_RESPONSE_MAX (128 * 1024)
+#define ANVIL_VMM_BODY_MAX     51200
+#define ANVIL_VMM_RESPONSE_MAX ((size_t)128 * 1024)
 
 struct anvil_vmm_error {
 	const char *code; /* docs/errors.md lists them; NULL as long as nothing failed */

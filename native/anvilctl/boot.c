@@ -15,7 +15,7 @@
 #include "json.h"
 
 #define START_LIMIT_MS 10000
-#define END_LIMIT_MS 5000
+#define END_LIMIT_MS   5000
 
 /* Takes `,word` off the end. */
 static bool
@@ -49,10 +49,10 @@ boot_add_drive(struct boot *boot, const char *text, struct anvil_vmm_error *erro
 {
 	static const char form[] = "--drive ID=PATH[,ro][,root]; an ID has up to 64 letters, digits and `_`";
 	const char *sign = strchr(text, '=');
-	struct drive drive = { .root = false };
+	struct drive drive = {.root = false};
 	bool more = true;
 
-	if (sign == NULL || sign - text > ID_MAX || strlen(sign + 1) >= sizeof (drive.path))
+	if (sign == NULL || sign - text > ID_MAX || strlen(sign + 1) >= sizeof(drive.path))
 		return (misunderstood(error, "--drive", text, form));
 	memcpy(drive.id, text, (size_t)(sign - text));
 	strcpy(drive.path, sign + 1);
@@ -102,17 +102,18 @@ take_value(const char **list, const char *word, char *value, size_t size)
 bool
 boot_add_net(struct boot *boot, const char *text, struct anvil_vmm_error *error)
 {
-	struct net net = { .tap = "" };
+	struct net net = {.tap = ""};
 	const char *at = text;
 
-	snprintf(net.id, sizeof (net.id), "eth%u", boot->nets_count);
+	snprintf(net.id, sizeof(net.id), "eth%u", boot->nets_count);
 	while (*at != '\0') {
-		if (!take_value(&at, "tap", net.tap, sizeof (net.tap)) && !take_value(&at, "mac", net.mac, sizeof (net.mac)) &&
-		    !take_value(&at, "id", net.id, sizeof (net.id)))
+		if (!take_value(&at, "tap", net.tap, sizeof(net.tap)) &&
+		    !take_value(&at, "mac", net.mac, sizeof(net.mac)) && !take_value(&at, "id", net.id, sizeof(net.id)))
 			break;
 	}
 	if (*at != '\0' || net.tap[0] == '\0' || !id_is_valid(net.id))
-		return (misunderstood(error, "--net", text, "--net tap=NAME[,mac=aa:bb:cc:dd:ee:ff][,id=ID]; NAME has up to 15 bytes"));
+		return (misunderstood(
+		    error, "--net", text, "--net tap=NAME[,mac=aa:bb:cc:dd:ee:ff][,id=ID]; NAME has up to 15 bytes"));
 	if (boot->nets_count == NETS_MAX)
 		return (fail(error, "E_VMM_USAGE", NULL, "a machine has at most %d network interfaces", NETS_MAX));
 	boot->nets[boot->nets_count++] = net;
@@ -126,7 +127,7 @@ boot_set_vsock(struct boot *boot, const char *text, struct anvil_vmm_error *erro
 	const char *at = text;
 
 	while (*at != '\0') {
-		if (!take_value(&at, "cid", cid, sizeof (cid)) && !take_value(&at, "uds", boot->uds, sizeof (boot->uds)))
+		if (!take_value(&at, "cid", cid, sizeof(cid)) && !take_value(&at, "uds", boot->uds, sizeof(boot->uds)))
 			break;
 	}
 	if (cid[0] >= '0' && cid[0] <= '9')
@@ -143,20 +144,22 @@ boot_set_vsock(struct boot *boot, const char *text, struct anvil_vmm_error *erro
 static bool
 check_kernel(const char *path, struct anvil_vmm_error *error)
 {
-	static const unsigned char elf[] = { 0x7f, 'E', 'L', 'F', 2, 1 };
+	static const unsigned char elf[] = {0x7f, 'E', 'L', 'F', 2, 1};
 	unsigned char head[0x206];
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = file < 0 ? -1 : pread(file, head, sizeof (head), 0);
+	ssize_t length = file < 0 ? -1 : pread(file, head, sizeof(head), 0);
 	int problem = errno;
 
 	if (file >= 0)
 		close(file);
 	if (length < 0)
 		return (fail(error, "E_VMM_KERNEL", NULL, "the kernel %s cannot be read: %s", path, strerror(problem)));
-	if (length == sizeof (head) && memcmp(head + 0x202, "HdrS", 4) == 0)
-		return (fail(error, "E_VMM_KERNEL", "take the `vmlinux` of the same build", "%s is a bzImage, for boot loaders", path));
-	if (length < 20 || memcmp(head, elf, sizeof (elf)) != 0 || head[18] != 62 || head[19] != 0)
-		return (fail(error, "E_VMM_KERNEL", "an uncompressed `vmlinux` is wanted", "%s is no ELF file for x86-64", path));
+	if (length == sizeof(head) && memcmp(head + 0x202, "HdrS", 4) == 0)
+		return (fail(error, "E_VMM_KERNEL", "take the `vmlinux` of the same build",
+		    "%s is a bzImage, for boot loaders", path));
+	if (length < 20 || memcmp(head, elf, sizeof(elf)) != 0 || head[18] != 62 || head[19] != 0)
+		return (fail(error, "E_VMM_KERNEL", "an uncompressed `vmlinux` is wanted",
+		    "%s is no ELF file for x86-64", path));
 	return (true);
 }
 
@@ -166,7 +169,8 @@ check_file(const char *what, const char *path, bool writable, struct anvil_vmm_e
 	struct stat status;
 
 	if (stat(path, &status) != 0 || faccessat(AT_FDCWD, path, writable ? R_OK | W_OK : R_OK, AT_EACCESS) != 0)
-		return (fail(error, "E_VMM_FILE", errno == EROFS || errno == EACCES ? "`,ro` is for what is only read" : NULL,
+		return (fail(error, "E_VMM_FILE",
+		    errno == EROFS || errno == EACCES ? "`,ro` is for what is only read" : NULL,
 		    "%s %s cannot be %s: %s", what, path, writable ? "written" : "read", strerror(errno)));
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
 		return (fail(error, "E_VMM_FILE", NULL, "%s %s is neither a file nor a block device", what, path));
@@ -204,7 +208,8 @@ put(const struct boot *boot, struct json_writer *writer, const char *path, struc
 {
 	json_end(writer);
 	if (writer->full || writer->length > ANVIL_VMM_BODY_MAX)
-		return (fail(error, "E_VMM_BODY", NULL, "PUT %s would have more than %d bytes", path, ANVIL_VMM_BODY_MAX));
+		return (
+		    fail(error, "E_VMM_BODY", NULL, "PUT %s would have more than %d bytes", path, ANVIL_VMM_BODY_MAX));
 	return (anvil_vmm_request(boot->socket, "PUT", path, writer->text, boot->timeout_ms, &response, error));
 }
 
@@ -213,7 +218,7 @@ put_machine(const struct boot *boot, struct anvil_vmm_error *error)
 {
 	struct json_writer writer;
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_number(&writer, "vcpu_count", boot->cpus);
 	json_put_number(&writer, "mem_size_mib", boot->memory);
 	return (put(boot, &writer, "/machine-config", error));
@@ -225,7 +230,7 @@ put_kernel(const struct boot *boot, struct anvil_vmm_error *error)
 	struct json_writer writer;
 	char path[PATH_MAX];
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_string(&writer, "kernel_image_path", absolute(boot->kernel, path));
 	if (boot->initrd != NULL)
 		json_put_string(&writer, "initrd_path", absolute(boot->initrd, path));
@@ -239,14 +244,14 @@ put_drive(const struct boot *boot, const struct drive *drive, struct anvil_vmm_e
 	struct json_writer writer;
 	char path[PATH_MAX], resource[ID_MAX + 16];
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_string(&writer, "drive_id", drive->id);
 	json_put_string(&writer, "path_on_host", absolute(drive->path, path));
 	json_put_bool(&writer, "is_root_device", drive->root);
 	json_put_bool(&writer, "is_read_only", drive->read_only);
 	/* Firecracker's default leaves out the guest's flushes */
 	json_put_string(&writer, "cache_type", "Writeback");
-	snprintf(resource, sizeof (resource), "/drives/%s", drive->id);
+	snprintf(resource, sizeof(resource), "/drives/%s", drive->id);
 	return (put(boot, &writer, resource, error));
 }
 
@@ -256,12 +261,12 @@ put_net(const struct boot *boot, const struct net *net, struct anvil_vmm_error *
 	struct json_writer writer;
 	char resource[ID_MAX + 24];
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_string(&writer, "iface_id", net->id);
 	json_put_string(&writer, "host_dev_name", net->tap);
 	if (net->mac[0] != '\0')
 		json_put_string(&writer, "guest_mac", net->mac);
-	snprintf(resource, sizeof (resource), "/network-interfaces/%s", net->id);
+	snprintf(resource, sizeof(resource), "/network-interfaces/%s", net->id);
 	return (put(boot, &writer, resource, error));
 }
 
@@ -270,7 +275,7 @@ put_vsock(const struct boot *boot, struct anvil_vmm_error *error)
 {
 	struct json_writer writer;
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_number(&writer, "guest_cid", boot->cid);
 	json_put_string(&writer, "uds_path", boot->uds);
 	return (put(boot, &writer, "/vsock", error));
@@ -281,7 +286,7 @@ start_guest(const struct boot *boot, struct anvil_vmm_error *error)
 {
 	struct json_writer writer;
 
-	json_begin(&writer, body, sizeof (body));
+	json_begin(&writer, body, sizeof(body));
 	json_put_string(&writer, "action_type", "InstanceStart");
 	return (put(boot, &writer, "/actions", error));
 }
@@ -315,7 +320,7 @@ is_ours(const struct boot *boot)
 static void
 become_monitor(const struct boot *boot, const struct machine *machine)
 {
-	const char *argv[16] = { boot->monitor, "--id", machine->name, "--api-sock", machine->socket };
+	const char *argv[16] = {boot->monitor, "--id", machine->name, "--api-sock", machine->socket};
 	unsigned count = 5;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int output = open(machine->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -332,7 +337,8 @@ become_monitor(const struct boot *boot, const struct machine *machine)
 		argv[count++] = "--no-jail";
 	}
 	argv[count] = NULL;
-	if (null < 0 || output < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 || chdir("/") != 0)
+	if (null < 0 || output < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
+	    chdir("/") != 0)
 		return;
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
@@ -343,13 +349,13 @@ become_monitor(const struct boot *boot, const struct machine *machine)
 static pid_t
 spawn_monitor(const struct boot *boot, const struct machine *machine, struct anvil_vmm_error *error)
 {
-	int ends[2] = { -1, -1 }, problem = 0;
+	int ends[2] = {-1, -1}, problem = 0;
 	pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? fork() : -1;
 
 	if (pid == 0) {
 		become_monitor(boot, machine);
 		problem = errno;
-		if (write(ends[1], &problem, sizeof (problem)) < 0)
+		if (write(ends[1], &problem, sizeof(problem)) < 0)
 			_exit(126);
 		_exit(127);
 	}
@@ -358,15 +364,15 @@ spawn_monitor(const struct boot *boot, const struct machine *machine, struct anv
 	if (ends[1] >= 0)
 		close(ends[1]);
 	/* the end of the pipe: it is executed */
-	if (pid > 0 && read(ends[0], &problem, sizeof (problem)) > 0) {
+	if (pid > 0 && read(ends[0], &problem, sizeof(problem)) > 0) {
 		waitpid(pid, NULL, 0);
 		pid = -1;
 	}
 	if (ends[0] >= 0)
 		close(ends[0]);
 	if (pid < 0)
-		fail(error, "E_VMM_MONITOR", "the ingot vmm has anvil-vmm; --monitor names another program", "%s cannot be started: %s",
-		    boot->monitor, strerror(problem));
+		fail(error, "E_VMM_MONITOR", "the ingot vmm has anvil-vmm; --monitor names another program",
+		    "%s cannot be started: %s", boot->monitor, strerror(problem));
 	return (pid);
 }
 
@@ -394,7 +400,7 @@ await_api(const struct machine *machine, int process, struct anvil_vmm_error *er
 			return (true);
 		}
 		if (process_ends(process, 5)) {
-			last_words(machine, said, sizeof (said));
+			last_words(machine, said, sizeof(said));
 			return (fail(error, "E_VMM_MONITOR", "`anvilctl check` says whether guests can run here",
 			    "the monitor ended as it started%s%s", said[0] == '\0' ? "" : ": ", said));
 		}
@@ -411,8 +417,9 @@ add_last_words(const struct machine *machine, int process, struct anvil_vmm_erro
 
 	if (strcmp(error->code, "E_VMM_CLOSED") != 0 || !process_ends(process, 1000))
 		return;
-	last_words(machine, said, sizeof (said));
-	fail(error, "E_VMM_MONITOR", NULL, "the monitor ended while it was told what to run%s%s", said[0] == '\0' ? "" : ": ", said);
+	last_words(machine, said, sizeof(said));
+	fail(error, "E_VMM_MONITOR", NULL, "the monitor ended while it was told what to run%s%s",
+	    said[0] == '\0' ? "" : ": ", said);
 }
 
 static bool
@@ -424,10 +431,11 @@ boot_named(struct boot *boot, struct machine *machine, struct anvil_vmm_error *e
 
 	boot->socket = machine->socket;
 	if (boot->uds[0] == '\0')
-		memcpy(boot->uds, machine->vsock, sizeof (boot->uds));
+		memcpy(boot->uds, machine->vsock, sizeof(boot->uds));
 	if (pid > 0) {
 		process = process_open(pid);
-		well = machine_started(machine, pid, error) && await_api(machine, process, error) && configure(boot, error);
+		well = machine_started(machine, pid, error) && await_api(machine, process, error) &&
+		    configure(boot, error);
 		if (!well) {
 			add_last_words(machine, process, error);
 			end_monitor(machine, process);

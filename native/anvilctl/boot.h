@@ -13,8 +13,8 @@
 #include "state.h"
 
 #define DRIVES_MAX 8
-#define NETS_MAX 8
-#define ID_MAX 64
+#define NETS_MAX   8
+#define ID_MAX     64
 
 /*
  * The console is the serial port, a reset by the keyboard controller ends the monitor, and there is no PCI. The rest keeps

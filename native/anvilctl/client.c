@@ -32,7 +32,7 @@ milliseconds_now(void)
 static bool
 wait_for(int fd, short events, int64_t deadline)
 {
-	struct pollfd wanted = { .fd = fd, .events = events };
+	struct pollfd wanted = {.fd = fd, .events = events};
 
 	for (;;) {
 		int64_t left = deadline - milliseconds_now();
@@ -72,10 +72,11 @@ static bool
 peer_is_trusted(int fd, const char *path, struct anvil_vmm_error *error)
 {
 	struct ucred peer;
-	socklen_t size = sizeof (peer);
+	socklen_t size = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return (fail(error, "E_VMM_SYSTEM", NULL, "who serves %s is not to be seen: %s", path, strerror(errno)));
+		return (
+		    fail(error, "E_VMM_SYSTEM", NULL, "who serves %s is not to be seen: %s", path, strerror(errno)));
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return (true);
 	return (fail(error, "E_VMM_PEER", "remove the socket, or become that user",
@@ -85,18 +86,18 @@ peer_is_trusted(int fd, const char *path, struct anvil_vmm_error *error)
 int
 anvil_vmm_connect(const char *path, int timeout_ms, struct anvil_vmm_error *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int64_t deadline = milliseconds_now() + timeout_ms;
 	int fd;
 
-	if (strlen(path) == 0 || strlen(path) >= sizeof (address.sun_path)) {
+	if (strlen(path) == 0 || strlen(path) >= sizeof(address.sun_path)) {
 		fail(error, "E_VMM_CONNECT", NULL, "the path of a socket has 1 to %zu bytes: %s",
-		    sizeof (address.sun_path) - 1, path);
+		    sizeof(address.sun_path) - 1, path);
 		return (-1);
 	}
 	memcpy(address.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	while (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof (address)) != 0) {
+	while (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		bool wait = fd >= 0 && (errno == EAGAIN || errno == EINTR);
 
 		/* EAGAIN: as many clients wait as the monitor lets wait; nothing tells when there is room */
@@ -130,7 +131,8 @@ send_all(int fd, const char *bytes, size_t length, int64_t deadline, struct anvi
 			length -= (size_t)sent;
 		} else if (sent < 0 && errno == EAGAIN) {
 			if (!wait_for(fd, POLLOUT, deadline))
-				return (fail(error, "E_VMM_TIMEOUT", busy, "the monitor does not take the request in time"));
+				return (fail(
+				    error, "E_VMM_TIMEOUT", busy, "the monitor does not take the request in time"));
 		} else if (sent < 0 && errno != EINTR) {
 			return (false);
 		}
@@ -150,13 +152,15 @@ receive(int fd, struct anvil_vmm_response *response, struct http_response *http,
 		enum http_progress progress;
 
 		if (!wait_for(fd, POLLIN, deadline))
-			return (fail(error, "E_VMM_TIMEOUT", busy, "the monitor has not answered in time; %zu bytes came", length));
+			return (fail(error, "E_VMM_TIMEOUT", busy,
+			    "the monitor has not answered in time; %zu bytes came", length));
 		got = recv(fd, response->bytes + length, ANVIL_VMM_RESPONSE_MAX - length, 0);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got <= 0)
 			return (fail(error, "E_VMM_CLOSED", "did it end? its output says why",
-			    "the monitor closed the connection %s", length == 0 ? "without an answer" : "in the middle of its answer"));
+			    "the monitor closed the connection %s",
+			    length == 0 ? "without an answer" : "in the middle of its answer"));
 		length += (size_t)got;
 		progress = http_response(response->bytes, length, ANVIL_VMM_RESPONSE_MAX, http);
 		if (progress == HTTP_WHOLE)
@@ -184,7 +188,7 @@ anvil_vmm_send(int connection, const char *method, const char *path, const char 
 {
 	int64_t deadline = milliseconds_now() + timeout_ms;
 	size_t length = body == NULL ? 0 : strlen(body);
-	struct http_response http;
+	struct http_response http = {0};
 	struct json_value value;
 	char head[2560];
 	int size;
@@ -192,12 +196,14 @@ anvil_vmm_send(int connection, const char *method, const char *path, const char 
 	if (!is_target(method) || !is_target(path) || path[0] != '/')
 		return (fail(error, "E_VMM_USAGE", NULL, "a request is a method and a path: PUT /machine-config"));
 	if (length > ANVIL_VMM_BODY_MAX)
-		return (fail(error, "E_VMM_BODY", NULL, "the body has %zu bytes, a monitor takes %d", length, ANVIL_VMM_BODY_MAX));
-	size = snprintf(head, sizeof (head), "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n", method, path);
+		return (fail(error, "E_VMM_BODY", NULL, "the body has %zu bytes, a monitor takes %d", length,
+		    ANVIL_VMM_BODY_MAX));
+	size = snprintf(
+	    head, sizeof(head), "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n", method, path);
 	if (body != NULL)
-		size += snprintf(head + size, sizeof (head) - (size_t)size,
+		size += snprintf(head + size, sizeof(head) - (size_t)size,
 		    "Content-Type: application/json\r\nContent-Length: %zu\r\n", length);
-	size += snprintf(head + size, sizeof (head) - (size_t)size, "\r\n");
+	size += snprintf(head + size, sizeof(head) - (size_t)size, "\r\n");
 	error->code = NULL;
 	/* a monitor that refuses may answer and close before it has read all: what it said is still to be read */
 	if (send_all(connection, head, (size_t)size, deadline, error))
@@ -209,7 +215,8 @@ anvil_vmm_send(int connection, const char *method, const char *path, const char 
 	response->length = http.length;
 	response->bytes[http.body + http.length] = '\0';
 	if (http.length > 0 && !json_parse(response->body, http.length, &value))
-		return (fail(error, "E_VMM_RESPONSE", NULL, "the body of the answer is not JSON (status %d)", http.status));
+		return (
+		    fail(error, "E_VMM_RESPONSE", NULL, "the body of the answer is not JSON (status %d)", http.status));
 	return (true);
 }
 
@@ -228,8 +235,8 @@ anvil_vmm_request(const char *socket, const char *method, const char *path, cons
 	close(fd);
 	if (!well || response->status / 100 == 2)
 		return (well);
-	if (!anvil_vmm_member(response, "fault_message", said, sizeof (said)))
-		snprintf(said, sizeof (said), "it gives no reason");
+	if (!anvil_vmm_member(response, "fault_message", said, sizeof(said)))
+		snprintf(said, sizeof(said), "it gives no reason");
 	fail(error, "E_VMM_REFUSED", NULL, "%s %s: %s", method, path, said);
 	error->status = response->status;
 	return (false);
@@ -244,7 +251,8 @@ anvil_vmm_member(const struct anvil_vmm_response *response, const char *path, ch
 		return (false);
 	while (*path != '\0') {
 		size_t length = strcspn(path, "/");
-		bool found = *at.start == '[' ? json_element(at, strtoul(path, NULL, 10), &at) : json_member(at, path, length, &at);
+		bool found = *at.start == '[' ? json_element(at, strtoul(path, NULL, 10), &at)
+					      : json_member(at, path, length, &at);
 
 		if (!found)
 			return (false);

@@ -24,7 +24,7 @@ static struct anvil_vmm_response response;
 static bool
 find(const struct target *target, struct machine *machine, const char **socket, struct anvil_vmm_error *error)
 {
-	*machine = (struct machine) { .pid = 0 };
+	*machine = (struct machine){.pid = 0};
 	*socket = target->socket;
 	if (target->name == NULL)
 		return (true);
@@ -43,7 +43,7 @@ print_member(const char *label, const char *path)
 {
 	char value[512];
 
-	if (anvil_vmm_member(&response, path, value, sizeof (value))) {
+	if (anvil_vmm_member(&response, path, value, sizeof(value))) {
 		make_printable(value);
 		printf("%-8s %s\n", label, value);
 	}
@@ -80,17 +80,17 @@ command_status(const struct target *target, struct anvil_vmm_error *error)
 	for (int i = 0;; i++) {
 		char path[64], id[128];
 
-		snprintf(path, sizeof (path), "drives/%d/drive_id", i);
-		if (!anvil_vmm_member(&response, path, id, sizeof (id)))
+		snprintf(path, sizeof(path), "drives/%d/drive_id", i);
+		if (!anvil_vmm_member(&response, path, id, sizeof(id)))
 			break;
-		snprintf(path, sizeof (path), "drives/%d/path_on_host", i);
+		snprintf(path, sizeof(path), "drives/%d/path_on_host", i);
 		print_member("drive", path);
 	}
 	for (int i = 0;; i++) {
 		char path[64], tap[128];
 
-		snprintf(path, sizeof (path), "network-interfaces/%d/host_dev_name", i);
-		if (!anvil_vmm_member(&response, path, tap, sizeof (tap)))
+		snprintf(path, sizeof(path), "network-interfaces/%d/host_dev_name", i);
+		if (!anvil_vmm_member(&response, path, tap, sizeof(tap)))
 			break;
 		print_member("tap", path);
 	}
@@ -113,10 +113,10 @@ list_one(const struct machine *machine)
 		return;
 	}
 	if (ask(machine->socket, "/", LIST_LIMIT_MS, &error)) {
-		(void)anvil_vmm_member(&response, "state", state, sizeof (state));
+		(void)anvil_vmm_member(&response, "state", state, sizeof(state));
 		if (ask(machine->socket, "/machine-config", LIST_LIMIT_MS, &error)) {
-			(void)anvil_vmm_member(&response, "vcpu_count", cpus, sizeof (cpus));
-			(void)anvil_vmm_member(&response, "mem_size_mib", memory, sizeof (memory));
+			(void)anvil_vmm_member(&response, "vcpu_count", cpus, sizeof(cpus));
+			(void)anvil_vmm_member(&response, "mem_size_mib", memory, sizeof(memory));
 		}
 	}
 	make_printable(state);
@@ -137,7 +137,7 @@ command_state(const struct target *target, const char *state, struct anvil_vmm_e
 	const char *socket;
 	char body[64];
 
-	snprintf(body, sizeof (body), "{\"state\":\"%s\"}", state);
+	snprintf(body, sizeof(body), "{\"state\":\"%s\"}", state);
 	return (find(target, &machine, &socket, error) &&
 	    anvil_vmm_request(socket, "PATCH", "/vm", body, target->timeout_ms, &response, error));
 }
@@ -146,8 +146,8 @@ command_state(const struct target *target, const char *state, struct anvil_vmm_e
 static pid_t
 listener(const char *socket, int timeout_ms, struct anvil_vmm_error *error)
 {
-	struct ucred peer = { .pid = 0 };
-	socklen_t size = sizeof (peer);
+	struct ucred peer = {.pid = 0};
+	socklen_t size = sizeof(peer);
 	int connection = anvil_vmm_connect(socket, timeout_ms, error);
 
 	if (connection < 0)
@@ -169,9 +169,10 @@ ask_guest(const char *socket, int timeout_ms, struct anvil_vmm_error *error)
 
 	if (!ask(socket, "/", timeout_ms, error))
 		return (false);
-	(void)anvil_vmm_member(&response, "state", state, sizeof (state));
+	(void)anvil_vmm_member(&response, "state", state, sizeof(state));
 	if (strcmp(state, "Paused") == 0)
-		return (fail(error, "E_VMM_PAUSED", "`anvilctl resume` first, or `--force`", "the guest is paused and hears nothing"));
+		return (fail(error, "E_VMM_PAUSED", "`anvilctl resume` first, or `--force`",
+		    "the guest is paused and hears nothing"));
 	return (anvil_vmm_request(socket, "PUT", "/actions", action, timeout_ms, &response, error));
 }
 
@@ -194,14 +195,15 @@ end(const char *socket, pid_t pid, int process, const struct target *target, boo
 		return (true);
 	kill(pid, SIGKILL);
 	if (!process_ends(process, KILL_LIMIT_MS))
-		return (fail(error, "E_VMM_TIMEOUT", "the kernel does not let go of it: dmesg", "process %d does not end", (int)pid));
+		return (fail(error, "E_VMM_TIMEOUT", "the kernel does not let go of it: dmesg",
+		    "process %d does not end", (int)pid));
 	return (true);
 }
 
 bool
 command_stop(const struct target *target, bool force, int limit_ms, struct anvil_vmm_error *error)
 {
-	struct machine machine = { .pid = 0 };
+	struct machine machine = {.pid = 0};
 	const char *socket = target->socket;
 	int process;
 	pid_t pid;
@@ -233,7 +235,7 @@ static const char *
 read_body(struct anvil_vmm_error *error)
 {
 	static char body[ANVIL_VMM_BODY_MAX + 2];
-	size_t length = fread(body, 1, sizeof (body) - 1, stdin);
+	size_t length = fread(body, 1, sizeof(body) - 1, stdin);
 
 	body[length] = '\0';
 	if (length <= ANVIL_VMM_BODY_MAX && strlen(body) == length)
@@ -243,8 +245,8 @@ read_body(struct anvil_vmm_error *error)
 }
 
 bool
-command_request(const struct target *target, const char *method, const char *path, const char *body,
-    struct anvil_vmm_error *error)
+command_request(
+    const struct target *target, const char *method, const char *path, const char *body, struct anvil_vmm_error *error)
 {
 	struct machine machine;
 	const char *socket;
@@ -263,7 +265,7 @@ command_request(const struct target *target, const char *method, const char *pat
 static bool
 join(int socket, const char *until, int timeout_ms, struct anvil_vmm_error *error)
 {
-	struct relay both = { .socket = socket, .terminal = isatty(0), .until = until, .timeout_ms = timeout_ms };
+	struct relay both = {.socket = socket, .terminal = isatty(0), .until = until, .timeout_ms = timeout_ms};
 	bool well;
 
 	if (both.terminal)
@@ -283,19 +285,21 @@ command_console(const struct target *target, const char *until, int timeout_ms, 
 	int console;
 
 	if (target->name == NULL)
-		return (fail(error, "E_VMM_USAGE", "`anvilctl boot --name` gives it one", "only a machine with a name has a console"));
+		return (fail(error, "E_VMM_USAGE", "`anvilctl boot --name` gives it one",
+		    "only a machine with a name has a console"));
 	if (!find(target, &machine, &socket, error))
 		return (false);
 	if (access(machine.console, F_OK) != 0)
-		return (fail(error, "E_VMM_CONNECT", NULL, "the monitor of %s has no socket for a console; what it prints is in %s",
-		    machine.name, machine.output));
+		return (fail(error, "E_VMM_CONNECT", NULL,
+		    "the monitor of %s has no socket for a console; what it prints is in %s", machine.name,
+		    machine.output));
 	console = anvil_vmm_connect(machine.console, target->timeout_ms, error);
 	return (console >= 0 && join(console, until, timeout_ms, error));
 }
 
 bool
-command_vsock(const struct target *target, unsigned long port, bool listen, int timeout_ms,
-    struct anvil_vmm_error *error)
+command_vsock(
+    const struct target *target, unsigned long port, bool listen, int timeout_ms, struct anvil_vmm_error *error)
 {
 	struct machine machine;
 	const char *socket;
@@ -304,10 +308,11 @@ command_vsock(const struct target *target, unsigned long port, bool listen, int 
 
 	if (!find(target, &machine, &socket, error) || !ask(socket, "/vm/config", target->timeout_ms, error))
 		return (false);
-	if (!anvil_vmm_member(&response, "vsock/uds_path", uds, sizeof (uds)))
-		return (fail(error, "E_VMM_USAGE", "`anvilctl boot --vsock cid=3` gives it one", "this machine has no vsock"));
-	connection = listen ? vsock_accept(uds, port, listen && timeout_ms < 0 ? -1 : limit, error) :
-	    vsock_connect(uds, port, limit, error);
+	if (!anvil_vmm_member(&response, "vsock/uds_path", uds, sizeof(uds)))
+		return (fail(
+		    error, "E_VMM_USAGE", "`anvilctl boot --vsock cid=3` gives it one", "this machine has no vsock"));
+	connection = listen ? vsock_accept(uds, port, listen && timeout_ms < 0 ? -1 : limit, error)
+			    : vsock_connect(uds, port, limit, error);
 	return (connection >= 0 && join(connection, NULL, timeout_ms, error));
 }
 

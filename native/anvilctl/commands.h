@@ -30,15 +30,15 @@ bool command_state(const struct target *target, const char *state, struct anvil_
 bool command_stop(const struct target *target, bool force, int limit_ms, struct anvil_vmm_error *error);
 
 /* Prints the body of the answer. `-` as body is standard input. */
-bool command_request(const struct target *target, const char *method, const char *path, const char *body,
-    struct anvil_vmm_error *error);
+bool command_request(
+    const struct target *target, const char *method, const char *path, const char *body, struct anvil_vmm_error *error);
 
 /* Joins the terminal with the serial port. `until` may be NULL; `timeout_ms` is for all of it, -1: none. */
 bool command_console(const struct target *target, const char *until, int timeout_ms, struct anvil_vmm_error *error);
 
 /* Joins standard input and output with a port of the guest, or with the guest's next connection to a port of the host. */
-bool command_vsock(const struct target *target, unsigned long port, bool listen, int timeout_ms,
-    struct anvil_vmm_error *error);
+bool command_vsock(
+    const struct target *target, unsigned long port, bool listen, int timeout_ms, struct anvil_vmm_error *error);
 
 /* Says whether guests can run here. */
 bool command_check(struct anvil_vmm_error *error);

@@ -16,8 +16,9 @@ printable(const unsigned char *text)
 		if ((text[i] & 0xc0) != 0x80)
 			return (0);
 	}
-	if ((text[0] == 0xc2 && text[1] < 0xa0) || (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] >= 0xa0) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] >= 0x90))
+	if ((text[0] == 0xc2 && text[1] < 0xa0) || (text[0] == 0xe0 && text[1] < 0xa0) ||
+	    (text[0] == 0xed && text[1] >= 0xa0) || (text[0] == 0xf0 && text[1] < 0x90) ||
+	    (text[0] == 0xf4 && text[1] >= 0x90))
 		return (0);
 	return (length);
 }
@@ -43,9 +44,9 @@ fail(struct anvil_vmm_error *error, const char *code, const char *hint, const ch
 
 	error->code = code;
 	error->status = 0;
-	snprintf(error->hint, sizeof (error->hint), "%s", hint != NULL ? hint : "");
+	snprintf(error->hint, sizeof(error->hint), "%s", hint != NULL ? hint : "");
 	va_start(args, format);
-	vsnprintf(error->message, sizeof (error->message), format, args);
+	vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);
 	make_printable(error->message);
 	return (false);

@@ -134,7 +134,7 @@ http_response(const char *bytes, size_t length, size_t limit, struct http_respon
 	bool has_length = false, first = true;
 	struct line line;
 
-	*response = (struct http_response) { 0 };
+	*response = (struct http_response){0};
 	if (memcmp(bytes, begin, length < 7 ? length : 7) != 0)
 		return (bad(response, "it does not begin as HTTP does"));
 	for (;; first = false) {

@@ -85,7 +85,10 @@ take_unit(struct reader *reader)
 		return (-1);
 	for (int i = 0; i < 4; i++) {
 		char c = *reader->at++;
-		int digit = is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int digit = is_digit(c)    ? c - '0'
+		    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+		    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+					   : -1;
 
 		if (digit < 0)
 			return (-1);
@@ -104,7 +107,7 @@ take_escape(struct reader *reader)
 
 	if (reader->at == reader->end)
 		return (-1);
-	letter = memchr(letters, *reader->at, sizeof (letters) - 1);
+	letter = memchr(letters, *reader->at, sizeof(letters) - 1);
 	if (letter != NULL) {
 		reader->at++;
 		return (meant[letter - letters]);
@@ -126,9 +129,14 @@ take_escape(struct reader *reader)
 static int32_t
 take_utf8(struct reader *reader)
 {
-	static const int32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	static const int32_t least[] = {0, 0x80, 0x800, 0x10000};
 	const unsigned char *bytes = (const unsigned char *)reader->at;
-	int more = bytes[0] < 0x80 ? 0 : bytes[0] < 0xc2 ? -1 : bytes[0] < 0xe0 ? 1 : bytes[0] < 0xf0 ? 2 : bytes[0] < 0xf5 ? 3 : -1;
+	int more = bytes[0] < 0x80 ? 0
+	    : bytes[0] < 0xc2      ? -1
+	    : bytes[0] < 0xe0      ? 1
+	    : bytes[0] < 0xf0      ? 2
+	    : bytes[0] < 0xf5      ? 3
+				   : -1;
 	int32_t point;
 
 	if (more < 0 || reader->end - reader->at <= more)
@@ -211,7 +219,7 @@ take_value(struct reader *reader, int depth)
 bool
 json_parse(const char *text, size_t length, struct json_value *value)
 {
-	struct reader reader = { text, text + length };
+	struct reader reader = {text, text + length};
 
 	skip_space(&reader);
 	value->start = reader.at;
@@ -290,7 +298,7 @@ json_element(struct json_value array, size_t number, struct json_value *element)
 static size_t
 encode(int32_t point, char *bytes)
 {
-	static const int32_t lead[] = { 0, 0xc0, 0xe0, 0xf0 };
+	static const int32_t lead[] = {0, 0xc0, 0xe0, 0xf0};
 	size_t more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
 
 	for (size_t i = more; i > 0; i--) {
@@ -336,7 +344,7 @@ put(struct json_writer *writer, const char *text, size_t length)
 static void
 put_quoted(struct json_writer *writer, const char *text)
 {
-	struct reader reader = { text, text + strlen(text) };
+	struct reader reader = {text, text + strlen(text)};
 	char escaped[8];
 
 	put(writer, "\"", 1);
@@ -344,7 +352,7 @@ put_quoted(struct json_writer *writer, const char *text)
 		const char *first = reader.at;
 
 		if (*first == '"' || *first == '\\' || (unsigned char)*first < 0x20) {
-			snprintf(escaped, sizeof (escaped), "\\u%04x", *first);
+			snprintf(escaped, sizeof(escaped), "\\u%04x", *first);
 			put(writer, escaped, 6);
 			reader.at++;
 		} else if (take_utf8(&reader) >= 0) {
@@ -370,7 +378,7 @@ put_name(struct json_writer *writer, const char *name)
 void
 json_begin(struct json_writer *writer, char *text, size_t size)
 {
-	*writer = (struct json_writer) { .text = text, .size = size };
+	*writer = (struct json_writer){.text = text, .size = size};
 	text[0] = '\0';
 	put(writer, "{", 1);
 }
@@ -394,7 +402,7 @@ json_put_number(struct json_writer *writer, const char *name, unsigned long valu
 	char digits[24];
 
 	put_name(writer, name);
-	put(writer, digits, (size_t)snprintf(digits, sizeof (digits), "%lu", value));
+	put(writer, digits, (size_t)snprintf(digits, sizeof(digits), "%lu", value));
 }
 
 void

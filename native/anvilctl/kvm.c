@@ -21,16 +21,16 @@ static const struct {
 	int number;
 	const char *name;
 } extensions[] = {
-	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
-	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
-	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR" },
-	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
-	{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE" },
-	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
-	{ KVM_CAP_PIT2, "KVM_CAP_PIT2" },
-	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
-	{ KVM_CAP_ADJUST_CLOCK, "KVM_CAP_ADJUST_CLOCK" },
-	{ KVM_CAP_TSC_DEADLINE_TIMER, "KVM_CAP_TSC_DEADLINE_TIMER" },
+    {KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
+    {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+    {KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+    {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+    {KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
+    {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+    {KVM_CAP_PIT2, "KVM_CAP_PIT2"},
+    {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+    {KVM_CAP_ADJUST_CLOCK, "KVM_CAP_ADJUST_CLOCK"},
+    {KVM_CAP_TSC_DEADLINE_TIMER, "KVM_CAP_TSC_DEADLINE_TIMER"},
 };
 
 /* Intel SDM volume 3, 24.6; AMD APM volume 2, 15.4. Bit 31 of leaf 1 is what hypervisors set. */
@@ -68,7 +68,7 @@ static void
 read_log(struct kvm_facts *facts)
 {
 	static char messages[256 * 1024];
-	int length = klogctl(3, messages, sizeof (messages) - 1);
+	int length = klogctl(3, messages, sizeof(messages) - 1);
 
 	messages[length > 0 ? length : 0] = '\0';
 	for (char *line = strtok(messages, "\n"); line != NULL; line = strtok(NULL, "\n")) {
@@ -76,7 +76,7 @@ read_log(struct kvm_facts *facts)
 
 		text = text == NULL ? line : text + 1 + (text[1] == ' ');
 		if (strncmp(text, "kvm", 3) == 0 || strstr(text, "disabled by BIOS") != NULL)
-			snprintf(facts->log, sizeof (facts->log), "%s", text);
+			snprintf(facts->log, sizeof(facts->log), "%s", text);
 	}
 	make_printable(facts->log);
 }
@@ -100,14 +100,14 @@ kvm_look(struct kvm_facts *facts)
 {
 	int kvm = open(DEVICE, O_RDWR | O_CLOEXEC);
 
-	*facts = (struct kvm_facts) { .open_errno = kvm < 0 ? errno : 0 };
+	*facts = (struct kvm_facts){.open_errno = kvm < 0 ? errno : 0};
 	ask_processor(facts);
 	ask_kernel(facts);
 	read_log(facts);
 	if (kvm < 0)
 		return;
 	facts->version = ioctl(kvm, KVM_GET_API_VERSION, 0);
-	for (size_t i = 0; i < sizeof (extensions) / sizeof (extensions[0]) && facts->missing == NULL; i++) {
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]) && facts->missing == NULL; i++) {
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, extensions[i].number) <= 0)
 			facts->missing = extensions[i].name;
 	}
@@ -124,21 +124,26 @@ judge_absence(const struct kvm_facts *facts, struct anvil_vmm_error *error)
 	if (!facts->processor && facts->virtual)
 		return (fail(error, "E_VMM_KVM_NESTED",
 		    "on the host: kvm_intel or kvm_amd with nested=1, and a guest processor with vmx or svm (QEMU: -cpu host)",
-		    "this system is a guest itself, and its host does not pass %s on: nested virtualization is off", feature));
+		    "this system is a guest itself, and its host does not pass %s on: nested virtualization is off",
+		    feature));
 	if (!facts->processor)
-		return (fail(error, "E_VMM_KVM_PROCESSOR", "some firmware hides it until virtualization is enabled in its setup",
+		return (fail(error, "E_VMM_KVM_PROCESSOR",
+		    "some firmware hides it until virtualization is enabled in its setup",
 		    "the processor does not offer VMX or SVM"));
 	if (!facts->kernel_flag)
 		return (fail(error, "E_VMM_KVM_FIRMWARE",
-		    facts->amd ? "enable \"SVM\" in the firmware's setup, and switch the machine off once" :
-		    "enable \"Intel Virtualization Technology\" (VT-x) in the firmware's setup, and switch the machine off once",
+		    facts->amd
+			? "enable \"SVM\" in the firmware's setup, and switch the machine off once"
+			: "enable \"Intel Virtualization Technology\" (VT-x) in the firmware's setup, and switch the machine off once",
 		    "the processor has %s, but the firmware has it disabled", feature));
 	if (strstr(facts->log, "isabled") != NULL)
-		return (fail(error, "E_VMM_KVM_FIRMWARE", "enable virtualization in the firmware's setup, and switch the machine off once",
+		return (fail(error, "E_VMM_KVM_FIRMWARE",
+		    "enable virtualization in the firmware's setup, and switch the machine off once",
 		    "KVM does not start; the kernel says: %s", facts->log));
-	return (fail(error, "E_VMM_KVM_DEVICE", "the kernel needs CONFIG_KVM and CONFIG_KVM_INTEL or CONFIG_KVM_AMD; a container needs the device",
-	    "there is no " DEVICE ", though the processor has %s%s%s", feature, facts->log[0] == '\0' ? "" : "; the kernel says: ",
-	    facts->log));
+	return (fail(error, "E_VMM_KVM_DEVICE",
+	    "the kernel needs CONFIG_KVM and CONFIG_KVM_INTEL or CONFIG_KVM_AMD; a container needs the device",
+	    "there is no " DEVICE ", though the processor has %s%s%s", feature,
+	    facts->log[0] == '\0' ? "" : "; the kernel says: ", facts->log));
 }
 
 bool
@@ -156,20 +161,24 @@ kvm_judge(const struct kvm_facts *facts, struct anvil_vmm_error *error)
 	case ENXIO:
 		return (judge_absence(facts, error));
 	default:
-		return (fail(error, "E_VMM_KVM_DEVICE", NULL, DEVICE " cannot be opened: %s", strerror(facts->open_errno)));
+		return (
+		    fail(error, "E_VMM_KVM_DEVICE", NULL, DEVICE " cannot be opened: %s", strerror(facts->open_errno)));
 	}
 	if (facts->version != KVM_API_VERSION)
 		return (fail(error, "E_VMM_KVM_VERSION", "is " DEVICE " the device of KVM?",
 		    "KVM's API has version %d, not %d", facts->version, KVM_API_VERSION));
 	if (facts->missing != NULL)
-		return (fail(error, "E_VMM_KVM_VERSION", "a newer kernel has it", "this kernel's KVM lacks %s", facts->missing));
+		return (fail(
+		    error, "E_VMM_KVM_VERSION", "a newer kernel has it", "this kernel's KVM lacks %s", facts->missing));
 	if (facts->create_errno == EBUSY)
 		return (fail(error, "E_VMM_KVM_CREATE", "end the other one, such as VirtualBox",
-		    "no virtual machine can be made: another hypervisor uses the processor's %s", facts->amd ? "SVM" : "VMX"));
+		    "no virtual machine can be made: another hypervisor uses the processor's %s",
+		    facts->amd ? "SVM" : "VMX"));
 	if (facts->create_errno != 0)
-		return (fail(error, "E_VMM_KVM_CREATE", NULL, "no virtual machine can be made: %s", strerror(facts->create_errno)));
+		return (fail(error, "E_VMM_KVM_CREATE", NULL, "no virtual machine can be made: %s",
+		    strerror(facts->create_errno)));
 	if (facts->vcpu_errno != 0)
-		return (fail(error, "E_VMM_KVM_CREATE", NULL, "a virtual machine can be made, but no processor in it: %s",
-		    strerror(facts->vcpu_errno)));
+		return (fail(error, "E_VMM_KVM_CREATE", NULL,
+		    "a virtual machine can be made, but no processor in it: %s", strerror(facts->vcpu_errno)));
 	return (true);
 }

@@ -51,7 +51,8 @@ exit_status(const char *code)
 {
 	if (strcmp(code, "E_VMM_USAGE") == 0 || strcmp(code, "E_VMM_NAME") == 0)
 		return (2);
-	if (strcmp(code, "E_VMM_UNKNOWN") == 0 || strcmp(code, "E_VMM_ENDED") == 0 || strcmp(code, "E_VMM_CONNECT") == 0)
+	if (strcmp(code, "E_VMM_UNKNOWN") == 0 || strcmp(code, "E_VMM_ENDED") == 0 ||
+	    strcmp(code, "E_VMM_CONNECT") == 0)
 		return (3);
 	return (strcmp(code, "E_VMM_TIMEOUT") == 0 ? 4 : 1);
 }
@@ -80,7 +81,8 @@ take_number(const char *option, const char *text, unsigned long least, unsigned 
 	*number = strtoul(text, &end, 10);
 	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *number >= least && *number <= most)
 		return (true);
-	return (fail(error, "E_VMM_USAGE", NULL, "%s wants a whole number from %lu to %lu, not \"%.64s\"", option, least, most, text));
+	return (fail(error, "E_VMM_USAGE", NULL, "%s wants a whole number from %lu to %lu, not \"%.64s\"", option,
+	    least, most, text));
 }
 
 /* An option that has a value. */
@@ -111,12 +113,17 @@ take_option(struct options *options, const char *option, const char *value, stru
 		const char *option;
 		const char **value;
 	} texts[] = {
-		{ "--name", &boot->name }, { "--kernel", &boot->kernel }, { "--initrd", &boot->initrd },
-		{ "--cmdline", &boot->cmdline }, { "--monitor", &boot->monitor }, { "--sock", &options->socket },
-		{ "--until", &options->until }, { "--jail", &boot->jail },
+	    {"--name", &boot->name},
+	    {"--kernel", &boot->kernel},
+	    {"--initrd", &boot->initrd},
+	    {"--cmdline", &boot->cmdline},
+	    {"--monitor", &boot->monitor},
+	    {"--sock", &options->socket},
+	    {"--until", &options->until},
+	    {"--jail", &boot->jail},
 	};
 
-	for (size_t i = 0; i < sizeof (texts) / sizeof (texts[0]); i++) {
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (strcmp(option, texts[i].option) == 0) {
 			*texts[i].value = value;
 			return (true);
@@ -138,11 +145,12 @@ parse(int argc, char **argv, struct options *options, struct anvil_vmm_error *er
 			options->boot.no_jail = true;
 		} else if (strncmp(argv[i], "--", 2) == 0) {
 			if (i + 1 == argc)
-				return (fail(error, "E_VMM_USAGE", "`anvilctl --help`", "%.64s wants a value, or is none of the options", argv[i]));
+				return (fail(error, "E_VMM_USAGE", "`anvilctl --help`",
+				    "%.64s wants a value, or is none of the options", argv[i]));
 			if (!take_option(options, argv[i], argv[i + 1], error))
 				return (false);
 			i++;
-		} else if (options->words_count == (int)(sizeof (options->words) / sizeof (options->words[0]))) {
+		} else if (options->words_count == (int)(sizeof(options->words) / sizeof(options->words[0]))) {
 			return (fail(error, "E_VMM_USAGE", NULL, "\"%.64s\" means nothing here", argv[i]));
 		} else {
 			options->words[options->words_count++] = argv[i];
@@ -158,13 +166,16 @@ run_boot(struct options *options, struct anvil_vmm_error *error)
 	struct machine machine;
 
 	if (options->words_count > 0)
-		return (fail(error, "E_VMM_USAGE", "options begin with --", "\"%.64s\" means nothing here", options->words[0]));
+		return (fail(
+		    error, "E_VMM_USAGE", "options begin with --", "\"%.64s\" means nothing here", options->words[0]));
 	if (boot->kernel == NULL || (boot->name == NULL) == (options->socket == NULL))
-		return (fail(error, "E_VMM_USAGE", NULL, "boot wants --kernel FILE, and --name NAME or the --sock of a monitor"));
+		return (fail(error, "E_VMM_USAGE", NULL,
+		    "boot wants --kernel FILE, and --name NAME or the --sock of a monitor"));
 	if (boot->no_jail && boot->jail != NULL)
 		return (fail(error, "E_VMM_USAGE", NULL, "--jail and --no-jail do not go together"));
 	if (boot->name == NULL && (boot->no_jail || boot->jail != NULL))
-		return (fail(error, "E_VMM_USAGE", "`anvil-vmm --help`", "a monitor that runs already was told about its jail"));
+		return (fail(
+		    error, "E_VMM_USAGE", "`anvil-vmm --help`", "a monitor that runs already was told about its jail"));
 	boot->socket = options->socket;
 	if (!boot_machine(boot, &machine, error))
 		return (false);
@@ -179,16 +190,18 @@ take_target(struct options *options, int fixed, int more, struct target *target,
 {
 	bool named = options->socket == NULL && options->words_count > fixed + more;
 
-	*target = (struct target) { .socket = options->socket, .timeout_ms = options->timeout < 0 ? 10000 : (int)options->timeout * 1000 };
+	*target = (struct target){
+	    .socket = options->socket, .timeout_ms = options->timeout < 0 ? 10000 : (int)options->timeout * 1000};
 	if (named) {
 		target->name = options->words[0];
 		options->words_count--;
-		memmove(options->words, options->words + 1, (size_t)options->words_count * sizeof (options->words[0]));
+		memmove(options->words, options->words + 1, (size_t)options->words_count * sizeof(options->words[0]));
 	} else if (target->socket == NULL) {
 		target->socket = ANVIL_VMM_SOCKET;
 	}
 	if (options->words_count < fixed || options->words_count > fixed + more)
-		return (fail(error, "E_VMM_USAGE", "`anvilctl --help`", "these are not the words that the command wants"));
+		return (
+		    fail(error, "E_VMM_USAGE", "`anvilctl --help`", "these are not the words that the command wants"));
 	return (true);
 }
 
@@ -238,7 +251,7 @@ run(const char *command, struct options *options, struct anvil_vmm_error *error)
 int
 main(int argc, char **argv)
 {
-	static struct options options = { .timeout = -1 };
+	static struct options options = {.timeout = -1};
 	static struct anvil_vmm_error error;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -246,8 +259,12 @@ main(int argc, char **argv)
 		fputs(usage, argc < 2 ? stderr : stdout);
 		return (argc < 2 ? 2 : 0);
 	}
-	options.boot = (struct boot) {
-		.monitor = "anvil-vmm", .cmdline = DEFAULT_CMDLINE, .cpus = 1, .memory = 128, .timeout_ms = 10000,
+	options.boot = (struct boot){
+	    .monitor = "anvil-vmm",
+	    .cmdline = DEFAULT_CMDLINE,
+	    .cpus = 1,
+	    .memory = 128,
+	    .timeout_ms = 10000,
 	};
 	if (!parse(argc, argv, &options, &error))
 		return (finish(false, &error));

@@ -16,7 +16,7 @@
 
 #include "error.h"
 
-#define PIECE 4096
+#define PIECE     4096
 #define UNTIL_MAX 256
 
 static int64_t
@@ -47,7 +47,7 @@ put_all(int fd, const char *bytes, size_t length)
 			bytes += put;
 			length -= (size_t)put;
 		} else if (put < 0 && errno == EAGAIN) {
-			struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+			struct pollfd wanted = {.fd = fd, .events = POLLOUT};
 
 			poll(&wanted, 1, -1);
 		} else if (put < 0 && errno != EINTR) {
@@ -78,7 +78,7 @@ static bool
 take_input(const struct relay *relay, struct pollfd *input)
 {
 	char bytes[PIECE];
-	ssize_t got = read(0, bytes, sizeof (bytes));
+	ssize_t got = read(0, bytes, sizeof(bytes));
 	const char *escape = relay->terminal && got > 0 ? memchr(bytes, ESCAPE_KEY, (size_t)got) : NULL;
 
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))
@@ -96,7 +96,7 @@ take_input(const struct relay *relay, struct pollfd *input)
 static bool
 copy(const struct relay *relay, struct anvil_vmm_error *error)
 {
-	struct pollfd wanted[2] = { { .fd = 0, .events = POLLIN }, { .fd = relay->socket, .events = POLLIN } };
+	struct pollfd wanted[2] = {{.fd = 0, .events = POLLIN}, {.fd = relay->socket, .events = POLLIN}};
 	int64_t deadline = relay->timeout_ms < 0 ? -1 : milliseconds_now() + relay->timeout_ms;
 	char bytes[PIECE], kept[UNTIL_MAX];
 	size_t kept_length = 0;
@@ -105,17 +105,19 @@ copy(const struct relay *relay, struct anvil_vmm_error *error)
 		int ready = poll(wanted, 2, time_left(deadline));
 
 		if (ready == 0)
-			return (fail(error, "E_VMM_TIMEOUT", NULL, relay->until == NULL ? "the time is over" : "\"%s\" did not come in time",
-			    relay->until));
+			return (fail(error, "E_VMM_TIMEOUT", NULL,
+			    relay->until == NULL ? "the time is over" : "\"%s\" did not come in time", relay->until));
 		if (ready > 0 && wanted[1].revents != 0) {
-			ssize_t got = read(relay->socket, bytes, sizeof (bytes));
+			ssize_t got = read(relay->socket, bytes, sizeof(bytes));
 
 			if (got > 0 && !put_all(1, bytes, (size_t)got))
 				return (fail(error, "E_VMM_SYSTEM", NULL, "standard output: %s", strerror(errno)));
-			if (got > 0 && relay->until != NULL && has_come(relay->until, bytes, (size_t)got, kept, &kept_length))
+			if (got > 0 && relay->until != NULL &&
+			    has_come(relay->until, bytes, (size_t)got, kept, &kept_length))
 				return (true);
 			if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
-				return (relay->until == NULL || fail(error, "E_VMM_CLOSED", NULL, "the end came before \"%s\"", relay->until));
+				return (relay->until == NULL ||
+				    fail(error, "E_VMM_CLOSED", NULL, "the end came before \"%s\"", relay->until));
 		}
 		if (ready > 0 && wanted[0].revents != 0 && !take_input(relay, &wanted[0]))
 			return (true);
@@ -151,11 +153,11 @@ vsock_connect(const char *uds, unsigned long port, int timeout_ms, struct anvil_
 
 	if (fd < 0)
 		return (-1);
-	if (!put_all(fd, line, (size_t)snprintf(line, sizeof (line), "CONNECT %lu\n", port)))
+	if (!put_all(fd, line, (size_t)snprintf(line, sizeof(line), "CONNECT %lu\n", port)))
 		goto closed;
 	/* byte by byte: what follows the line is the guest's */
 	while (length == 0 || line[length - 1] != '\n') {
-		struct pollfd wanted = { .fd = fd, .events = POLLIN };
+		struct pollfd wanted = {.fd = fd, .events = POLLIN};
 		ssize_t got;
 
 		if (poll(&wanted, 1, time_left(deadline)) == 0) {
@@ -166,13 +168,14 @@ vsock_connect(const char *uds, unsigned long port, int timeout_ms, struct anvil_
 		got = read(fd, line + length, 1);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
-		if (got <= 0 || ++length == sizeof (line))
+		if (got <= 0 || ++length == sizeof(line))
 			goto closed;
 	}
 	if (strncmp(line, "OK ", 3) == 0)
 		return (fd);
 closed:
-	fail(error, "E_VMM_CLOSED", "a program of the guest has to listen there", "the guest takes no connection on port %lu", port);
+	fail(error, "E_VMM_CLOSED", "a program of the guest has to listen there",
+	    "the guest takes no connection on port %lu", port);
 	close(fd);
 	return (-1);
 }
@@ -183,7 +186,7 @@ listen_at(const struct sockaddr_un *address)
 {
 	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	mode_t mask = umask(0177);
-	bool well = listening >= 0 && bind(listening, (const struct sockaddr *)address, sizeof (*address)) == 0 &&
+	bool well = listening >= 0 && bind(listening, (const struct sockaddr *)address, sizeof(*address)) == 0 &&
 	    listen(listening, 1) == 0;
 	int problem = errno;
 
@@ -197,17 +200,19 @@ listen_at(const struct sockaddr_un *address)
 int
 vsock_accept(const char *uds, unsigned long port, int timeout_ms, struct anvil_vmm_error *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct pollfd wanted = { .events = POLLIN };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct pollfd wanted = {.events = POLLIN};
 	int connection = -1;
 
-	if (snprintf(address.sun_path, sizeof (address.sun_path), "%s_%lu", uds, port) >= (int)sizeof (address.sun_path)) {
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s_%lu", uds, port) >=
+	    (int)sizeof(address.sun_path)) {
 		fail(error, "E_VMM_CONNECT", NULL, "the path of a socket is too long: %s_%lu", uds, port);
 		return (-1);
 	}
 	wanted.fd = listen_at(&address);
 	if (wanted.fd < 0) {
-		fail(error, "E_VMM_CONNECT", errno == EADDRINUSE ? "remove it when nobody listens there any more" : NULL,
+		fail(error, "E_VMM_CONNECT",
+		    errno == EADDRINUSE ? "remove it when nobody listens there any more" : NULL,
 		    "cannot listen at %s: %s", address.sun_path, strerror(errno));
 		return (-1);
 	}

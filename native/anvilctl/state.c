@@ -45,10 +45,11 @@ join(char *path, const char *folder, const char *name)
 bool
 machine_paths(const char *name, struct machine *machine, struct anvil_vmm_error *error)
 {
-	*machine = (struct machine) { 0 };
+	*machine = (struct machine){0};
 	if (!name_is_valid(name))
 		return (fail(error, "E_VMM_NAME", "letters, digits and `-`, which is not the first one",
-		    "\"%.64s\" is no name of a machine: it has 1 to %d characters of a few kinds", name, NAME_MAX_BYTES));
+		    "\"%.64s\" is no name of a machine: it has 1 to %d characters of a few kinds", name,
+		    NAME_MAX_BYTES));
 	memcpy(machine->name, name, strlen(name));
 	if (!join(machine->folder, state_folder(), name) || !join(machine->socket, machine->folder, "sock") ||
 	    !join(machine->console, machine->folder, "console") || !join(machine->vsock, machine->folder, "vsock") ||
@@ -68,16 +69,17 @@ start_time(pid_t pid)
 	const char *at;
 	int file;
 
-	snprintf(path, sizeof (path), "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return (0);
-	length = read(file, stat, sizeof (stat) - 1);
+	length = read(file, stat, sizeof(stat) - 1);
 	close(file);
 	stat[length > 0 ? length : 0] = '\0';
 	at = strrchr(stat, ')');
-	if (at == NULL || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-	    &state, &ticks) != 2)
+	if (at == NULL ||
+	    sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
+		&ticks) != 2)
 		return (0);
 	/* one that has ended and that nobody has waited for */
 	return (state == 'Z' || state == 'X' ? 0 : ticks);
@@ -119,9 +121,10 @@ folder_is_ours(struct anvil_vmm_error *error)
 
 	if (lstat(state_folder(), &status) != 0)
 		return (system_failed(error, state_folder()));
-	if (!S_ISDIR(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) || (status.st_mode & 022) != 0)
-		return (fail(error, "E_VMM_SYSTEM", "remove it; it is made anew", "%s is no folder in which this user alone may write",
-		    state_folder()));
+	if (!S_ISDIR(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) ||
+	    (status.st_mode & 022) != 0)
+		return (fail(error, "E_VMM_SYSTEM", "remove it; it is made anew",
+		    "%s is no folder in which this user alone may write", state_folder()));
 	return (true);
 }
 
@@ -141,7 +144,8 @@ machine_find(const char *name, struct machine *machine, struct anvil_vmm_error *
 	if (folder_is_there(machine) && !folder_is_ours(error))
 		return (false);
 	if (!folder_is_there(machine))
-		return (fail(error, "E_VMM_UNKNOWN", "`anvilctl list` shows those that there are", "there is no machine \"%s\"", name));
+		return (fail(error, "E_VMM_UNKNOWN", "`anvilctl list` shows those that there are",
+		    "there is no machine \"%s\"", name));
 	machine->pid = read_process(machine);
 	return (true);
 }
@@ -155,9 +159,9 @@ machine_running(const char *name, struct machine *machine, struct anvil_vmm_erro
 		return (false);
 	if (machine->pid != 0)
 		return (true);
-	last_words(machine, said, sizeof (said));
-	return (fail(error, "E_VMM_ENDED", "`anvilctl boot` starts it anew, `anvilctl stop` forgets it", "%s has ended%s%s", name,
-	    said[0] == '\0' ? "" : "; its monitor said: ", said));
+	last_words(machine, said, sizeof(said));
+	return (fail(error, "E_VMM_ENDED", "`anvilctl boot` starts it anew, `anvilctl stop` forgets it",
+	    "%s has ended%s%s", name, said[0] == '\0' ? "" : "; its monitor said: ", said));
 }
 
 /* One lock for all names: it is held while a folder is made and its monitor started. */
@@ -281,16 +285,16 @@ process_child(pid_t pid, uid_t *user)
 		const char *at;
 		struct stat status;
 
-		snprintf(path, sizeof (path), "/proc/%s/stat", entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
 			continue;
-		length = read(file, stat, sizeof (stat) - 1);
+		length = read(file, stat, sizeof(stat) - 1);
 		close(file);
 		stat[length > 0 ? length : 0] = '\0';
 		at = strrchr(stat, ')');
 		if (at == NULL || sscanf(at + 1, " %c %d", &state, &parent) != 2 || parent != (int)pid)
 			continue;
-		snprintf(path, sizeof (path), "/proc/%s", entry->d_name);
+		snprintf(path, sizeof(path), "/proc/%s", entry->d_name);
 		found = lstat(path, &status) == 0 ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
 		*user = found != 0 ? status.st_uid : 0;
 	}
@@ -312,7 +316,7 @@ process_open(pid_t pid)
 bool
 process_ends(int process, int timeout_ms)
 {
-	struct pollfd wanted = { .fd = process, .events = POLLIN };
+	struct pollfd wanted = {.fd = process, .events = POLLIN};
 
 	return (process < 0 || poll(&wanted, 1, timeout_ms) > 0);
 }
@@ -327,7 +331,8 @@ last_words(const struct machine *machine, char *line, size_t size)
 	const char *start = tail;
 
 	if (file >= 0) {
-		length = pread(file, tail, sizeof (tail) - 1, end > (off_t)sizeof (tail) - 1 ? end - (off_t)sizeof (tail) + 1 : 0);
+		length = pread(
+		    file, tail, sizeof(tail) - 1, end > (off_t)sizeof(tail) - 1 ? end - (off_t)sizeof(tail) + 1 : 0);
 		close(file);
 	}
 	while (length > 0 && tail[length - 1] == '\n')

@@ -15,12 +15,12 @@
 #include "anvil_vmm.h"
 
 /* Another folder, for tests and users other than root: ANVIL_VMM_RUN. */
-#define STATE_FOLDER "/run/anvil-vmm"
+#define STATE_FOLDER          "/run/anvil-vmm"
 #define STATE_FOLDER_VARIABLE "ANVIL_VMM_RUN"
 
 /* A socket's path may have 107 bytes; vsock adds "_4294967295" to it. */
 #define NAME_MAX_BYTES 32
-#define STATE_PATH 108
+#define STATE_PATH     108
 
 struct machine {
 	char name[NAME_MAX_BYTES + 1];

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /* A clock that is a little slow must not find it to be of the future. */
-#define BEGINS (-24L * 60 * 60)
-#define DAYS 3650
+#define BEGINS     (-24L * 60 * 60)
+#define DAYS       3650
 #define NAME_BYTES 200
 
 static bool
@@ -54,7 +54,7 @@ fill(X509 *certificate, EVP_PKEY *key, const char *name)
 	char names[NAME_BYTES * 2];
 	X509_NAME *subject = X509_get_subject_name(certificate);
 
-	snprintf(names, sizeof (names), "DNS:%s,DNS:localhost,IP:127.0.0.1", name);
+	snprintf(names, sizeof(names), "DNS:%s,DNS:localhost,IP:127.0.0.1", name);
 	return (X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
 	    X509_gmtime_adj(X509_getm_notBefore(certificate), BEGINS) != NULL &&
 	    X509_time_adj_ex(X509_getm_notAfter(certificate), DAYS, 0, NULL) != NULL &&
@@ -76,7 +76,7 @@ write_file(const char *path, EVP_PKEY *key, X509 *certificate)
 	bool well;
 	int fd;
 
-	if (snprintf(fresh, sizeof (fresh), "%s.new", path) >= (int)sizeof (fresh))
+	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
 		return (false);
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	file = fd < 0 ? NULL : fdopen(fd, "w");

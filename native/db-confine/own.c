@@ -19,7 +19,7 @@
 #define READ_MAX 64
 
 /* Five seconds in all. */
-#define ATTEMPTS 50
+#define ATTEMPTS          50
 #define PAUSE_NANOSECONDS 100000000L
 
 static int
@@ -136,7 +136,7 @@ read_as(uid_t user, const char *path)
 		fprintf(stderr, "confine: %s is not a file\n", path);
 		return (false);
 	}
-	got = read(fd, bytes, sizeof (bytes));
+	got = read(fd, bytes, sizeof(bytes));
 	return (got >= 0 && write(STDOUT_FILENO, bytes, (size_t)got) == got);
 }
 
@@ -165,10 +165,10 @@ is_of(const char *number, uid_t user)
 	bool is = false, ended = false;
 	FILE *file;
 
-	if ((size_t)snprintf(path, sizeof (path), "/proc/%s/status", number) >= sizeof (path) ||
+	if ((size_t)snprintf(path, sizeof(path), "/proc/%s/status", number) >= sizeof(path) ||
 	    (file = fopen(path, "re")) == NULL)
 		return (false);
-	while (fgets(line, sizeof (line), file) != NULL) {
+	while (fgets(line, sizeof(line), file) != NULL) {
 		if (strncmp(line, "State:", 6) == 0)
 			ended = strchr(line, 'Z') != NULL || strchr(line, 'X') != NULL;
 		if (sscanf(line, "Uid: %u %u %u", &real, &effective, &saved) == 3)
@@ -195,7 +195,7 @@ is_alone(uid_t user)
 bool
 end_processes(uid_t user)
 {
-	static const struct timespec pause = { 0, PAUSE_NANOSECONDS };
+	static const struct timespec pause = {0, PAUSE_NANOSECONDS};
 
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (!signal_all(user))

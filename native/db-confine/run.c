@@ -25,23 +25,23 @@
 
 #define STATE "/run/anvil-db"
 #define LOCKS STATE "/.lock"
-#define ROOT STATE "/.root"
-#define DATA "/ingots/db/data"
+#define ROOT  STATE "/.root"
+#define DATA  "/ingots/db/data"
 
 #define PATH_BYTES 512
 
 /* 30 seconds: as long as the processes of a server that was killed may take. */
-#define LOCK_ATTEMPTS 60
+#define LOCK_ATTEMPTS          60
 #define LOCK_PAUSE_NANOSECONDS 500000000L
 
 #ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
+#	define MS_NOSYMFOLLOW 256
 #endif
 
-#define INERT (MS_NOSUID | MS_NODEV)
+#define INERT    (MS_NOSUID | MS_NODEV)
 #define WRITABLE (INERT | MS_NOEXEC)
 
-static const char *const devices[] = { "null", "zero", "full", "random", "urandom" };
+static const char *const devices[] = {"null", "zero", "full", "random", "urandom"};
 
 struct path {
 	char text[PATH_BYTES];
@@ -52,7 +52,7 @@ join(const char *first, const char *second, const char *third)
 {
 	struct path path;
 
-	if (snprintf(path.text, sizeof (path.text), "%s%s%s", first, second, third) >= (int)sizeof (path.text)) {
+	if (snprintf(path.text, sizeof(path.text), "%s%s%s", first, second, third) >= (int)sizeof(path.text)) {
 		fprintf(stderr, "confine: a path is too long\n");
 		exit(1);
 	}
@@ -62,10 +62,10 @@ join(const char *first, const char *second, const char *third)
 static void
 handed_on(sigset_t *signals)
 {
-	static const int numbers[] = { SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
+	static const int numbers[] = {SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 	sigemptyset(signals);
-	for (size_t i = 0; i < sizeof (numbers) / sizeof (numbers[0]); i++)
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaddset(signals, numbers[i]);
 }
 
@@ -91,7 +91,7 @@ attend(pid_t child, const sigset_t *signals)
 static bool
 take_lock(const char *cluster)
 {
-	static const struct timespec pause = { 0, LOCK_PAUSE_NANOSECONDS };
+	static const struct timespec pause = {0, LOCK_PAUSE_NANOSECONDS};
 	const struct path lock = join(LOCKS "/", cluster, "");
 	const char *path = lock.text;
 	int fd;
@@ -128,7 +128,7 @@ mount_socket(const char *cluster, uid_t user)
 		return (failed("make", path));
 	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		;
-	snprintf(options, sizeof (options), "mode=0755,uid=%u,gid=%u,size=64k,nr_inodes=32", user, user);
+	snprintf(options, sizeof(options), "mode=0755,uid=%u,gid=%u,size=64k,nr_inodes=32", user, user);
 	return (mount("socket", path, "tmpfs", WRITABLE | MS_NOSYMFOLLOW, options) == 0 || failed("mount", path));
 }
 
@@ -139,7 +139,7 @@ make_folders(const char *path)
 	struct path folder = join(ROOT, path, "");
 	char *full = folder.text;
 
-	for (char *slash = full + sizeof (ROOT); (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+	for (char *slash = full + sizeof(ROOT); (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
 		*slash = '\0';
 		if (mkdir(full, 0755) != 0 && errno != EEXIST)
 			return (failed("make", full));
@@ -154,8 +154,10 @@ show(const char *from, const char *at, unsigned long flags)
 	const struct path full = join(ROOT, at, "");
 	const char *path = full.text;
 
-	return (make_folders(at) && ((mount(from, path, NULL, MS_BIND, NULL) == 0 &&
-	    mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | flags, NULL) == 0) || failed("show", from)));
+	return (make_folders(at) &&
+	    ((mount(from, path, NULL, MS_BIND, NULL) == 0 &&
+		 mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | flags, NULL) == 0) ||
+		failed("show", from)));
 }
 
 static bool
@@ -169,20 +171,21 @@ mount_memory(const char *at, unsigned long flags, const char *options)
 static bool
 make_devices(void)
 {
-	static const char *const links[][2] = { { "/proc/self/fd", ROOT "/dev/fd" }, { "/proc/self/fd/0", ROOT "/dev/stdin" },
-		{ "/proc/self/fd/1", ROOT "/dev/stdout" }, { "/proc/self/fd/2", ROOT "/dev/stderr" } };
+	static const char *const links[][2] = {{"/proc/self/fd", ROOT "/dev/fd"},
+	    {"/proc/self/fd/0", ROOT "/dev/stdin"}, {"/proc/self/fd/1", ROOT "/dev/stdout"},
+	    {"/proc/self/fd/2", ROOT "/dev/stderr"}};
 	struct stat status;
 
 	if (!mount_memory("/dev", MS_NOSUID | MS_NOEXEC, "mode=0755,size=64k"))
 		return (false);
-	for (size_t i = 0; i < sizeof (devices) / sizeof (devices[0]); i++) {
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
 		const struct path node = join(ROOT "/dev/", devices[i], ""), from = join("/dev/", devices[i], "");
 
 		if (stat(from.text, &status) != 0 || mknod(node.text, S_IFCHR | 0666, status.st_rdev) != 0 ||
 		    chmod(node.text, 0666) != 0)
 			return (failed("make", node.text));
 	}
-	for (size_t i = 0; i < sizeof (links) / sizeof (links[0]); i++) {
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		if (symlink(links[i][0], links[i][1]) != 0)
 			return (failed("make", links[i][1]));
 	}
@@ -200,10 +203,10 @@ build_root(const char *cluster, const char *tree)
 	return ((mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 || failed("keep apart", "mounts")) &&
 	    (mount("root", ROOT, "tmpfs", INERT, "mode=0755,size=256k") == 0 || failed("mount", ROOT)) &&
 	    show("/usr", "/usr", INERT | MS_RDONLY) &&
-	    ((symlink("usr/bin", ROOT "/bin") == 0 && symlink("usr/sbin", ROOT "/sbin") == 0) || failed("make", "links")) &&
-	    show(tree, tree, INERT | MS_RDONLY) &&
-	    show(data.text, data.text, WRITABLE) && show(wal.text, wal.text, WRITABLE) &&
-	    show(place.text, place.text, INERT | MS_NOEXEC | MS_RDONLY) &&
+	    ((symlink("usr/bin", ROOT "/bin") == 0 && symlink("usr/sbin", ROOT "/sbin") == 0) ||
+		failed("make", "links")) &&
+	    show(tree, tree, INERT | MS_RDONLY) && show(data.text, data.text, WRITABLE) &&
+	    show(wal.text, wal.text, WRITABLE) && show(place.text, place.text, INERT | MS_NOEXEC | MS_RDONLY) &&
 	    show(socket.text, socket.text, WRITABLE | MS_NOSYMFOLLOW) &&
 	    show(etc.text, "/etc", INERT | MS_NOEXEC | MS_RDONLY) &&
 	    mount_memory("/tmp", WRITABLE, "mode=1777,size=16m") && make_devices() && make_folders("/proc") &&
@@ -214,8 +217,9 @@ build_root(const char *cluster, const char *tree)
 static bool
 enter_root(void)
 {
-	return ((chdir(ROOT) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 && chdir("/") == 0 &&
-	    mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | INERT | MS_RDONLY, NULL) == 0) || failed("enter", "the new root"));
+	return ((chdir(ROOT) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+		    chdir("/") == 0 && mount(NULL, "/", NULL, MS_BIND | MS_REMOUNT | INERT | MS_RDONLY, NULL) == 0) ||
+	    failed("enter", "the new root"));
 }
 
 /* What a server of another boot left would make this one believe that it runs twice: here only the lock counts. */

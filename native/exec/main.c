@@ -24,24 +24,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORTS "/sys/class/virtio-ports"
+#define PORTS        "/sys/class/virtio-ports"
 #define STATE_FOLDER "/run/anvil"
-#define PID_FILE STATE_FOLDER "/exec.pid"
+#define PID_FILE     STATE_FOLDER "/exec.pid"
 
 /* Length of what follows, type. */
-#define HEADER 5u
+#define HEADER   5u
 #define BODY_MAX (64u << 10)
 /* The port takes 32 KiB at once. */
 #define SENT_MAX ((32u << 10) - HEADER)
 /* So many bytes of input may wait here for the command. */
 #define WINDOW (256u << 10)
-#define GRANT (64u << 10)
+#define GRANT  (64u << 10)
 /* Room that is left for small frames when output is queued. */
-#define RESERVE 256u
+#define RESERVE   256u
 #define QUEUE_MAX (4u * (SENT_MAX + HEADER) + RESERVE)
 
 /* How long the command may take to end when the host has gone: after SIGINT, which lets psql cancel its query. */
-#define GRACE_MS 5000
+#define GRACE_MS     5000
 #define HOST_WAIT_MS 60000
 #define PORT_WAIT_MS 20000
 
@@ -53,7 +53,7 @@ struct bytes {
 struct line {
 	int in, out;
 	struct bytes received; /* a frame that is not whole yet */
-	struct bytes queued;   /* what is still to be sent */
+	struct bytes queued; /* what is still to be sent */
 	bool lost;
 	bool done; /* the host has all */
 };
@@ -62,7 +62,7 @@ struct command {
 	pid_t pid;
 	int in, out, error; /* our ends; -1 when closed */
 	struct bytes input; /* what the command has not taken yet */
-	size_t granted;	    /* bytes that may still come */
+	size_t granted; /* bytes that may still come */
 	bool input_ends;
 	bool ended;
 	bool told; /* its status was sent */
@@ -88,7 +88,7 @@ milliseconds(void)
 static void
 rest(void)
 {
-	const struct timespec moment = { .tv_nsec = 20000000 };
+	const struct timespec moment = {.tv_nsec = 20000000};
 
 	nanosleep(&moment, NULL);
 }
@@ -102,7 +102,7 @@ filled(const struct bytes *bytes)
 static void
 make_bytes(struct bytes *bytes, size_t size)
 {
-	*bytes = (struct bytes){ .at = malloc(size), .size = size };
+	*bytes = (struct bytes){.at = malloc(size), .size = size};
 	if (bytes->at == NULL)
 		die("no memory");
 }
@@ -145,8 +145,8 @@ static void
 send_frame(struct line *line, char type, const void *body, size_t length)
 {
 	uint32_t number = (uint32_t)length + 1;
-	uint8_t head[HEADER] = { (uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16), (uint8_t)(number >> 24),
-		(uint8_t)type };
+	uint8_t head[HEADER] = {
+	    (uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16), (uint8_t)(number >> 24), (uint8_t)type};
 
 	if (!append(&line->queued, head, HEADER) || !append(&line->queued, body, length))
 		line->lost = true;
@@ -155,10 +155,10 @@ send_frame(struct line *line, char type, const void *body, size_t length)
 static void
 grant(struct line *line, struct command *command, size_t count)
 {
-	uint8_t body[4] = { (uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24) };
+	uint8_t body[4] = {(uint8_t)count, (uint8_t)(count >> 8), (uint8_t)(count >> 16), (uint8_t)(count >> 24)};
 
 	command->granted += count;
-	send_frame(line, 'W', body, sizeof (body));
+	send_frame(line, 'W', body, sizeof(body));
 }
 
 static void
@@ -183,9 +183,9 @@ signal_number(const uint8_t *name, size_t length)
 	static const struct {
 		const char *name;
 		int number;
-	} known[] = { { "INT", SIGINT }, { "TERM", SIGTERM }, { "HUP", SIGHUP }, { "QUIT", SIGQUIT }, { "PIPE", SIGPIPE } };
+	} known[] = {{"INT", SIGINT}, {"TERM", SIGTERM}, {"HUP", SIGHUP}, {"QUIT", SIGQUIT}, {"PIPE", SIGPIPE}};
 
-	for (size_t i = 0; i < sizeof (known) / sizeof (known[0]); i++) {
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0)
 			return (known[i].number);
 	}
@@ -330,8 +330,8 @@ feed(struct line *line, struct command *command)
 	}
 	if (command->in >= 0 && filled(&command->input) == 0 && command->input_ends)
 		close_end(&command->in);
-	if (command->in >= 0 && !command->input_ends &&
-	    WINDOW - filled(&command->input) - command->granted >= GRANT && room(&line->queued) >= RESERVE)
+	if (command->in >= 0 && !command->input_ends && WINDOW - filled(&command->input) - command->granted >= GRANT &&
+	    room(&line->queued) >= RESERVE)
 		grant(line, command, WINDOW - filled(&command->input) - command->granted);
 }
 
@@ -350,7 +350,7 @@ carry(struct line *line, int *from, char type)
 
 	if (*from < 0 || !has_room(line))
 		return (false);
-	got = read(*from, piece, sizeof (piece));
+	got = read(*from, piece, sizeof(piece));
 	if (got > 0)
 		send_frame(line, type, piece, (size_t)got);
 	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
@@ -371,7 +371,7 @@ tell_status(struct line *line, struct command *command)
 		flush(line);
 	if (!has_room(line))
 		return;
-	length = snprintf(text, sizeof (text), "%d",
+	length = snprintf(text, sizeof(text), "%d",
 	    WIFSIGNALED(command->status) ? 128 + WTERMSIG(command->status) : WEXITSTATUS(command->status));
 	send_frame(line, 'X', text, (size_t)length);
 	command->told = true;
@@ -391,9 +391,9 @@ reap(struct command *command)
 static void
 give_up(struct command *command)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGKILL };
+	static const int signals[] = {SIGINT, SIGTERM, SIGKILL};
 
-	for (size_t i = 0; i < sizeof (signals) / sizeof (signals[0]) && !command->ended; i++) {
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]) && !command->ended; i++) {
 		uint64_t limit = milliseconds() + GRACE_MS;
 
 		kill(-command->pid, signals[i]);
@@ -401,9 +401,9 @@ give_up(struct command *command)
 			char waste[4096];
 
 			/* a command that waits until its output is taken would not notice the signal */
-			while (command->out >= 0 && read(command->out, waste, sizeof (waste)) > 0)
+			while (command->out >= 0 && read(command->out, waste, sizeof(waste)) > 0)
 				continue;
-			while (command->error >= 0 && read(command->error, waste, sizeof (waste)) > 0)
+			while (command->error >= 0 && read(command->error, waste, sizeof(waste)) > 0)
 				continue;
 			rest();
 			reap(command);
@@ -429,15 +429,15 @@ serve(struct line *line, struct command *command, int signals)
 		space = has_room(line);
 
 		struct pollfd wanted[] = {
-			{ .fd = line->in, .events = POLLIN },
-			{ .fd = filled(&line->queued) > 0 ? line->out : -1, .events = POLLOUT },
-			{ .fd = filled(&command->input) > 0 ? command->in : -1, .events = POLLOUT },
-			{ .fd = space ? command->out : -1, .events = POLLIN },
-			{ .fd = space ? command->error : -1, .events = POLLIN },
-			{ .fd = signals, .events = POLLIN },
+		    {.fd = line->in, .events = POLLIN},
+		    {.fd = filled(&line->queued) > 0 ? line->out : -1, .events = POLLOUT},
+		    {.fd = filled(&command->input) > 0 ? command->in : -1, .events = POLLOUT},
+		    {.fd = space ? command->out : -1, .events = POLLIN},
+		    {.fd = space ? command->error : -1, .events = POLLIN},
+		    {.fd = signals, .events = POLLIN},
 		};
 
-		if (poll(wanted, sizeof (wanted) / sizeof (wanted[0]), -1) < 0 && errno != EINTR)
+		if (poll(wanted, sizeof(wanted) / sizeof(wanted[0]), -1) < 0 && errno != EINTR)
 			die("poll");
 		if (wanted[0].revents != 0)
 			receive(line, command);
@@ -448,7 +448,7 @@ serve(struct line *line, struct command *command, int signals)
 			carry(line, &command->out, 'O');
 		if (wanted[4].revents != 0)
 			carry(line, &command->error, 'E');
-		if (wanted[5].revents != 0 && read(signals, &signal, sizeof (signal)) == sizeof (signal) &&
+		if (wanted[5].revents != 0 && read(signals, &signal, sizeof(signal)) == sizeof(signal) &&
 		    signal.ssi_signo != SIGCHLD)
 			line->lost = true;
 	}
@@ -467,11 +467,11 @@ find_port(const char *name, char *path, size_t size)
 		char file[300], text[64] = "";
 		int fd;
 
-		snprintf(file, sizeof (file), PORTS "/%s/name", entry->d_name);
+		snprintf(file, sizeof(file), PORTS "/%s/name", entry->d_name);
 		fd = open(file, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		ssize_t length = read(fd, text, sizeof (text) - 1);
+		ssize_t length = read(fd, text, sizeof(text) - 1);
 
 		close(fd);
 		if (length > 0 && text[length - 1] == '\n')
@@ -497,11 +497,11 @@ end_predecessor(void)
 	if (fscanf(file, "%d", &pid) != 1)
 		pid = 0;
 	fclose(file);
-	snprintf(path, sizeof (path), "/proc/%d/comm", pid);
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	file = pid > 1 ? fopen(path, "re") : NULL;
 	if (file == NULL)
 		return;
-	if (fgets(name, sizeof (name), file) != NULL && strcmp(name, "anvil-exec\n") == 0)
+	if (fgets(name, sizeof(name), file) != NULL && strcmp(name, "anvil-exec\n") == 0)
 		kill(pid, SIGTERM);
 	fclose(file);
 }
@@ -515,7 +515,7 @@ open_port(const char *name)
 	FILE *file;
 	int port;
 
-	if (!find_port(name, path, sizeof (path))) {
+	if (!find_port(name, path, sizeof(path))) {
 		fprintf(stderr, "anvil-exec: this machine has no port named %s\n", name);
 		exit(1);
 	}
@@ -531,7 +531,7 @@ open_port(const char *name)
 		fclose(file);
 	}
 	limit = milliseconds() + HOST_WAIT_MS;
-	for (struct pollfd wanted = { .fd = port, .events = POLLOUT };;) {
+	for (struct pollfd wanted = {.fd = port, .events = POLLOUT};;) {
 		poll(&wanted, 1, 0);
 		if ((wanted.revents & POLLHUP) == 0)
 			return (port);
@@ -546,17 +546,18 @@ open_port(const char *name)
 int
 main(int argc, char **argv)
 {
-	struct command command = { .in = -1, .out = -1, .error = -1 };
-	struct line line = { .in = STDIN_FILENO, .out = STDOUT_FILENO };
+	static struct command command = {.in = -1, .out = -1, .error = -1};
+	static struct line line = {.in = STDIN_FILENO, .out = STDOUT_FILENO};
 	sigset_t watched;
 	int signals;
 	bool well;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		puts("usage: anvil-exec --stdio|PORT TOKEN COMMAND\n"
-		     "\n"
-		     "Runs a line of shell for a host, on standard input and output or on the virtio port of that name.\n"
-		     "`anvil db psql` calls it; docs/exec.md says what goes over the line.");
+		puts(
+		    "usage: anvil-exec --stdio|PORT TOKEN COMMAND\n"
+		    "\n"
+		    "Runs a line of shell for a host, on standard input and output or on the virtio port of that name.\n"
+		    "`anvil db psql` calls it; docs/exec.md says what goes over the line.");
 		return (0);
 	}
 	if (argc != 4 || strlen(argv[2]) > 64) {
@@ -577,7 +578,7 @@ main(int argc, char **argv)
 		line.in = line.out = open_port(argv[1]);
 	set_nonblocking(line.in);
 	set_nonblocking(line.out);
-	make_bytes(&line.received, 2 * (BODY_MAX + HEADER));
+	make_bytes(&line.received, 2 * (size_t)(BODY_MAX + HEADER));
 	make_bytes(&line.queued, QUEUE_MAX);
 	make_bytes(&command.input, WINDOW);
 	send_frame(&line, 'H', argv[2], strlen(argv[2]));

@@ -29,7 +29,7 @@ static bool
 pass_on(int from, int to)
 {
 	char bytes[4096];
-	ssize_t got = read(from, bytes, sizeof (bytes));
+	ssize_t got = read(from, bytes, sizeof(bytes));
 
 	for (ssize_t done = 0; done < got;) {
 		ssize_t put = write(to, bytes + done, (size_t)(got - done));
@@ -47,7 +47,8 @@ serve(struct sockaddr_vm address)
 	int listening = socket(AF_VSOCK, SOCK_STREAM, 0);
 
 	address.svm_cid = VMADDR_CID_ANY;
-	if (listening < 0 || bind(listening, (struct sockaddr *)&address, sizeof (address)) != 0 || listen(listening, 16) != 0)
+	if (listening < 0 || bind(listening, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    listen(listening, 16) != 0)
 		return (die("serve"));
 	/* children are not waited for */
 	signal(SIGCHLD, SIG_IGN);
@@ -69,11 +70,11 @@ serve(struct sockaddr_vm address)
 static int
 join(struct sockaddr_vm address)
 {
-	struct pollfd wanted[2] = { { .fd = 0, .events = POLLIN }, { .events = POLLIN } };
+	struct pollfd wanted[2] = {{.fd = 0, .events = POLLIN}, {.events = POLLIN}};
 	int connection = socket(AF_VSOCK, SOCK_STREAM, 0);
 
 	address.svm_cid = VMADDR_CID_HOST;
-	if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof (address)) != 0)
+	if (connection < 0 || connect(connection, (struct sockaddr *)&address, sizeof(address)) != 0)
 		return (die("connect"));
 	wanted[1].fd = connection;
 	/* Each direction ends by itself: a host that has no more to say may still want to hear the rest. */
@@ -93,7 +94,7 @@ join(struct sockaddr_vm address)
 int
 main(int argc, char **argv)
 {
-	struct sockaddr_vm address = { .svm_family = AF_VSOCK };
+	struct sockaddr_vm address = {.svm_family = AF_VSOCK};
 	char *end = "?";
 
 	if (argc == 3)
@@ -103,6 +104,7 @@ main(int argc, char **argv)
 		return (serve(address));
 	if (argc == 3 && *end == '\0' && strcmp(argv[1], "connect") == 0)
 		return (join(address));
-	fputs("usage: guest-vsock serve PORT | connect PORT\n", argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+	fputs("usage: guest-vsock serve PORT | connect PORT\n",
+	    argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
 	return (argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2);
 }

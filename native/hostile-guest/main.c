@@ -13,12 +13,20 @@
 
 enum {
 	/* where the monitor puts its devices */
-	WINDOWS = 0xd0000000u, WINDOW = 0x1000, MOST_DEVICES = 8,
+	WINDOWS = 0xd0000000u,
+	WINDOW = 0x1000,
+	MOST_DEVICES = 8,
 	/* nothing of this program is above: devices may write there */
 	ARENA = 0x400000,
-	ROOM = 0x10000, DESCRIPTORS = 0x1000, AVAILABLE = 0x4000, USED = 0x6000,
+	ROOM = 0x10000,
+	DESCRIPTORS = 0x1000,
+	AVAILABLE = 0x4000,
+	USED = 0x6000,
 	SERIAL = 0x3f8,
-	NET = 1, BLOCK = 2, ENTROPY = 4, VSOCK = 19
+	NET = 1,
+	BLOCK = 2,
+	ENTROPY = 4,
+	VSOCK = 19
 };
 
 struct device {
@@ -34,7 +42,7 @@ static uint32_t count;
 static void
 out(uint16_t port, uint8_t value)
 {
-	__asm__ volatile ("outb %0, %1" : : "a"(value), "Nd"(port));
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
 static uint8_t
@@ -42,7 +50,7 @@ in(uint16_t port)
 {
 	uint8_t value;
 
-	__asm__ volatile ("inb %1, %0" : "=a"(value) : "Nd"(port));
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
 	return (value);
 }
 
@@ -64,7 +72,7 @@ below(uint32_t limit)
 	return ((uint32_t)(next() >> 32) % limit);
 }
 
-#define OF(type, ...) (((const type[]){ __VA_ARGS__ })[below(sizeof ((const type[]){ __VA_ARGS__ }) / sizeof (type))])
+#define OF(type, ...) (((const type[]){__VA_ARGS__})[below(sizeof((const type[]){__VA_ARGS__}) / sizeof(type))])
 
 static void
 say(const char *text)
@@ -89,9 +97,9 @@ say_number(uint64_t number)
 static void
 serial_again(void)
 {
-	static const uint8_t values[][2] = { { 3, 0x03 }, { 1, 0x00 }, { 2, 0x01 }, { 4, 0x0b } };
+	static const uint8_t values[][2] = {{3, 0x03}, {1, 0x00}, {2, 0x01}, {4, 0x0b}};
 
-	for (size_t i = 0; i < sizeof (values) / sizeof (values[0]); i++)
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		out(SERIAL + values[i][0], values[i][1]);
 	say("\r\n");
 }
@@ -113,7 +121,8 @@ address(void)
 {
 	switch (below(4)) {
 	case 0:
-		return (OF(uint64_t, 0, memory_end, memory_end, UINT64_MAX, (uint64_t)1 << 32, UINT32_MAX, (uint64_t)1 << 63, WINDOWS) +
+		return (OF(uint64_t, 0, memory_end, memory_end, UINT64_MAX, (uint64_t)1 << 32, UINT32_MAX,
+			    (uint64_t)1 << 63, WINDOWS) +
 		    below(64) - 32);
 	case 1:
 		return (memory_end - 1 - below(0x10000));
@@ -131,7 +140,8 @@ length(void)
 {
 	switch (below(3)) {
 	case 0:
-		return (OF(uint32_t, 0, 1, 11, 12, 16, 44, 512, 513, 4096, 65536, 0x100000, UINT32_MAX, UINT32_MAX - 1, 1u << 31));
+		return (OF(uint32_t, 0, 1, 11, 12, 16, 44, 512, 513, 4096, 65536, 0x100000, UINT32_MAX, UINT32_MAX - 1,
+		    1u << 31));
 	case 1:
 		return (below(2048));
 	default:
@@ -173,7 +183,7 @@ start(struct device *device)
 	set(device, 0x70, 11);
 	for (uint32_t queue = 0; queue < device->queues; queue++) {
 		uint32_t base = room(device, queue);
-		static const uint32_t places[][2] = { { 0x80, DESCRIPTORS }, { 0x90, AVAILABLE }, { 0xa0, USED } };
+		static const uint32_t places[][2] = {{0x80, DESCRIPTORS}, {0x90, AVAILABLE}, {0xa0, USED}};
 
 		PLACE(uint32_t, base + AVAILABLE) = 0;
 		PLACE(uint32_t, base + USED) = 0;
@@ -218,7 +228,8 @@ decent_chain(const struct device *device, uint32_t base)
 
 	if (device->kind == BLOCK) {
 		PLACE(uint32_t, head) = OF(uint32_t, 0, 0, 1, 1, 4, 8, 11, 13, UINT32_MAX);
-		PLACE(uint64_t, head + 8) = OF(uint64_t, 0, 1, 127, 128, (uint64_t)1 << 40, UINT64_MAX, UINT64_MAX / 512);
+		PLACE(uint64_t, head + 8) =
+		    OF(uint64_t, 0, 1, 127, 128, (uint64_t)1 << 40, UINT64_MAX, UINT64_MAX / 512);
 		bytes = 16;
 		last = 2;
 	} else if (device->kind == VSOCK) {
@@ -242,39 +253,64 @@ static void
 wild_memory(void)
 {
 	/* not the interrupt controllers: they are the kernel's, and would end this guest before its time */
-	uint32_t at = below(2) == 0 ? WINDOWS + below(16 * WINDOW) : (uint32_t)memory_end + below(WINDOWS - (uint32_t)memory_end);
+	uint32_t at =
+	    below(2) == 0 ? WINDOWS + below(16 * WINDOW) : (uint32_t)memory_end + below(WINDOWS - (uint32_t)memory_end);
 	uint64_t value = next();
 	uint32_t kind = below(8);
 
 	at &= ~7u;
 	at += below(2) == 0 ? 0 : below(8);
 	switch (kind) {
-	case 0: PLACE(uint8_t, at) = (uint8_t)value; break;
-	case 1: PLACE(uint16_t, at) = (uint16_t)value; break;
-	case 2: PLACE(uint32_t, at) = (uint32_t)value; break;
-	case 3: PLACE(uint64_t, at) = value; break;
-	case 4: (void)PLACE(uint8_t, at); break;
-	case 5: (void)PLACE(uint16_t, at); break;
-	case 6: (void)PLACE(uint32_t, at); break;
-	default: (void)PLACE(uint64_t, at); break;
+	case 0:
+		PLACE(uint8_t, at) = (uint8_t)value;
+		break;
+	case 1:
+		PLACE(uint16_t, at) = (uint16_t)value;
+		break;
+	case 2:
+		PLACE(uint32_t, at) = (uint32_t)value;
+		break;
+	case 3:
+		PLACE(uint64_t, at) = value;
+		break;
+	case 4:
+		(void)PLACE(uint8_t, at);
+		break;
+	case 5:
+		(void)PLACE(uint16_t, at);
+		break;
+	case 6:
+		(void)PLACE(uint32_t, at);
+		break;
+	default:
+		(void)PLACE(uint64_t, at);
+		break;
 	}
 }
 
 static void
 wild_port(void)
 {
-	uint16_t port = below(2) == 0 ? OF(uint16_t, 0x60, 0x64, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff) :
-	    (uint16_t)next();
+	uint16_t port = below(2) == 0 ? OF(uint16_t, 0x60, 0x64, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff)
+				      : (uint16_t)next();
 	uint32_t value = (uint32_t)next();
 
 	/* a reset, which comes at the end */
 	if (port == 0x64 && (value & 0xff) == 0xfe)
 		return;
 	switch (below(4)) {
-	case 0: (void)in(port); break;
-	case 1: __asm__ volatile ("outw %w0, %1" : : "a"(value), "Nd"(port)); break;
-	case 2: __asm__ volatile ("outl %0, %1" : : "a"(value), "Nd"(port)); break;
-	default: out(port, (uint8_t)value); break;
+	case 0:
+		(void)in(port);
+		break;
+	case 1:
+		__asm__ volatile("outw %w0, %1" : : "a"(value), "Nd"(port));
+		break;
+	case 2:
+		__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+		break;
+	default:
+		out(port, (uint8_t)value);
+		break;
 	}
 }
 
@@ -302,7 +338,8 @@ one_case(void)
 	    below(16) == 0 ? OF(uint16_t, 0, 16, 17, 300, 0x8000, UINT16_MAX) : OF(uint16_t, 1, 1, 2);
 	switch (below(8)) {
 	case 0:
-		set(device, OF(uint32_t, 0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50, 0x64, 0x70, 0x80, 0xa4, 0xb0, 0x100, 0xffc),
+		set(device,
+		    OF(uint32_t, 0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50, 0x64, 0x70, 0x80, 0xa4, 0xb0, 0x100, 0xffc),
 		    (uint32_t)next());
 		break;
 	case 1:
@@ -364,10 +401,13 @@ letter_after(const char *line, const char *name)
 static void
 end(char how)
 {
-	static const struct { uint16_t limit; uint64_t base; } __attribute__((packed)) nothing = { 0, 0 };
+	static const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) nothing = {0, 0};
 
 	if (how == 't')
-		__asm__ volatile ("lidt %0; int3" : : "m"(nothing));
+		__asm__ volatile("lidt %0; int3" : : "m"(nothing));
 	else if (how == 'n')
 		((void (*)(void))(uintptr_t)0xc0000000u)();
 	for (;;)

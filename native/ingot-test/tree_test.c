@@ -20,12 +20,12 @@ make_manifest(struct manifest *manifest)
 	static const struct {
 		const char *path;
 		uint32_t size;
-	} files[] = { { "a", 0 }, { "b", 1 }, { "d/c", 9000 }, { "d/d", 0 }, { "d/e", 5000 }, { "z", 0 } };
+	} files[] = {{"a", 0}, {"b", 1}, {"d/c", 9000}, {"d/d", 0}, {"d/e", 5000}, {"z", 0}};
 	size_t length = (size_t)sprintf(text, "anvil-ingot 1\nname t\nversion 1\narch x86_64\ndate 0\n");
 	struct fault fault;
 	uint32_t at = 0;
 
-	for (size_t i = 0; i < sizeof (files) / sizeof (files[0]); i++) {
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		char digits[2 * HASH_BYTES + 1];
 		uint8_t hash[HASH_BYTES];
 
@@ -35,8 +35,8 @@ make_manifest(struct manifest *manifest)
 			length += (size_t)sprintf(text + length, "dir 755 d\n");
 		if (i == 5)
 			length += (size_t)sprintf(text + length, "link ../b d/f\n");
-		length += (size_t)sprintf(text + length, "file %s %u %s %s\n", i == 2 ? "755" : "644", files[i].size,
-		    digits, files[i].path);
+		length += (size_t)sprintf(
+		    text + length, "file %s %u %s %s\n", i == 2 ? "755" : "644", files[i].size, digits, files[i].path);
 		at += files[i].size;
 	}
 	length += (size_t)sprintf(text + length, "chunk %u 1 ", at);
@@ -53,7 +53,7 @@ fresh_folder(void)
 	char name[32];
 	int folder;
 
-	snprintf(name, sizeof (name), "tree.test.%d", number++);
+	snprintf(name, sizeof(name), "tree.test.%d", number++);
 	CHECK(mkdir(name, 0755) == 0);
 	folder = open(name, O_RDONLY | O_DIRECTORY);
 	CHECK(folder >= 0);
@@ -87,7 +87,8 @@ writes_and_resumes_everywhere(const struct manifest *manifest)
 		if (offset > manifest->size)
 			offset = manifest->size;
 		/* more was written than was remembered */
-		CHECK(write_part(manifest, root, 0, offset + 100 < manifest->size ? offset + 100 : offset, 333, &fault));
+		CHECK(
+		    write_part(manifest, root, 0, offset + 100 < manifest->size ? offset + 100 : offset, 333, &fault));
 		CHECK(write_part(manifest, root, offset, manifest->size, 4096, &fault));
 		CHECK(tree_check(manifest, root, true, &fault));
 		close(root);
@@ -133,7 +134,7 @@ refuses_other_contents(const struct manifest *manifest)
 static void
 refuses_programs_of_other_machines(void)
 {
-	static const uint8_t arm[20] = { 0x7f, 'E', 'L', 'F', 2, 1, 1, [18] = 0xb7 };
+	static const uint8_t arm[20] = {0x7f, 'E', 'L', 'F', 2, 1, 1, [18] = 0xb7};
 	char digits[2 * HASH_BYTES + 1];
 	uint8_t hash[HASH_BYTES];
 	struct manifest manifest;
@@ -141,11 +142,13 @@ refuses_programs_of_other_machines(void)
 	struct fault fault;
 	int root = fresh_folder(), length;
 
-	hash_bytes(arm, sizeof (arm), hash);
+	hash_bytes(arm, sizeof(arm), hash);
 	hex_encode(hash, HASH_BYTES, digits);
-	length = sprintf(text, "anvil-ingot 1\nname t\nversion 1\narch x86_64\ndate 0\nfile 755 20 %s a\nchunk 20 1 %s\nend\n",
-	    digits, digits);
-	CHECK(manifest_parse(text, (size_t)length, &manifest, &fault) && tree_begin(&writer, &manifest, root, 0, &fault));
+	length = sprintf(text,
+	    "anvil-ingot 1\nname t\nversion 1\narch x86_64\ndate 0\nfile 755 20 %s a\nchunk 20 1 %s\nend\n", digits,
+	    digits);
+	CHECK(
+	    manifest_parse(text, (size_t)length, &manifest, &fault) && tree_begin(&writer, &manifest, root, 0, &fault));
 	CHECK(tree_write(&writer, arm, 10, &fault) && !tree_write(&writer, arm + 10, 10, &fault));
 	CHECK(strcmp(fault.code, "E_INGOT_ARCH") == 0);
 	tree_close(&writer);
@@ -173,7 +176,7 @@ test_tree(void)
 	struct manifest manifest;
 
 	umask(022);
-	for (size_t i = 0; i < sizeof (payload); i++)
+	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)random_number(256);
 	make_manifest(&manifest);
 	writes_and_resumes_everywhere(&manifest);

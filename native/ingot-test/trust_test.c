@@ -20,7 +20,7 @@ write_file(const char *name, const char *text)
 	char path[64];
 	int file;
 
-	snprintf(path, sizeof (path), "%s/%s", folder, name);
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text));
 	close(file);
@@ -34,10 +34,10 @@ sign_head(const char *manifest, size_t length, const uint8_t *secret, char *head
 	uint8_t signature[SIGNATURE_BYTES];
 	char digits[2 * SIGNATURE_BYTES + 1];
 
-	memcpy(message, PREFIX, sizeof (PREFIX) - 1);
-	memcpy(message + sizeof (PREFIX) - 1, manifest, length);
-	crypto_sign_ed25519_detached(signature, NULL, (uint8_t *)message, sizeof (PREFIX) - 1 + length, secret);
-	hex_encode(signature, sizeof (signature), digits);
+	memcpy(message, PREFIX, sizeof(PREFIX) - 1);
+	memcpy(message + sizeof(PREFIX) - 1, manifest, length);
+	crypto_sign_ed25519_detached(signature, NULL, (uint8_t *)message, sizeof(PREFIX) - 1 + length, secret);
+	hex_encode(signature, sizeof(signature), digits);
 	return ((size_t)sprintf(head, "ANVIL-INGOT 1 %zu %s\n", length, digits));
 }
 
@@ -54,9 +54,9 @@ knows_the_published_vectors(void)
 	char digits[2 * HASH_BYTES + 1];
 
 	hash_bytes("abc", 3, hash);
-	hex_encode(hash, sizeof (hash), digits);
+	hex_encode(hash, sizeof(hash), digits);
 	CHECK(strcmp(digits, abc) == 0);
-	CHECK(hex_decode(public, key, sizeof (key)) && hex_decode(signature, bytes, sizeof (bytes)));
+	CHECK(hex_decode(public, key, sizeof(key)) && hex_decode(signature, bytes, sizeof(bytes)));
 	CHECK(crypto_sign_ed25519_verify_detached(bytes, (const uint8_t *)"\x72", 1, key) == 0);
 	CHECK(crypto_sign_ed25519_verify_detached(bytes, (const uint8_t *)"\x73", 1, key) != 0);
 }
@@ -64,7 +64,7 @@ knows_the_published_vectors(void)
 static void
 takes_trusted_signatures_only(void)
 {
-	uint8_t seed[32] = { 1 }, public[2][32], secret[2][64];
+	uint8_t seed[32] = {1}, public[2][32], secret[2][64];
 	char digits[65], id[TRUST_ID_DIGITS + 1], head[512], text[4096];
 	struct trust trust;
 	struct fault fault;
@@ -120,15 +120,15 @@ refuses_broken_keys(void)
 static void
 refuses_broken_heads(void)
 {
-	static const char *const heads[] = { "", "ANVIL-INGOT 1 ", "ANVIL-INGOT 2 1 \n", "ANVIL-INGOT 1 x\n",
-		"ANVIL-INGOT 1 99999999999999 \n", "ANVIL-INGOT 1 5 00\n", "ANVIL-INGOT 1 5\n", "\n" };
+	static const char *const heads[] = {"", "ANVIL-INGOT 1 ", "ANVIL-INGOT 2 1 \n", "ANVIL-INGOT 1 x\n",
+	    "ANVIL-INGOT 1 99999999999999 \n", "ANVIL-INGOT 1 5 00\n", "ANVIL-INGOT 1 5\n", "\n"};
 	char sane[512], bytes[1024];
-	uint8_t seed[32] = { 3 }, public[32], secret[64];
+	uint8_t seed[32] = {3}, public[32], secret[64];
 	struct head head;
 	struct fault fault;
 	size_t sane_length;
 
-	for (size_t i = 0; i < sizeof (heads) / sizeof (heads[0]); i++) {
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
 		char *copy = fenced(heads[i], strlen(heads[i]));
 
 		CHECK(!head_parse(copy, strlen(heads[i]), &head, &fault));
@@ -138,7 +138,7 @@ refuses_broken_heads(void)
 	sane_length = sign_head(sample, strlen(sample), secret, sane);
 	for (int i = 0; i < 100000; i++) {
 		memcpy(bytes, sane, sane_length);
-		size_t length = mutate(bytes, sane_length, sizeof (bytes));
+		size_t length = mutate(bytes, sane_length, sizeof(bytes));
 		char *copy = fenced(bytes, length);
 
 		if (head_parse(copy, length, &head, &fault))

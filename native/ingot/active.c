@@ -93,7 +93,8 @@ set_active(int folder, const char *key, struct fault *fault)
 {
 	if (key[0] != '\0')
 		return (set_link(folder, "active", key, fault));
-	return (unlinkat(folder, "active", 0) == 0 || errno == ENOENT || fail_errno(fault, "cannot remove the link active"));
+	return (unlinkat(folder, "active", 0) == 0 || errno == ENOENT ||
+	    fail_errno(fault, "cannot remove the link active"));
 }
 
 /* The name of the program when the entry is one: what lies directly in usr/bin. */
@@ -101,9 +102,9 @@ static const char *
 program_name(const struct entry *entry)
 {
 	static const char prefix[] = "usr/bin/";
-	const char *name = entry->path + sizeof (prefix) - 1;
+	const char *name = entry->path + sizeof(prefix) - 1;
 
-	if (strncmp(entry->path, prefix, sizeof (prefix) - 1) != 0 || strchr(name, '/') != NULL)
+	if (strncmp(entry->path, prefix, sizeof(prefix) - 1) != 0 || strchr(name, '/') != NULL)
 		return (NULL);
 	return (entry->type == ENTRY_LINK || (entry->type == ENTRY_FILE && entry->mode == 0755) ? name : NULL);
 }
@@ -115,8 +116,8 @@ program_owner(const char *program, char owner[33])
 	char path[PLACE_BYTES + PATH_BYTES], target[PLACE_BYTES];
 	ssize_t length;
 
-	snprintf(path, sizeof (path), PROGRAMS "/%s", program);
-	length = readlink(path, target, sizeof (target) - 1);
+	snprintf(path, sizeof(path), PROGRAMS "/%s", program);
+	length = readlink(path, target, sizeof(target) - 1);
 	target[length > 0 ? length : 0] = '\0';
 	owner[0] = '\0';
 	if (strncmp(target, "../", 3) == 0)
@@ -152,7 +153,7 @@ link_programs(const char *name, const struct manifest *manifest, struct fault *f
 	bool well = programs != NULL || fail_errno(fault, "cannot read " PROGRAMS);
 
 	while (well && (entry = readdir(programs)) != NULL) {
-		snprintf(path, sizeof (path), "usr/bin/%s", entry->d_name);
+		snprintf(path, sizeof(path), "usr/bin/%s", entry->d_name);
 
 		const struct entry *wanted = manifest == NULL ? NULL : manifest_find(manifest, path, strlen(path));
 
@@ -163,7 +164,7 @@ link_programs(const char *name, const struct manifest *manifest, struct fault *f
 	for (size_t i = 0; well && manifest != NULL && i < manifest->entries_count; i++) {
 		const char *program = program_name(&manifest->entries[i]);
 
-		snprintf(target, sizeof (target), "../%s/active/usr/bin/%s", name, program != NULL ? program : "");
+		snprintf(target, sizeof(target), "../%s/active/usr/bin/%s", name, program != NULL ? program : "");
 		well = program == NULL || symlinkat(target, folder, program) == 0 || errno == EEXIST ||
 		    fail_errno(fault, "cannot write " PROGRAMS);
 	}
@@ -176,14 +177,14 @@ static bool
 check_health(const struct manifest *manifest, const struct report *report, struct fault *fault)
 {
 	char folder[PLACE_BYTES], program[PLACE_BYTES + PATH_BYTES];
-	const char *const argv[] = { program, NULL };
+	const char *const argv[] = {program, NULL};
 	struct run run;
 
 	if (manifest->health == NULL)
 		return (true);
 	report->progress(report->to, "health");
 	store_path(manifest->name, "active", folder);
-	snprintf(program, sizeof (program), "%s/%s", folder, manifest->health);
+	snprintf(program, sizeof(program), "%s/%s", folder, manifest->health);
 	run_program(argv, folder, manifest->health_seconds, &run);
 	if (run.status == 0 && !run.timed_out)
 		return (true);
@@ -246,7 +247,8 @@ switch_back(int folder, const char *name, const char *key, const struct report *
 		return;
 	}
 	unlinkat(folder, "unconfirmed", 0);
-	fault_detail(fault, key[0] != '\0' ? "the version before is active again" : "nothing was active before, and is now");
+	fault_detail(
+	    fault, key[0] != '\0' ? "the version before is active again" : "nothing was active before, and is now");
 }
 
 /* The version that was active becomes `previous`; with that the switch is done. */

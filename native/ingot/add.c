@@ -38,9 +38,10 @@ accept(struct addition *addition, const char *text, size_t length, struct fault 
 	    !manifest_parse(text + head.length, head.manifest_length, manifest, fault))
 		return (false);
 	if (strcmp(manifest->arch, ARCH) != 0)
-		return (fail(fault, "E_INGOT_ARCH", NULL, "the ingot is for %s, this machine is " ARCH, manifest->arch));
+		return (
+		    fail(fault, "E_INGOT_ARCH", NULL, "the ingot is for %s, this machine is " ARCH, manifest->arch));
 	manifest_key(text + head.length, head.manifest_length, addition->key);
-	snprintf(addition->disk_key, sizeof (addition->disk_key), "%.*s", (int)KEY_DISK_DIGITS, addition->key);
+	snprintf(addition->disk_key, sizeof(addition->disk_key), "%.*s", (int)KEY_DISK_DIGITS, addition->key);
 	return (true);
 }
 
@@ -113,7 +114,7 @@ read_received(int received, size_t chunks)
 	uint8_t bytes[4];
 	uint32_t count;
 
-	if (pread(received, bytes, sizeof (bytes), 0) != sizeof (bytes))
+	if (pread(received, bytes, sizeof(bytes), 0) != sizeof(bytes))
 		return (0);
 	count = load_u32le(bytes);
 	return (count <= chunks ? count : 0);
@@ -125,7 +126,7 @@ write_received(int received, uint32_t count, struct fault *fault)
 	uint8_t bytes[4];
 
 	store_u32le(bytes, count);
-	return (pwrite(received, bytes, sizeof (bytes), 0) == sizeof (bytes) ||
+	return (pwrite(received, bytes, sizeof(bytes), 0) == sizeof(bytes) ||
 	    fail_errno(fault, "cannot write " OWN_FOLDER "/received"));
 }
 
@@ -134,8 +135,8 @@ open_tree(struct addition *addition, const char *text, size_t length, struct fau
 {
 	char path[PLACE_BYTES];
 
-	addition->tree = open(store_path(addition->manifest.name, addition->disk_key, path),
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	addition->tree =
+	    open(store_path(addition->manifest.name, addition->disk_key, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (addition->tree < 0)
 		return (fail_errno(fault, "cannot open %s", path));
 	if (!store_write_manifest(addition->tree, text, length, fault))
@@ -190,11 +191,11 @@ make_place(struct addition *addition, const char *text, size_t length, struct fa
 static void
 give_up(struct addition *addition, const struct fault *fault)
 {
-	static const char *const hopeless[] = { "E_INGOT_SPACE", "E_INGOT_MANIFEST", "E_INGOT_ARCH", "E_INGOT_DAMAGED" };
+	static const char *const hopeless[] = {"E_INGOT_SPACE", "E_INGOT_MANIFEST", "E_INGOT_ARCH", "E_INGOT_DAMAGED"};
 	struct fault second;
 	bool keep = true;
 
-	for (size_t i = 0; i < sizeof (hopeless) / sizeof (hopeless[0]); i++)
+	for (size_t i = 0; i < sizeof(hopeless) / sizeof(hopeless[0]); i++)
 		keep = keep && strcmp(fault->code, hopeless[i]) != 0;
 	if (keep || addition->tree < 0)
 		return;
@@ -209,7 +210,7 @@ bool
 addition_begin(struct addition *addition, const char *text, size_t length, bool allow_downgrade,
     const struct report *report, struct fault *fault)
 {
-	memset(addition, 0, sizeof (*addition));
+	memset(addition, 0, sizeof(*addition));
 	addition->lock = addition->tree = addition->received = addition->written_event = addition->writer.fd = -1;
 	if (accept(addition, text, length, fault) && (addition->lock = store_lock(fault)) >= 0 &&
 	    store_find(&addition->store, fault) && store_open(&addition->store, fault) &&
@@ -251,8 +252,7 @@ start_writing(struct addition *addition, struct fault *fault)
 	int error = pthread_create(&addition->thread, NULL, write_chunk, addition);
 
 	addition->writing = error == 0;
-	return (addition->writing ||
-	    fail(fault, "E_INGOT_SYSTEM", NULL, "cannot start a thread: %s", strerror(error)));
+	return (addition->writing || fail(fault, "E_INGOT_SYSTEM", NULL, "cannot start a thread: %s", strerror(error)));
 }
 
 static bool
@@ -275,7 +275,7 @@ bool
 addition_chunk(struct addition *addition, const uint8_t *bytes, size_t length, struct fault *fault)
 {
 	const struct chunk *chunk = &addition->manifest.chunks[addition->next];
-	uint64_t nanoseconds[2] = { 0, 0 };
+	uint64_t nanoseconds[2] = {0, 0};
 	bool well = chunk_unpack(addition->decoder, chunk, addition->next, bytes, length,
 	    place_of(addition, addition->next), nanoseconds, fault);
 
@@ -304,7 +304,7 @@ report_value(const struct report *report, const char *word, const char *value)
 {
 	char line[PLACE_BYTES];
 
-	snprintf(line, sizeof (line), "%s %s", word, value);
+	snprintf(line, sizeof(line), "%s %s", word, value);
 	report->line(report->to, line);
 }
 
@@ -313,7 +313,7 @@ report_time(const struct report *report, const char *word, uint64_t nanoseconds)
 {
 	char line[64];
 
-	snprintf(line, sizeof (line), "%s %llu", word, (unsigned long long)(nanoseconds / 1000000));
+	snprintf(line, sizeof(line), "%s %llu", word, (unsigned long long)(nanoseconds / 1000000));
 	report->line(report->to, line);
 }
 
@@ -328,7 +328,7 @@ report_result(const struct addition *addition, const struct report *report)
 	report_value(report, "was", addition->was[0] != '\0' ? addition->was : "none");
 	report_value(report, "pool", addition->store.pool);
 	report_value(report, "kept", addition->store.kept ? "yes" : "no");
-	snprintf(number, sizeof (number), "%u", addition->first);
+	snprintf(number, sizeof(number), "%u", addition->first);
 	report_value(report, "resumed", number);
 }
 
@@ -341,8 +341,7 @@ complete(struct addition *addition, const struct report *report, uint64_t times[
 
 	/* files were compared with their hashes while they were written; of an earlier attempt's, a power cut may be to blame */
 	report->progress(report->to, "prove");
-	if (!tree_end(&addition->writer, fault) ||
-	    !tree_check(manifest, addition->tree, addition->first > 0, fault)) {
+	if (!tree_end(&addition->writer, fault) || !tree_check(manifest, addition->tree, addition->first > 0, fault)) {
 		give_up(addition, fault);
 		return (false);
 	}
@@ -363,7 +362,7 @@ addition_finish(
     struct addition *addition, uint64_t receive_nanoseconds, const struct report *report, struct fault *fault)
 {
 	const struct manifest *manifest = &addition->manifest;
-	uint64_t times[2] = { 0, 0 }, begin;
+	uint64_t times[2] = {0, 0}, begin;
 
 	if (addition->active) {
 		report_result(addition, report);
@@ -392,12 +391,12 @@ addition_finish(
 void
 addition_end(struct addition *addition)
 {
-	int *const descriptors[] = { &addition->tree, &addition->received, &addition->written_event, &addition->lock };
+	int *const descriptors[] = {&addition->tree, &addition->received, &addition->written_event, &addition->lock};
 	struct fault fault;
 
 	end_writing(addition, &fault);
 	tree_close(&addition->writer);
-	for (size_t i = 0; i < sizeof (descriptors) / sizeof (descriptors[0]); i++) {
+	for (size_t i = 0; i < sizeof(descriptors) / sizeof(descriptors[0]); i++) {
 		if (*descriptors[i] >= 0)
 			close(*descriptors[i]);
 		*descriptors[i] = -1;

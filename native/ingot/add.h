@@ -27,17 +27,17 @@ struct addition {
 	struct tree_writer writer;
 	uint8_t *unpacked; /* two chunks: one is unpacked while the one before it is written */
 	struct ZSTD_DCtx_s *decoder;
-	uint32_t next;	  /* chunk that is wanted now */
-	uint32_t first;	  /* chunk that was wanted at the beginning: more than 0 when an attempt is resumed */
+	uint32_t next; /* chunk that is wanted now */
+	uint32_t first; /* chunk that was wanted at the beginning: more than 0 when an attempt is resumed */
 	uint32_t written; /* so many chunks are; the next one may be under way */
 	int lock, tree, received;
 	int written_event; /* eventfd(2), readable when what was under way has ended; -1 before there is any */
-	bool writing;	   /* one is under way, and these are the thread's: */
+	bool writing; /* one is under way, and these are the thread's: */
 	pthread_t thread;
 	bool write_well;
 	struct fault write_fault;
 	bool complete; /* nothing is to be received */
-	bool active;   /* and nothing is to be done at all */
+	bool active; /* and nothing is to be done at all */
 	uint64_t hash_nanoseconds, unpack_nanoseconds;
 };
 

@@ -56,15 +56,15 @@ static void
 describe_progress(const struct version *version, char *text, size_t size)
 {
 	char folder[PLACE_BYTES], path[PLACE_BYTES + 32];
-	uint8_t count[4] = { 0 };
+	uint8_t count[4] = {0};
 	struct manifest manifest;
 	struct fault none;
 
-	snprintf(path, sizeof (path), "%s/" OWN_FOLDER "/received", store_path(version->name, version->key, folder));
+	snprintf(path, sizeof(path), "%s/" OWN_FOLDER "/received", store_path(version->name, version->key, folder));
 	int file = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (file >= 0) {
-		(void)read_fully(file, count, sizeof (count));
+		(void)read_fully(file, count, sizeof(count));
 		close(file);
 	}
 	if (store_read(version->name, version->key, &manifest, &none)) {
@@ -85,9 +85,10 @@ command_list(const struct report *report, struct fault *fault)
 		char line[PLACE_BYTES], progress[32] = "";
 
 		if (!version->complete)
-			describe_progress(version, progress, sizeof (progress));
-		snprintf(line, sizeof (line), "%s %s %.*s %s %llu%s", version->name, version->number,
-		    (int)KEY_SHOWN_DIGITS, version->key, state_of(version), (unsigned long long)version->used, progress);
+			describe_progress(version, progress, sizeof(progress));
+		snprintf(line, sizeof(line), "%s %s %.*s %s %llu%s", version->name, version->number,
+		    (int)KEY_SHOWN_DIGITS, version->key, state_of(version), (unsigned long long)version->used,
+		    progress);
 		report->line(report->to, line);
 	}
 	return (true);
@@ -133,7 +134,7 @@ command_verify(const char *name, const struct report *report, struct fault *faul
 		good = verify_version(version, &one);
 		if (!good)
 			is = strcmp(one.code, "E_INGOT_SIGNATURE") == 0 ? "refused" : "damaged";
-		snprintf(line, sizeof (line), "%s %s %.*s %s", version->name, version->number, (int)KEY_SHOWN_DIGITS,
+		snprintf(line, sizeof(line), "%s %s %.*s %s", version->name, version->number, (int)KEY_SHOWN_DIGITS,
 		    version->key, is);
 		report->line(report->to, line);
 		if (!good && well)
@@ -175,13 +176,13 @@ switch_to_previous(const char *name, const char *key, const char *was, const str
 	    services_check(&manifest, fault) && programs_check(&manifest, fault) &&
 	    active_switch(name, &manifest, key, report, fault);
 	if (well) {
-		snprintf(line, sizeof (line), "name %s", name);
+		snprintf(line, sizeof(line), "name %s", name);
 		report->line(report->to, line);
-		snprintf(line, sizeof (line), "version %s", manifest.version);
+		snprintf(line, sizeof(line), "version %s", manifest.version);
 		report->line(report->to, line);
-		snprintf(line, sizeof (line), "key %s", key);
+		snprintf(line, sizeof(line), "key %s", key);
 		report->line(report->to, line);
-		snprintf(line, sizeof (line), "was %s", was[0] != '\0' ? was : "none");
+		snprintf(line, sizeof(line), "was %s", was[0] != '\0' ? was : "none");
 		report->line(report->to, line);
 	}
 	manifest_free(&manifest);
@@ -242,8 +243,8 @@ remove_version(const struct store *store, const char *name, const char *prefix, 
 		return (fail(fault, "E_INGOT_UNKNOWN", "give at least 8 digits of it, as `anvil-ingot list` shows them",
 		    "the ingot %s has no version with the key %s", name, prefix));
 	if (strcmp(state_of(version), "active") == 0)
-		return (fail(fault, "E_INGOT_ACTIVE", "roll it back first, or remove all of it",
-		    "%s %s is active", name, version->number));
+		return (fail(fault, "E_INGOT_ACTIVE", "roll it back first, or remove all of it", "%s %s is active",
+		    name, version->number));
 	active_forget(name, version->key);
 	return (store_destroy(store, name, version->key, fault));
 }
@@ -285,8 +286,8 @@ command_remove(const char *name, const char *key, bool data, const struct report
 int
 command_open_data(const char *name, char *path, uint64_t *size, struct fault *fault)
 {
-	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+	struct open_how how = {
+	    .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
 	char place[PLACE_BYTES];
 	struct stat status;
 	int folder, file = -1;
@@ -297,7 +298,7 @@ command_open_data(const char *name, char *path, uint64_t *size, struct fault *fa
 	}
 	folder = open(store_path(name, DATA, place), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder >= 0)
-		file = (int)syscall(SYS_openat2, folder, path, &how, sizeof (how));
+		file = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
 	if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
 		fail(fault, "E_INGOT_UNKNOWN", NULL, "there is no file %s in the data of %s", path, name);
 		if (file >= 0)
@@ -316,7 +317,7 @@ read_beginning(int file, const char *path, size_t *length, struct fault *fault)
 {
 	char first[HEAD_MAX];
 	struct head head;
-	ssize_t got = pread(file, first, sizeof (first), 0);
+	ssize_t got = pread(file, first, sizeof(first), 0);
 	char *text;
 
 	if (got < 0) {

@@ -24,8 +24,7 @@ bool command_rollback(const char *name, const struct report *report, struct faul
  * All of an ingot, or (key not NULL: at least 8 digits of it) one version that is not active. Data go only when that is
  * said, with `data`, and with all of it.
  */
-bool command_remove(
-    const char *name, const char *key, bool data, const struct report *report, struct fault *fault);
+bool command_remove(const char *name, const char *key, bool data, const struct report *report, struct fault *fault);
 
 /*
  * Opens a file below the data of an ingot for reading. The path is percent-encoded as in a manifest and is decoded in

@@ -35,9 +35,9 @@ fail(struct fault *fault, const char *code, const char *hint, const char *format
 
 	fault->code = code;
 	fault->details[0] = '\0';
-	snprintf(fault->hint, sizeof (fault->hint), "%s", hint != NULL ? hint : "");
+	snprintf(fault->hint, sizeof(fault->hint), "%s", hint != NULL ? hint : "");
 	va_start(args, format);
-	vsnprintf(fault->message, sizeof (fault->message), format, args);
+	vsnprintf(fault->message, sizeof(fault->message), format, args);
 	va_end(args);
 	make_line(fault->message);
 	return (false);
@@ -52,10 +52,11 @@ fail_errno(struct fault *fault, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(what, sizeof (what), format, args);
+	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	return (fail(fault, full ? "E_INGOT_SPACE" : "E_INGOT_SYSTEM",
-	    full ? "make room: `anvil-ingot list` shows what the ingots take, `anvil-ingot remove` gives it back" : NULL,
+	    full ? "make room: `anvil-ingot list` shows what the ingots take, `anvil-ingot remove` gives it back"
+		 : NULL,
 	    "%s: %s", what, strerror(error)));
 }
 
@@ -67,7 +68,7 @@ fault_detail(struct fault *fault, const char *text)
 
 	while (length > 0 && text[length - 1] == '\n')
 		length--;
-	if (length == 0 || used + length + 2 > sizeof (fault->details))
+	if (length == 0 || used + length + 2 > sizeof(fault->details))
 		return;
 	memcpy(fault->details + used, text, length);
 	memcpy(fault->details + used + length, "\n", 2);

@@ -55,17 +55,17 @@ read_fully(int fd, void *bytes, size_t length)
  * The whole frame by which a host begins. One that comes where the rest of a frame or rubbish is awaited, with silence
  * after it, is of a new host: that the connection was closed and opened between two reads shows nowhere else.
  */
-static const uint8_t greeting[] = { 2, 0, 0, 0, FRAME_HELLO, '1' };
+static const uint8_t greeting[] = {2, 0, 0, 0, FRAME_HELLO, '1'};
 
 #define SILENCE_MS 1000
 
 static bool
 ends_with_greeting(int fd, const uint8_t *bytes, size_t length)
 {
-	struct pollfd wanted = { .fd = fd, .events = POLLIN };
+	struct pollfd wanted = {.fd = fd, .events = POLLIN};
 
-	return (length >= sizeof (greeting) &&
-	    memcmp(bytes + length - sizeof (greeting), greeting, sizeof (greeting)) == 0 &&
+	return (length >= sizeof(greeting) &&
+	    memcmp(bytes + length - sizeof(greeting), greeting, sizeof(greeting)) == 0 &&
 	    poll(&wanted, 1, SILENCE_MS) == 0);
 }
 
@@ -89,11 +89,11 @@ read_body(int fd, uint8_t *body, size_t length)
 bool
 frame_skip_to_greeting(int fd)
 {
-	uint8_t bytes[4096 + sizeof (greeting)];
+	uint8_t bytes[4096 + sizeof(greeting)];
 	size_t kept = 0;
 
 	for (;;) {
-		ssize_t got = read(fd, bytes + kept, sizeof (bytes) - kept);
+		ssize_t got = read(fd, bytes + kept, sizeof(bytes) - kept);
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -102,9 +102,9 @@ frame_skip_to_greeting(int fd)
 		kept += (size_t)got;
 		if (ends_with_greeting(fd, bytes, kept))
 			return (true);
-		if (kept > sizeof (greeting)) {
-			memmove(bytes, bytes + kept - sizeof (greeting), sizeof (greeting));
-			kept = sizeof (greeting);
+		if (kept > sizeof(greeting)) {
+			memmove(bytes, bytes + kept - sizeof(greeting), sizeof(greeting));
+			kept = sizeof(greeting);
 		}
 	}
 }
@@ -121,7 +121,7 @@ longest_body(uint8_t type)
 	case FRAME_MANIFEST:
 		return (HEAD_MAX + MANIFEST_MAX);
 	case FRAME_DATA:
-		return (sizeof (uint32_t) + CHUNK_STORED_MAX);
+		return (sizeof(uint32_t) + CHUNK_STORED_MAX);
 	default:
 		return (0);
 	}
@@ -147,7 +147,7 @@ read_frame(struct frame_reader *reader, struct frame *frame)
 	uint8_t header[FRAME_HEADER];
 	size_t length, longest;
 
-	if (!read_fully(reader->fd, header, sizeof (header)))
+	if (!read_fully(reader->fd, header, sizeof(header)))
 		return (FRAME_CLOSED);
 	length = load_u32le(header);
 	longest = longest_body(header[4]);
@@ -182,7 +182,7 @@ frame_reader_free(struct frame_reader *reader)
 static bool
 is_writable(int fd)
 {
-	struct pollfd wanted = { .fd = fd, .events = POLLOUT };
+	struct pollfd wanted = {.fd = fd, .events = POLLOUT};
 
 	while (poll(&wanted, 1, -1) < 0) {
 		if (errno != EINTR)

@@ -13,9 +13,9 @@
 
 enum frame_type {
 	FRAME_HELLO = 'H',
-	FRAME_COMMAND = 'C',  /* host → */
+	FRAME_COMMAND = 'C', /* host → */
 	FRAME_MANIFEST = 'M', /* host → */
-	FRAME_DATA = 'D',     /* host → */
+	FRAME_DATA = 'D', /* host → */
 	FRAME_WANTED = 'W',
 	FRAME_ACKNOWLEDGED = 'A',
 	FRAME_PROGRESS = 'P',
@@ -25,9 +25,9 @@ enum frame_type {
 	FRAME_ERROR = 'E',
 };
 
-#define FRAME_HEADER 5u
+#define FRAME_HEADER   5u
 #define FRAME_SENT_MAX (24u << 10) /* body of a frame to the host: the port takes it whole or not at all */
-#define COMMAND_MAX 4096u
+#define COMMAND_MAX    4096u
 
 struct frame {
 	uint8_t type;
@@ -39,7 +39,7 @@ enum frame_status {
 	FRAME_READ,
 	FRAME_CLOSED, /* the host has gone, perhaps in the middle of a frame */
 	FRAME_GREETED, /* in the middle of a frame a new host greeted */
-	FRAME_BAD,    /* a type or length that cannot be; where the next frame begins is not known */
+	FRAME_BAD, /* a type or length that cannot be; where the next frame begins is not known */
 };
 
 struct frame_reader {

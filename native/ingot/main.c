@@ -63,7 +63,7 @@ finish(bool well, const struct fault *fault)
 static bool
 start(struct fault *fault)
 {
-	static const struct timespec long_ago[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1 } };
+	static const struct timespec long_ago[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1}};
 	bool well = active_start(fault);
 
 	utimensat(AT_FDCWD, SERVICES, long_ago, 0);
@@ -85,7 +85,7 @@ serve(bool stdio, struct fault *fault)
 int
 main(int argc, char **argv)
 {
-	static const struct report report = { .progress = print_progress, .line = print_line, .to = NULL };
+	static const struct report report = {.progress = print_progress, .line = print_line, .to = NULL};
 	static struct fault fault;
 	const char *command = argc > 1 ? argv[1] : "";
 	const char *first = argc > 2 ? argv[2] : NULL;

@@ -71,8 +71,8 @@ consists_of(const char *word, const char *set, size_t limit)
 	return (length >= 1 && length <= limit && strspn(word, set) == length);
 }
 
-#define LOWER "abcdefghijklmnopqrstuvwxyz"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
 bool
@@ -210,8 +210,7 @@ add_entry(struct manifest *manifest, struct entry entry, const struct line *line
 
 	if (strncmp(entry.path, OWN_FOLDER, own) == 0 && (entry.path[own] == '/' || entry.path[own] == '\0'))
 		return (bad_line(fault, line, "the folder " OWN_FOLDER " belongs to the agent"));
-	if (manifest->entries_count > 0 &&
-	    strcmp(manifest->entries[manifest->entries_count - 1].path, entry.path) >= 0)
+	if (manifest->entries_count > 0 && strcmp(manifest->entries[manifest->entries_count - 1].path, entry.path) >= 0)
 		return (bad_line(fault, line, "the paths are not in their order, or one stands there twice"));
 	if (slash != NULL) {
 		const struct entry *parent = manifest_find(manifest, entry.path, (size_t)(slash - entry.path));
@@ -219,8 +218,7 @@ add_entry(struct manifest *manifest, struct entry entry, const struct line *line
 		if (parent == NULL || parent->type != ENTRY_DIR)
 			return (bad_line(fault, line, "what the path lies in is not a dir of the manifest"));
 	}
-	struct entry *entries =
-	    grow(manifest->entries, manifest->entries_count, sizeof (entry), ENTRIES_MAX);
+	struct entry *entries = grow(manifest->entries, manifest->entries_count, sizeof(entry), ENTRIES_MAX);
 
 	if (entries == NULL)
 		return (bad_line(fault, line, "too many files"));
@@ -325,7 +323,7 @@ static bool
 read_dir(struct manifest *manifest, struct line *line, struct fault *fault)
 {
 	const char *mode = next_word(line);
-	struct entry entry = { .type = ENTRY_DIR, .mode = 0755, .path = read_path(line) };
+	struct entry entry = {.type = ENTRY_DIR, .mode = 0755, .path = read_path(line)};
 
 	if (mode == NULL || strcmp(mode, "755") != 0 || entry.path == NULL)
 		return (bad_line(fault, line, "this is no dir: the mode is 755, the path relative"));
@@ -336,7 +334,7 @@ static bool
 read_file(struct manifest *manifest, struct line *line, struct fault *fault)
 {
 	const char *mode = next_word(line);
-	struct entry entry = { .type = ENTRY_FILE };
+	struct entry entry = {.type = ENTRY_FILE};
 
 	if (mode == NULL || (strcmp(mode, "755") != 0 && strcmp(mode, "644") != 0))
 		return (bad_line(fault, line, "the mode of a file is 755 or 644"));
@@ -359,7 +357,7 @@ static bool
 read_link(struct manifest *manifest, struct line *line, struct fault *fault)
 {
 	char *target = next_word(line);
-	struct entry entry = { .type = ENTRY_LINK, .mode = 0777, .text = target };
+	struct entry entry = {.type = ENTRY_LINK, .mode = 0777, .text = target};
 
 	if (target == NULL || !percent_decode(target) || strlen(target) > PATH_BYTES)
 		return (bad_line(fault, line, "this is no target of a link"));
@@ -372,7 +370,7 @@ read_link(struct manifest *manifest, struct line *line, struct fault *fault)
 static bool
 read_chunk(struct manifest *manifest, struct line *line, struct fault *fault)
 {
-	struct chunk chunk = { .unpacked = 0 };
+	struct chunk chunk = {.unpacked = 0};
 	uint64_t unpacked = 0, stored = 0;
 
 	if (!read_number(next_word(line), CHUNK_SIZE, &unpacked) || unpacked == 0 ||
@@ -386,7 +384,7 @@ read_chunk(struct manifest *manifest, struct line *line, struct fault *fault)
 	if (manifest->chunks_count > 0 && manifest->chunks[manifest->chunks_count - 1].unpacked != CHUNK_SIZE)
 		return (bad_line(fault, line, "only the last chunk may be shorter than 4194304"));
 
-	struct chunk *chunks = grow(manifest->chunks, manifest->chunks_count, sizeof (chunk), CHUNKS_MAX);
+	struct chunk *chunks = grow(manifest->chunks, manifest->chunks_count, sizeof(chunk), CHUNKS_MAX);
 
 	if (chunks == NULL)
 		return (bad_line(fault, line, "too many chunks"));
@@ -412,32 +410,32 @@ static const struct fact {
 	bool repeats;
 	bool (*read)(struct manifest *, struct line *, struct fault *);
 } facts[] = {
-	{ "name", 1, false, read_name },
-	{ "version", 2, false, read_version },
-	{ "arch", 3, false, read_arch },
-	{ "date", 4, false, read_date },
-	{ "needs", 5, true, read_need },
-	{ "service", 6, true, read_service },
-	{ "health", 7, false, read_health },
-	{ "data", 8, false, read_data },
-	{ "proof", 9, true, read_proof },
-	{ "dir", 10, true, read_dir },
-	{ "file", 10, true, read_file },
-	{ "link", 10, true, read_link },
-	{ "chunk", 11, true, read_chunk },
-	{ "end", 12, false, read_end },
+    {"name", 1, false, read_name},
+    {"version", 2, false, read_version},
+    {"arch", 3, false, read_arch},
+    {"date", 4, false, read_date},
+    {"needs", 5, true, read_need},
+    {"service", 6, true, read_service},
+    {"health", 7, false, read_health},
+    {"data", 8, false, read_data},
+    {"proof", 9, true, read_proof},
+    {"dir", 10, true, read_dir},
+    {"file", 10, true, read_file},
+    {"link", 10, true, read_link},
+    {"chunk", 11, true, read_chunk},
+    {"end", 12, false, read_end},
 };
 
 /* Of these ranks there is one line each; the others may be missing. */
 #define REQUIRED_FIRST 4u
-#define RANK_END 12u
+#define RANK_END       12u
 
 static bool
 read_fact(struct manifest *manifest, struct line *line, unsigned *rank, struct fault *fault)
 {
 	const char *word = next_word(line);
 
-	for (size_t i = 0; word != NULL && i < sizeof (facts) / sizeof (facts[0]); i++) {
+	for (size_t i = 0; word != NULL && i < sizeof(facts) / sizeof(facts[0]); i++) {
 		const struct fact *fact = &facts[i];
 
 		if (strcmp(word, fact->word) != 0)
@@ -495,7 +493,7 @@ check_whole(const struct manifest *manifest, struct fault *fault)
 	if (manifest->health != NULL && !is_program(manifest, manifest->health))
 		return (fail(fault, "E_INGOT_MANIFEST", NULL, "health names no program of the ingot"));
 	for (size_t i = 0; i < manifest->services_count; i++) {
-		snprintf(run, sizeof (run), "service/%s/run", manifest->services[i]);
+		snprintf(run, sizeof(run), "service/%s/run", manifest->services[i]);
 		if (!is_program(manifest, run))
 			return (fail(fault, "E_INGOT_MANIFEST", NULL, "the ingot has no program %s", run));
 	}
@@ -506,7 +504,7 @@ static bool
 read_lines(struct manifest *manifest, size_t length, struct fault *fault)
 {
 	static const char first[] = "anvil-ingot 1";
-	struct line line = { .at = manifest->text, .number = 0 };
+	struct line line = {.at = manifest->text, .number = 0};
 	char *const end = manifest->text + length;
 	unsigned rank = 0;
 
@@ -519,8 +517,8 @@ read_lines(struct manifest *manifest, size_t length, struct fault *fault)
 			return (bad_line(fault, &line, "it is not ended by a line feed"));
 		*feed = '\0';
 		if (line.number == 1 ? strcmp(at, first) != 0 : rank == RANK_END)
-			return (bad_line(fault, &line, line.number == 1 ? "it is not \"anvil-ingot 1\""
-									: "it stands after the end"));
+			return (bad_line(fault, &line,
+			    line.number == 1 ? "it is not \"anvil-ingot 1\"" : "it stands after the end"));
 		if (line.number > 1 && !read_fact(manifest, &line, &rank, fault))
 			return (false);
 		at = feed + 1;
@@ -533,7 +531,7 @@ manifest_parse(const char *text, size_t length, struct manifest *manifest, struc
 {
 	bool well;
 
-	memset(manifest, 0, sizeof (*manifest));
+	memset(manifest, 0, sizeof(*manifest));
 	if (length > MANIFEST_MAX)
 		return (fail(fault, "E_INGOT_MANIFEST", NULL, "the manifest is larger than 16 MiB"));
 	if (!is_text((const unsigned char *)text, (const unsigned char *)text + length))
@@ -555,7 +553,7 @@ manifest_free(struct manifest *manifest)
 	free(manifest->text);
 	free(manifest->entries);
 	free(manifest->chunks);
-	memset(manifest, 0, sizeof (*manifest));
+	memset(manifest, 0, sizeof(*manifest));
 }
 
 int

@@ -13,16 +13,16 @@
 
 #include "fault.h"
 
-#define MANIFEST_MAX (16u << 20) /* bytes of text */
-#define ENTRIES_MAX 262144u
-#define CHUNKS_MAX 262144u
-#define FACTS_MAX 64u /* needs, services */
-#define PATH_BYTES 1023u
-#define CHUNK_SIZE (4u << 20)			      /* unpacked; the last one may be shorter */
+#define MANIFEST_MAX     (16u << 20) /* bytes of text */
+#define ENTRIES_MAX      262144u
+#define CHUNKS_MAX       262144u
+#define FACTS_MAX        64u /* needs, services */
+#define PATH_BYTES       1023u
+#define CHUNK_SIZE       (4u << 20) /* unpacked; the last one may be shorter */
 #define CHUNK_STORED_MAX (CHUNK_SIZE + (64u << 10)) /* zstd adds at most 16 KiB to what it cannot compress */
-#define HASH_BYTES 64u
-#define KEY_DIGITS 64u	     /* of the hash of the manifest */
-#define KEY_DISK_DIGITS 32u  /* in names of datasets and folders */
+#define HASH_BYTES       64u
+#define KEY_DIGITS       64u /* of the hash of the manifest */
+#define KEY_DISK_DIGITS  32u /* in names of datasets and folders */
 #define KEY_SHOWN_DIGITS 12u /* on screen */
 
 /* What the agent keeps in the tree of an ingot; no ingot may bring it. */
@@ -35,7 +35,7 @@ struct entry {
 	unsigned mode;
 	const char *path;
 	const char *text; /* file: 128 digits of its BLAKE2b-512; link: its target */
-	uint64_t size;	  /* file */
+	uint64_t size; /* file */
 };
 
 struct chunk {
@@ -62,12 +62,12 @@ struct manifest {
 	size_t services_count;
 	unsigned health_seconds;
 	const char *health; /* path, or NULL */
-	bool data;	    /* keeps data of its own */
+	bool data; /* keeps data of its own */
 	struct entry *entries; /* sorted by path */
 	size_t entries_count;
 	struct chunk *chunks;
 	size_t chunks_count;
-	uint64_t size;	 /* of all files, which is what the chunks unpack to */
+	uint64_t size; /* of all files, which is what the chunks unpack to */
 	uint64_t stored; /* of all chunks */
 };
 

@@ -17,11 +17,11 @@
 
 /* ZFS_MODULE_LOADING: the ZFS tools would otherwise look for modprobe. */
 static char *const environment[] = {
-	"PATH=/usr/local/sbin:/usr/local/bin:/ingots/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	"HOME=/root",
-	"LC_ALL=C",
-	"ZFS_MODULE_LOADING=no",
-	NULL,
+    "PATH=/usr/local/sbin:/usr/local/bin:/ingots/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "LC_ALL=C",
+    "ZFS_MODULE_LOADING=no",
+    NULL,
 };
 
 /* In a process group of its own, with the signals that this process ignores or blocks as they are by default. */
@@ -42,8 +42,7 @@ spawn(const char *const argv[], const char *folder, int output)
 	posix_spawn_file_actions_adddup2(&actions, output, 2);
 	posix_spawn_file_actions_addchdir_np(&actions, folder != NULL ? folder : "/");
 	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(
-	    &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	error = posix_spawn(&pid, argv[0], &actions, &attributes, (char *const *)argv, environment);
@@ -59,7 +58,7 @@ take_output(int from, char *output, size_t size, size_t *length)
 {
 	char spare[4096];
 	size_t room = size - 1 - *length;
-	ssize_t got = room > 0 ? read(from, output + *length, room) : read(from, spare, sizeof (spare));
+	ssize_t got = room > 0 ? read(from, output + *length, room) : read(from, spare, sizeof(spare));
 
 	if (got > 0 && room > 0)
 		*length += (size_t)got;
@@ -73,7 +72,7 @@ take_output(int from, char *output, size_t size, size_t *length)
 static bool
 follow(int process, int from, uint64_t deadline, char *output, size_t size, size_t *length)
 {
-	struct pollfd wanted[2] = { { .fd = process, .events = POLLIN }, { .fd = from, .events = POLLIN } };
+	struct pollfd wanted[2] = {{.fd = process, .events = POLLIN}, {.fd = from, .events = POLLIN}};
 
 	while ((wanted[0].revents & POLLIN) == 0) {
 		uint64_t now = nanoseconds_now();
@@ -93,7 +92,7 @@ static void
 run_into(const char *const argv[], const char *folder, unsigned seconds, struct run *run, char *output, size_t size)
 {
 	uint64_t deadline = seconds == 0 ? 0 : nanoseconds_now() + (uint64_t)seconds * 1000000000u;
-	int ends[2] = { -1, -1 };
+	int ends[2] = {-1, -1};
 	int process = -1, status = 127 << 8;
 	pid_t pid = pipe2(ends, O_CLOEXEC) == 0 ? spawn(argv, folder, ends[1]) : -1;
 
@@ -124,7 +123,7 @@ run_into(const char *const argv[], const char *folder, unsigned seconds, struct 
 void
 run_program(const char *const argv[], const char *folder, unsigned seconds, struct run *run)
 {
-	run_into(argv, folder, seconds, run, run->output, sizeof (run->output));
+	run_into(argv, folder, seconds, run, run->output, sizeof(run->output));
 }
 
 bool
@@ -134,7 +133,7 @@ run_zfs(const char *const argv[], char *output, size_t size, struct fault *fault
 
 	if (output == NULL) {
 		output = run.output;
-		size = sizeof (run.output);
+		size = sizeof(run.output);
 	}
 	run_into(argv, NULL, 0, &run, output, size);
 	if (run.status == 0)

@@ -12,7 +12,7 @@
 #include "fault.h"
 
 struct run {
-	int status;	/* exit status, 128 + signal, or 127 when it could not be started */
+	int status; /* exit status, 128 + signal, or 127 when it could not be started */
 	bool timed_out; /* it was killed, with all that it had started */
 	size_t length;
 	char output[4096]; /* the beginning of what it printed, ended by NUL; the rest is thrown away */

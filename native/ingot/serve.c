@@ -18,7 +18,7 @@
 #include "trust.h"
 
 #define PORT_NAME "org.anvilos.ingot"
-#define PORTS "/sys/class/virtio-ports"
+#define PORTS     "/sys/class/virtio-ports"
 
 /* So many chunks may be under way: the next ones arrive while one is unpacked. */
 #define WINDOW 4u
@@ -36,7 +36,7 @@ struct session {
 	struct addition addition;
 	uint32_t acknowledged; /* so many chunks of it */
 	struct report report;
-	bool lines_are_result;	   /* lines are kept for the frame R, else each is a frame L */
+	bool lines_are_result; /* lines are kept for the frame R, else each is a frame L */
 	char result[FRAME_SENT_MAX]; /* lines of R */
 };
 
@@ -55,7 +55,7 @@ take_line(void *to, const char *text)
 	size_t used = strlen(session->result);
 
 	if (session->lines_are_result)
-		snprintf(session->result + used, sizeof (session->result) - used, "%s\n", text);
+		snprintf(session->result + used, sizeof(session->result) - used, "%s\n", text);
 	else
 		frame_send_text(session->out, FRAME_LINE, text);
 }
@@ -63,10 +63,10 @@ take_line(void *to, const char *text)
 static void
 send_error(struct session *session, const struct fault *fault)
 {
-	char text[sizeof (struct fault) + 64];
+	char text[sizeof(struct fault) + 64];
 	size_t hint = strlen(fault->hint);
 
-	snprintf(text, sizeof (text), "%s %s\n%s%s%s%s", fault->code, fault->message, fault->details,
+	snprintf(text, sizeof(text), "%s %s\n%s%s%s%s", fault->code, fault->message, fault->details,
 	    hint > 0 ? "hint: " : "", fault->hint, hint > 0 ? "\n" : "");
 	frame_send_text(session->out, FRAME_ERROR, text);
 }
@@ -105,7 +105,7 @@ read_build_id(char *id, size_t size)
 	FILE *file = fopen("/etc/os-release", "re");
 
 	snprintf(id, size, "unknown");
-	while (file != NULL && fgets(line, sizeof (line), file) != NULL) {
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
 		if (strncmp(line, "BUILD_ID=", 9) == 0)
 			snprintf(id, size, "%.*s", (int)strcspn(line + 9, "\n"), line + 9);
 	}
@@ -126,11 +126,11 @@ send_hello(struct session *session)
 		send_error(session, &fault);
 		return;
 	}
-	read_build_id(id, sizeof (id));
-	used = (size_t)snprintf(text, sizeof (text), "protocol 1\narch x86_64\nsystem %s\npool %s\nkept %s\nfree %llu\n", id,
-	    store.pool, store.kept ? "yes" : "no", (unsigned long long)store_free(&store));
+	read_build_id(id, sizeof(id));
+	used = (size_t)snprintf(text, sizeof(text), "protocol 1\narch x86_64\nsystem %s\npool %s\nkept %s\nfree %llu\n",
+	    id, store.pool, store.kept ? "yes" : "no", (unsigned long long)store_free(&store));
 	for (size_t i = 0; i < trust.count; i++)
-		used += (size_t)snprintf(text + used, sizeof (text) - used, "trust %s\n", trust.keys[i].id);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "trust %s\n", trust.keys[i].id);
 	frame_send_text(session->out, FRAME_HELLO, text);
 }
 
@@ -168,7 +168,7 @@ send_data(struct session *session, const char *name, char *path, const char *fro
 	if (file < 0)
 		return (false);
 	while (at < size && got > 0) {
-		got = pread(file, piece, size - at < sizeof (piece) ? (size_t)(size - at) : sizeof (piece), (off_t)at);
+		got = pread(file, piece, size - at < sizeof(piece) ? (size_t)(size - at) : sizeof(piece), (off_t)at);
 		if (got > 0 && !frame_send(session->out, FRAME_BYTES, piece, (size_t)got))
 			break;
 		at += got > 0 ? (uint64_t)got : 0;
@@ -176,14 +176,14 @@ send_data(struct session *session, const char *name, char *path, const char *fro
 	if (got < 0)
 		fail_errno(fault, "cannot read %s", path);
 	close(file);
-	snprintf(session->result, sizeof (session->result), "size %llu\n", (unsigned long long)size);
+	snprintf(session->result, sizeof(session->result), "size %llu\n", (unsigned long long)size);
 	return (got >= 0);
 }
 
 static void
 run_command(struct session *session, char *text)
 {
-	char *words[WORDS_MAX] = { NULL };
+	char *words[WORDS_MAX] = {NULL};
 	size_t count = split(text, words);
 	const char *command = count > 0 ? words[0] : "";
 	struct fault fault;
@@ -254,7 +254,7 @@ take_manifest(struct session *session, const struct frame *frame)
 	if (!addition->active) {
 		store_u32le(wanted, addition->next);
 		store_u32le(wanted + 4, WINDOW);
-		frame_send(session->out, FRAME_WANTED, wanted, sizeof (wanted));
+		frame_send(session->out, FRAME_WANTED, wanted, sizeof(wanted));
 	}
 	if (addition->next == addition->manifest.chunks_count)
 		finish(session);
@@ -267,7 +267,7 @@ acknowledge(struct session *session)
 
 	for (; session->acknowledged < session->addition.written; session->acknowledged++) {
 		store_u32le(index, session->acknowledged);
-		frame_send(session->out, FRAME_ACKNOWLEDGED, index, sizeof (index));
+		frame_send(session->out, FRAME_ACKNOWLEDGED, index, sizeof(index));
 	}
 }
 
@@ -275,8 +275,8 @@ acknowledge(struct session *session)
 static bool
 is_written_first(const struct session *session)
 {
-	struct pollfd wanted[] = { { .fd = session->addition.written_event, .events = POLLIN },
-		{ .fd = session->reader.fd, .events = POLLIN } };
+	struct pollfd wanted[] = {
+	    {.fd = session->addition.written_event, .events = POLLIN}, {.fd = session->reader.fd, .events = POLLIN}};
 
 	while (poll(wanted, 2, -1) < 0 && errno == EINTR)
 		continue;
@@ -342,9 +342,9 @@ serve(int in, int out)
 	struct frame frame;
 	enum frame_status status;
 
-	session.reader = (struct frame_reader){ .fd = in };
+	session.reader = (struct frame_reader){.fd = in};
 	session.out = out;
-	session.report = (struct report){ .progress = send_progress, .line = take_line, .to = &session };
+	session.report = (struct report){.progress = send_progress, .line = take_line, .to = &session};
 	while ((status = frame_read(&session.reader, &frame)) != FRAME_CLOSED) {
 		if (status == FRAME_READ)
 			take_frame(&session, &frame);
@@ -377,16 +377,16 @@ open_port(struct fault *fault)
 
 	fault->code = NULL;
 	while (port < 0 && ports != NULL && (entry = readdir(ports)) != NULL) {
-		snprintf(path, sizeof (path), PORTS "/%s/name", entry->d_name);
+		snprintf(path, sizeof(path), PORTS "/%s/name", entry->d_name);
 		int file = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t length = file < 0 ? 0 : read(file, name, sizeof (name) - 1);
+		ssize_t length = file < 0 ? 0 : read(file, name, sizeof(name) - 1);
 
 		if (file >= 0)
 			close(file);
 		name[length > 0 ? length : 0] = '\0';
 		if (strcmp(name, PORT_NAME "\n") != 0)
 			continue;
-		snprintf(path, sizeof (path), "/dev/%s", entry->d_name);
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
 		port = open(path, O_RDWR | O_CLOEXEC);
 		if (port < 0)
 			fail_errno(fault, "cannot open %s", path);
@@ -405,8 +405,8 @@ open_port(struct fault *fault)
 static bool
 wait_for_host(int port)
 {
-	const struct timespec limit = { .tv_sec = 60 };
-	struct pollfd wanted = { .fd = port, .events = POLLIN };
+	const struct timespec limit = {.tv_sec = 60};
+	struct pollfd wanted = {.fd = port, .events = POLLIN};
 	sigset_t io;
 
 	sigemptyset(&io);

@@ -28,15 +28,15 @@ find_owner(const char *service, char owner[33])
 	struct stat status;
 	ssize_t length;
 
-	snprintf(link, sizeof (link), SERVICES "/%s", service);
+	snprintf(link, sizeof(link), SERVICES "/%s", service);
 	if (lstat(link, &status) != 0)
 		return (false);
-	snprintf(link, sizeof (link), SERVICES "/%s/run", service);
-	length = readlink(link, target, sizeof (target) - 1);
+	snprintf(link, sizeof(link), SERVICES "/%s/run", service);
+	length = readlink(link, target, sizeof(target) - 1);
 	target[length > 0 ? length : 0] = '\0';
 	owner[0] = '\0';
-	if (strncmp(target, prefix, sizeof (prefix) - 1) == 0) {
-		const char *name = target + sizeof (prefix) - 1;
+	if (strncmp(target, prefix, sizeof(prefix) - 1) == 0) {
+		const char *name = target + sizeof(prefix) - 1;
 
 		snprintf(owner, 33, "%.*s", (int)strcspn(name, "/"), name);
 	}
@@ -81,11 +81,11 @@ static void
 stop_service(const char *service)
 {
 	char from[PLACE_BYTES], to[PLACE_BYTES];
-	const char *const stop[] = { SV, "-w", "20", "force-shutdown", to, NULL };
+	const char *const stop[] = {SV, "-w", "20", "force-shutdown", to, NULL};
 	struct run run;
 
-	snprintf(from, sizeof (from), SERVICES "/%s", service);
-	snprintf(to, sizeof (to), STATE_FOLDER "/stopped.%s", service);
+	snprintf(from, sizeof(from), SERVICES "/%s", service);
+	snprintf(to, sizeof(to), STATE_FOLDER "/stopped.%s", service);
 	remove_folder(AT_FDCWD, to);
 	if (rename(from, to) != 0)
 		return;
@@ -113,14 +113,14 @@ static bool
 fill_service(const struct manifest *manifest, const char *service, int folder, struct fault *fault)
 {
 	char prefix[64], target[PLACE_BYTES + PATH_BYTES];
-	size_t length = (size_t)snprintf(prefix, sizeof (prefix), "service/%s/", service);
+	size_t length = (size_t)snprintf(prefix, sizeof(prefix), "service/%s/", service);
 
 	for (size_t i = 0; i < manifest->entries_count; i++) {
 		const struct entry *entry = &manifest->entries[i];
 
 		if (strncmp(entry->path, prefix, length) != 0)
 			continue;
-		snprintf(target, sizeof (target), INGOTS "/%s/active/%s", manifest->name, entry->path);
+		snprintf(target, sizeof(target), INGOTS "/%s/active/%s", manifest->name, entry->path);
 		if (entry->type == ENTRY_DIR ? mkdirat(folder, entry->path + length, 0755) != 0
 					     : symlinkat(target, folder, entry->path + length) != 0)
 			return (fail_errno(fault, "cannot make the service %s", service));
@@ -136,8 +136,8 @@ place_service(const struct manifest *manifest, const char *service, struct fault
 	bool well;
 	int folder;
 
-	snprintf(fresh, sizeof (fresh), STATE_FOLDER "/starting.%s", service);
-	snprintf(place, sizeof (place), SERVICES "/%s", service);
+	snprintf(fresh, sizeof(fresh), STATE_FOLDER "/starting.%s", service);
+	snprintf(place, sizeof(place), SERVICES "/%s", service);
 	remove_folder(AT_FDCWD, fresh);
 	if (mkdir(fresh, 0755) != 0 || (folder = open(fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return (fail_errno(fault, "cannot make %s", fresh));
@@ -167,12 +167,12 @@ running_process(const char *service)
 	long pid = 0;
 
 	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof (path), SERVICES "/%s/supervise/%s", service, i == 0 ? "stat" : "pid");
+		snprintf(path, sizeof(path), SERVICES "/%s/supervise/%s", service, i == 0 ? "stat" : "pid");
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 		if (fd < 0)
 			return (0);
-		(void)!read(fd, i == 0 ? state : number, sizeof (state) - 1);
+		(void)!read(fd, i == 0 ? state : number, sizeof(state) - 1);
 		close(fd);
 	}
 	if (strcmp(state, "run\n") == 0)
@@ -183,7 +183,7 @@ running_process(const char *service)
 static bool
 wait_for_service(const char *service)
 {
-	const struct timespec tenth = { .tv_nsec = 100000000 };
+	const struct timespec tenth = {.tv_nsec = 100000000};
 	uint64_t begin = nanoseconds_now(), since = begin;
 	long pid = 0;
 
@@ -210,7 +210,7 @@ services_wait(const struct manifest *manifest, const struct report *report, stru
 	for (size_t i = 0; i < manifest->services_count; i++) {
 		const char *service = manifest->services[i];
 
-		snprintf(text, sizeof (text), "start %s", service);
+		snprintf(text, sizeof(text), "start %s", service);
 		report->progress(report->to, text);
 		if (!wait_for_service(service))
 			return (fail(fault, "E_INGOT_HEALTH", "its run script says why: start it by hand",

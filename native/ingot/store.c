@@ -19,13 +19,13 @@
 #include "run.h"
 #include "trust.h"
 
-#define ZFS "/usr/sbin/zfs"
-#define ZPOOL "/usr/sbin/zpool"
+#define ZFS             "/usr/sbin/zfs"
+#define ZPOOL           "/usr/sbin/zpool"
 #define ZFS_SUPER_MAGIC 0x2fc12fc1 /* include/os/linux/zfs/sys/zfs_vfsops_os.h of OpenZFS */
 
-#define MEMORY_POOL "memory"
+#define MEMORY_POOL   "memory"
 #define MEMORY_FOLDER STATE_FOLDER "/memory"
-#define MEMORY_IMAGE MEMORY_FOLDER "/pool.img"
+#define MEMORY_IMAGE  MEMORY_FOLDER "/pool.img"
 
 /* What the store leaves free, so that the system can go on writing. */
 #define SPARED_BYTES (UINT64_C(32) << 20)
@@ -72,11 +72,11 @@ store_find(struct store *store, struct fault *fault)
 {
 	char text[2048], kind[16];
 
-	if (!read_text(STATE_FOLDER "/boot.env", text, sizeof (text)))
+	if (!read_text(STATE_FOLDER "/boot.env", text, sizeof(text)))
 		return (fail(fault, "E_INGOT_SYSTEM", "ingots are for a system that was booted as AnvilOS",
 		    STATE_FOLDER "/boot.env cannot be read: which pool is the root's is not known"));
-	find_value(text, "ANVIL_KIND", kind, sizeof (kind));
-	find_value(text, "ANVIL_POOL", store->pool, sizeof (store->pool));
+	find_value(text, "ANVIL_KIND", kind, sizeof(kind));
+	find_value(text, "ANVIL_POOL", store->pool, sizeof(store->pool));
 	store->kept = strcmp(kind, "pool") == 0;
 	if (!store->kept)
 		strcpy(store->pool, MEMORY_POOL);
@@ -107,7 +107,7 @@ available_memory(void)
 	char text[2048];
 	const char *line;
 
-	if (!read_text("/proc/meminfo", text, sizeof (text)))
+	if (!read_text("/proc/meminfo", text, sizeof(text)))
 		return (0);
 	line = strstr(text, "MemAvailable:");
 	return (line == NULL ? 0 : strtoull(line + strlen("MemAvailable:"), NULL, 10) * 1024);
@@ -136,8 +136,8 @@ store_free(const struct store *store)
 static bool
 make_memory_pool(struct fault *fault)
 {
-	const char *const create[] = { ZPOOL, "create", "-o", "ashift=12", "-o", "cachefile=none", "-O", "mountpoint=none",
-		"-O", "canmount=off", "-O", "atime=off", MEMORY_POOL, MEMORY_IMAGE, NULL };
+	const char *const create[] = {ZPOOL, "create", "-o", "ashift=12", "-o", "cachefile=none", "-O",
+	    "mountpoint=none", "-O", "canmount=off", "-O", "atime=off", MEMORY_POOL, MEMORY_IMAGE, NULL};
 	uint64_t size = total_memory() / 4 * 3;
 	int image;
 	bool well;
@@ -176,10 +176,10 @@ bool
 store_open(const struct store *store, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];
-	const char *const pool[] = { ZPOOL, "list", "-H", "-o", "name", store->pool, NULL };
-	const char *const mounted[] = { ZFS, "mount", dataset_name(store, NULL, NULL, dataset), NULL };
-	const char *const create[] = { ZFS, "create", "-o", "mountpoint=" INGOTS, "-o", "compression=lz4", "-o", "atime=off",
-		"-o", "devices=off", "-o", "setuid=off", dataset, NULL };
+	const char *const pool[] = {ZPOOL, "list", "-H", "-o", "name", store->pool, NULL};
+	const char *const mounted[] = {ZFS, "mount", dataset_name(store, NULL, NULL, dataset), NULL};
+	const char *const create[] = {ZFS, "create", "-o", "mountpoint=" INGOTS, "-o", "compression=lz4", "-o",
+	    "atime=off", "-o", "devices=off", "-o", "setuid=off", dataset, NULL};
 	struct fault missing;
 
 	if (!store_exists()) {
@@ -233,10 +233,10 @@ split_dataset(const struct store *store, const char *dataset, struct version *ve
 
 	if (strlen(dataset) <= pool + strlen("/ingots/") || (slash = strchr(name, '/')) == NULL)
 		return (false);
-	if ((size_t)(slash - name) >= sizeof (version->name) || strlen(slash + 1) != KEY_DISK_DIGITS ||
+	if ((size_t)(slash - name) >= sizeof(version->name) || strlen(slash + 1) != KEY_DISK_DIGITS ||
 	    strspn(slash + 1, "0123456789abcdef") != KEY_DISK_DIGITS)
 		return (false);
-	snprintf(version->name, sizeof (version->name), "%.*s", (int)(slash - name), name);
+	snprintf(version->name, sizeof(version->name), "%.*s", (int)(slash - name), name);
 	strcpy(version->key, slash + 1);
 	return (true);
 }
@@ -246,14 +246,14 @@ store_list(const struct store *store, struct versions *versions, struct fault *f
 {
 	static char output[256u << 10];
 	char dataset[PLACE_BYTES];
-	const char *const list[] = { ZFS, "list", "-H", "-p", "-r", "-t", "filesystem", "-o",
-		"name,used,anvil:state,anvil:version", dataset_name(store, NULL, NULL, dataset), NULL };
+	const char *const list[] = {ZFS, "list", "-H", "-p", "-r", "-t", "filesystem", "-o",
+	    "name,used,anvil:state,anvil:version", dataset_name(store, NULL, NULL, dataset), NULL};
 	char *line = output;
 
 	versions->count = 0;
 	if (!store_exists())
 		return (true);
-	if (!run_zfs(list, output, sizeof (output), fault))
+	if (!run_zfs(list, output, sizeof(output), fault))
 		return (false);
 	while (versions->count < VERSIONS_MAX) {
 		struct version *version = &versions->all[versions->count];
@@ -268,7 +268,7 @@ store_list(const struct store *store, struct versions *versions, struct fault *f
 			continue;
 		version->used = strtoull(used, NULL, 10);
 		version->complete = strcmp(state, "complete") == 0;
-		snprintf(version->number, sizeof (version->number), "%s", number);
+		snprintf(version->number, sizeof(version->number), "%s", number);
 		versions->count++;
 	}
 	return (fail(fault, "E_INGOT_SYSTEM", "remove some", "there are more than %u ingots", VERSIONS_MAX));
@@ -291,10 +291,10 @@ store_create(const struct store *store, const char *name, const char *key, const
 {
 	char dataset[PLACE_BYTES], number[128];
 	/* -p makes the dataset of the name, which gets none of these properties */
-	const char *const create[] = { ZFS, "create", "-p", "-o", "anvil:state=incoming", "-o", number,
-		dataset_name(store, name, key, dataset), NULL };
+	const char *const create[] = {ZFS, "create", "-p", "-o", "anvil:state=incoming", "-o", number,
+	    dataset_name(store, name, key, dataset), NULL};
 
-	snprintf(number, sizeof (number), "anvil:version=%s", version);
+	snprintf(number, sizeof(number), "anvil:version=%s", version);
 	return (run_zfs(create, NULL, 0, fault));
 }
 
@@ -313,7 +313,7 @@ bool
 store_create_data(const struct store *store, const char *name, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];
-	const char *const create[] = { ZFS, "create", dataset_name(store, name, DATA, dataset), NULL };
+	const char *const create[] = {ZFS, "create", dataset_name(store, name, DATA, dataset), NULL};
 
 	return (store_has_data(name) || run_zfs(create, NULL, 0, fault));
 }
@@ -322,13 +322,13 @@ bool
 store_seal(const struct store *store, const char *name, const char *key, struct fault *fault)
 {
 	char dataset[PLACE_BYTES], snapshot[PLACE_BYTES + 16];
-	const char *const forget[] = { ZFS, "destroy", snapshot, NULL };
-	const char *const take[] = { ZFS, "snapshot", snapshot, NULL };
-	const char *const seal[] = { ZFS, "set", "readonly=on", "anvil:state=complete",
-		dataset_name(store, name, key, dataset), NULL };
+	const char *const forget[] = {ZFS, "destroy", snapshot, NULL};
+	const char *const take[] = {ZFS, "snapshot", snapshot, NULL};
+	const char *const seal[] = {
+	    ZFS, "set", "readonly=on", "anvil:state=complete", dataset_name(store, name, key, dataset), NULL};
 	struct fault none;
 
-	snprintf(snapshot, sizeof (snapshot), "%s@injected", dataset);
+	snprintf(snapshot, sizeof(snapshot), "%s@injected", dataset);
 	/* one that is there is of an attempt that was killed in this very function */
 	if (!run_zfs(take, NULL, 0, fault) && (!run_zfs(forget, NULL, 0, &none) || !run_zfs(take, NULL, 0, fault)))
 		return (false);
@@ -337,12 +337,12 @@ store_seal(const struct store *store, const char *name, const char *key, struct 
 }
 
 bool
-store_sign_again(const struct store *store, const char *name, const char *key, const char *text, size_t length,
-    struct fault *fault)
+store_sign_again(
+    const struct store *store, const char *name, const char *key, const char *text, size_t length, struct fault *fault)
 {
 	char dataset[PLACE_BYTES], path[PLACE_BYTES];
-	const char *const open_up[] = { ZFS, "set", "readonly=off", dataset_name(store, name, key, dataset), NULL };
-	const char *const close_up[] = { ZFS, "set", "readonly=on", dataset, NULL };
+	const char *const open_up[] = {ZFS, "set", "readonly=off", dataset_name(store, name, key, dataset), NULL};
+	const char *const close_up[] = {ZFS, "set", "readonly=on", dataset, NULL};
 	struct manifest manifest;
 	struct statvfs status;
 	struct fault refused;
@@ -352,7 +352,8 @@ store_sign_again(const struct store *store, const char *name, const char *key, c
 	if (store_read_signed(name, key, &manifest, &refused)) {
 		manifest_free(&manifest);
 		/* a kill below may have left it so */
-		return (statvfs(path, &status) != 0 || (status.f_flag & ST_RDONLY) != 0 || run_zfs(close_up, NULL, 0, fault));
+		return (statvfs(path, &status) != 0 || (status.f_flag & ST_RDONLY) != 0 ||
+		    run_zfs(close_up, NULL, 0, fault));
 	}
 	if (!run_zfs(open_up, NULL, 0, fault))
 		return (false);
@@ -368,7 +369,7 @@ bool
 store_unmount(const struct store *store, const char *name, struct fault *fault)
 {
 	char dataset[PLACE_BYTES];
-	const char *const unmount[] = { ZFS, "unmount", dataset_name(store, name, NULL, dataset), NULL };
+	const char *const unmount[] = {ZFS, "unmount", dataset_name(store, name, NULL, dataset), NULL};
 
 	/* with all that are mounted below it; when one of them fails, zfs mounts the others again */
 	if (run_zfs(unmount, NULL, 0, fault))
@@ -383,8 +384,8 @@ store_destroy(const struct store *store, const char *name, const char *key, stru
 {
 	char dataset[PLACE_BYTES];
 	char parent[PLACE_BYTES];
-	const char *const destroy[] = { ZFS, "destroy", "-r", dataset_name(store, name, key, dataset), NULL };
-	const char *const tidy[] = { ZFS, "destroy", dataset_name(store, name, NULL, parent), NULL };
+	const char *const destroy[] = {ZFS, "destroy", "-r", dataset_name(store, name, key, dataset), NULL};
+	const char *const tidy[] = {ZFS, "destroy", dataset_name(store, name, NULL, parent), NULL};
 	struct fault kept;
 
 	if (!run_zfs(destroy, NULL, 0, fault))
@@ -399,9 +400,9 @@ store_destroy(const struct store *store, const char *name, const char *key, stru
 static void
 say_refused(const char *name, const char *key, struct fault *fault)
 {
-	snprintf(fault->message, sizeof (fault->message),
+	snprintf(fault->message, sizeof(fault->message),
 	    "no key that the system accepts now has signed the ingot %s %.*s", name, (int)KEY_SHOWN_DIGITS, key);
-	snprintf(fault->hint, sizeof (fault->hint), "%s",
+	snprintf(fault->hint, sizeof(fault->hint), "%s",
 	    "add it again, signed with a key that is accepted; or remove it: anvil-ingot remove");
 }
 
@@ -415,12 +416,11 @@ read_manifest(const char *name, const char *link, bool check, struct manifest *m
 	char *text = NULL;
 	bool well;
 
-	snprintf(file, sizeof (file), "%s/" OWN_FOLDER "/manifest", store_path(name, link, path));
+	snprintf(file, sizeof(file), "%s/" OWN_FOLDER "/manifest", store_path(name, link, path));
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &status) != 0 || status.st_size > HEAD_MAX + MANIFEST_MAX ||
-	    (text = malloc((size_t)status.st_size + 1)) == NULL ||
-	    !read_fully(fd, text, (size_t)status.st_size))
+	    (text = malloc((size_t)status.st_size + 1)) == NULL || !read_fully(fd, text, (size_t)status.st_size))
 		well = fail(fault, "E_INGOT_DAMAGED", "remove the ingot and add it again", "%s cannot be read", file);
 	else
 		well = head_parse(text, (size_t)status.st_size, &head, fault) &&
@@ -485,7 +485,8 @@ store_names(struct names *names, struct fault *fault)
 			continue;
 		if (names->count == NAMES_MAX) {
 			closedir(folder);
-			return (fail(fault, "E_INGOT_SYSTEM", "remove some", "there are more than %u ingots", NAMES_MAX));
+			return (
+			    fail(fault, "E_INGOT_SYSTEM", "remove some", "there are more than %u ingots", NAMES_MAX));
 		}
 		strcpy(names->all[names->count++], entry->d_name);
 	}

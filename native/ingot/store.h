@@ -20,14 +20,14 @@
 #include "fault.h"
 #include "manifest.h"
 
-#define INGOTS "/ingots"
-#define PROGRAMS INGOTS "/bin"
+#define INGOTS       "/ingots"
+#define PROGRAMS     INGOTS "/bin"
 #define STATE_FOLDER "/run/anvil" /* of this boot */
 #define TRUST_FOLDER "/etc/anvil/trust"
-#define DATA "data"
+#define DATA         "data"
 #define VERSIONS_MAX 512u
-#define POOL_BYTES 64u
-#define PLACE_BYTES 256u /* of a dataset's name, or of a path above the tree */
+#define POOL_BYTES   64u
+#define PLACE_BYTES  256u /* of a dataset's name, or of a path above the tree */
 
 struct store {
 	char pool[POOL_BYTES];
@@ -69,7 +69,8 @@ bool store_list(const struct store *store, struct versions *versions, struct fau
 const struct version *versions_find(const struct versions *versions, const char *name, const char *key);
 
 /* A dataset in the state "incoming", mounted. */
-bool store_create(const struct store *store, const char *name, const char *key, const char *version, struct fault *fault);
+bool store_create(
+    const struct store *store, const char *name, const char *key, const char *version, struct fault *fault);
 
 /* The dataset of an ingot's data, mounted; nothing to do when there is one. */
 bool store_create_data(const struct store *store, const char *name, struct fault *fault);
@@ -82,8 +83,8 @@ bool store_seal(const struct store *store, const char *name, const char *key, st
  * A complete version whose kept signature the system does not accept gets the one that it was sent with now; `text` is its
  * head, which was checked, and its manifest.
  */
-bool store_sign_again(const struct store *store, const char *name, const char *key, const char *text, size_t length,
-    struct fault *fault);
+bool store_sign_again(
+    const struct store *store, const char *name, const char *key, const char *text, size_t length, struct fault *fault);
 
 /* Unmounts all versions of an ingot, or none of them: E_INGOT_ACTIVE when one is in use. */
 bool store_unmount(const struct store *store, const char *name, struct fault *fault);

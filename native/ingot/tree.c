@@ -82,7 +82,7 @@ open_file(struct tree_writer *writer, uint64_t keep, struct fault *fault)
 	crypto_generichash_blake2b_init(&writer->hash, NULL, 0, HASH_BYTES);
 	while (writer->done < keep) {
 		uint64_t left = keep - writer->done;
-		size_t length = left < sizeof (bytes) ? (size_t)left : sizeof (bytes);
+		size_t length = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
 
 		if (!read_fully(writer->fd, bytes, length))
 			return (fail_errno(fault, "cannot read what is there of %s", name));
@@ -125,10 +125,9 @@ close_file(struct tree_writer *writer, struct fault *fault)
 }
 
 bool
-tree_begin(
-    struct tree_writer *writer, const struct manifest *manifest, int root, uint64_t offset, struct fault *fault)
+tree_begin(struct tree_writer *writer, const struct manifest *manifest, int root, uint64_t offset, struct fault *fault)
 {
-	memset(writer, 0, sizeof (*writer));
+	memset(writer, 0, sizeof(*writer));
 	writer->manifest = manifest;
 	writer->root = root;
 	writer->fd = -1;
@@ -242,17 +241,17 @@ static bool
 same_target(const struct entry *entry, int root)
 {
 	char target[PATH_BYTES + 2];
-	ssize_t length = readlinkat(root, entry->path, target, sizeof (target));
+	ssize_t length = readlinkat(root, entry->path, target, sizeof(target));
 
-	return (length >= 0 && (size_t)length == strlen(entry->text) &&
-	    memcmp(target, entry->text, (size_t)length) == 0);
+	return (
+	    length >= 0 && (size_t)length == strlen(entry->text) && memcmp(target, entry->text, (size_t)length) == 0);
 }
 
 /* What is wrong with the entry, or NULL. */
 static const char *
 find_difference(const struct entry *entry, int root, bool contents)
 {
-	static const mode_t types[] = { [ENTRY_DIR] = S_IFDIR, [ENTRY_FILE] = S_IFREG, [ENTRY_LINK] = S_IFLNK };
+	static const mode_t types[] = {[ENTRY_DIR] = S_IFDIR, [ENTRY_FILE] = S_IFREG, [ENTRY_LINK] = S_IFLNK};
 	struct stat status;
 
 	if (fstatat(root, entry->path, &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -278,7 +277,7 @@ note(struct fault *fault, const char *path, const char *what)
 	char name[ENCODED_BYTES];
 	char line[ENCODED_BYTES + 64];
 
-	snprintf(line, sizeof (line), "%s %s", path_encode(path, name), what);
+	snprintf(line, sizeof(line), "%s %s", path_encode(path, name), what);
 	fault_detail(fault, line);
 }
 
@@ -301,7 +300,7 @@ find_strangers(const struct manifest *manifest, int root, const char *path, stru
 
 		if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0 || own)
 			continue;
-		snprintf(inner, sizeof (inner), "%s%s%s", path, path[0] == '\0' ? "" : "/", found->d_name);
+		snprintf(inner, sizeof(inner), "%s%s%s", path, path[0] == '\0' ? "" : "/", found->d_name);
 
 		const struct entry *entry = manifest_find(manifest, inner, strlen(inner));
 
@@ -320,7 +319,8 @@ tree_check(const struct manifest *manifest, int root, bool contents, struct faul
 {
 	size_t wrong = 0;
 
-	fail(fault, "E_INGOT_DAMAGED", "remove it and add it again; `zpool status -v` tells whether the disk is to blame",
+	fail(fault, "E_INGOT_DAMAGED",
+	    "remove it and add it again; `zpool status -v` tells whether the disk is to blame",
 	    "%s %s is not what its manifest says", manifest->name, manifest->version);
 	for (size_t i = 0; i < manifest->entries_count; i++) {
 		const char *what = find_difference(&manifest->entries[i], root, contents);

@@ -19,9 +19,9 @@
 
 struct tree_writer {
 	const struct manifest *manifest;
-	int root;      /* descriptor of the folder */
-	size_t at;     /* the entry that is being written */
-	int fd;	       /* its file, or -1 before it is open */
+	int root; /* descriptor of the folder */
+	size_t at; /* the entry that is being written */
+	int fd; /* its file, or -1 before it is open */
 	uint64_t done; /* bytes of it */
 	crypto_generichash_blake2b_state hash;
 	uint8_t beginning[ELF_BYTES];

@@ -37,7 +37,7 @@ load_key(int folder, const char *name, struct trust *trust, struct fault *fault)
 	char text[2 * PUBLIC_KEY_BYTES + 2] = "";
 	uint8_t hash[HASH_BYTES];
 	int file = openat(folder, name, O_RDONLY | O_CLOEXEC);
-	ssize_t length = file < 0 ? -1 : read(file, text, sizeof (text));
+	ssize_t length = file < 0 ? -1 : read(file, text, sizeof(text));
 
 	if (file >= 0)
 		close(file);
@@ -81,13 +81,14 @@ bool
 head_parse(const char *text, size_t length, struct head *head, struct fault *fault)
 {
 	static const char magic[] = "ANVIL-INGOT 1 ";
-	const size_t begin = sizeof (magic) - 1;
+	const size_t begin = sizeof(magic) - 1;
 	size_t limit = length < HEAD_MAX ? length : HEAD_MAX;
 	const char *feed = memchr(text, '\n', limit);
 	size_t at = begin, bytes = 0;
 
 	if (feed == NULL || limit < begin || memcmp(text, magic, begin) != 0)
-		return (fail(fault, "E_INGOT_MANIFEST", NULL, "this is no ingot: it does not begin with ANVIL-INGOT 1"));
+		return (
+		    fail(fault, "E_INGOT_MANIFEST", NULL, "this is no ingot: it does not begin with ANVIL-INGOT 1"));
 	for (; text[at] >= '0' && text[at] <= '9' && bytes <= MANIFEST_MAX; at++)
 		bytes = bytes * 10 + (size_t)(text[at] - '0');
 	if (at == begin || bytes > MANIFEST_MAX)
@@ -101,10 +102,10 @@ head_parse(const char *text, size_t length, struct head *head, struct fault *fau
 }
 
 bool
-trust_check(const struct trust *trust, const struct head *head, const char *manifest,
-    char id[TRUST_ID_DIGITS + 1], struct fault *fault)
+trust_check(const struct trust *trust, const struct head *head, const char *manifest, char id[TRUST_ID_DIGITS + 1],
+    struct fault *fault)
 {
-	const size_t prefix = sizeof (SIGNED_PREFIX) - 1;
+	const size_t prefix = sizeof(SIGNED_PREFIX) - 1;
 	unsigned char *message = malloc(prefix + head->manifest_length);
 	size_t i;
 
@@ -127,7 +128,7 @@ trust_check(const struct trust *trust, const struct head *head, const char *mani
 	for (i = 0; i < trust->count; i++) {
 		char line[64];
 
-		snprintf(line, sizeof (line), "trusted: %s", trust->keys[i].id);
+		snprintf(line, sizeof(line), "trusted: %s", trust->keys[i].id);
 		fault_detail(fault, line);
 	}
 	return (false);

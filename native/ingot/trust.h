@@ -13,10 +13,10 @@
 #include "fault.h"
 #include "manifest.h"
 
-#define TRUST_MAX 32u
-#define TRUST_ID_DIGITS 16u
+#define TRUST_MAX        32u
+#define TRUST_ID_DIGITS  16u
 #define PUBLIC_KEY_BYTES 32u
-#define SIGNATURE_BYTES 64u
+#define SIGNATURE_BYTES  64u
 
 struct trusted {
 	uint8_t key[PUBLIC_KEY_BYTES];
@@ -44,8 +44,8 @@ struct head {
 bool head_parse(const char *text, size_t length, struct head *head, struct fault *fault);
 
 /* E_INGOT_SIGNATURE unless one of the keys made the signature of this manifest; `id` is which. */
-bool trust_check(const struct trust *trust, const struct head *head, const char *manifest,
-    char id[TRUST_ID_DIGITS + 1], struct fault *fault);
+bool trust_check(const struct trust *trust, const struct head *head, const char *manifest, char id[TRUST_ID_DIGITS + 1],
+    struct fault *fault);
 
 void hash_bytes(const void *bytes, size_t length, uint8_t hash[HASH_BYTES]);
 

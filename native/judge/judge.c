@@ -54,10 +54,10 @@ read_list(size_t *count)
 
 	for (*count = 0; getline(&line, &size, stdin) > 0; (*count)++) {
 		line[strcspn(line, "\n")] = '\0';
-		tests = realloc(tests, (*count + 1) * sizeof (*tests));
+		tests = realloc(tests, (*count + 1) * sizeof(*tests));
 		if (tests == NULL)
 			die("the list");
-		tests[*count] = (struct test) { .path = strdup(line) };
+		tests[*count] = (struct test){.path = strdup(line)};
 	}
 	free(line);
 	return (tests);
@@ -67,16 +67,16 @@ read_list(size_t *count)
 static void
 become(const char *path)
 {
-	const struct rlimit none = { 0, 0 };
+	const struct rlimit none = {0, 0};
 	int null = open("/dev/null", O_RDWR);
 	char program[PATH_MAX];
 
 	setpgid(0, 0);
 	setrlimit(RLIMIT_CORE, &none);
-	if (getcwd(program, sizeof (program)) != NULL && chdir("/tmp") == 0) {
+	if (getcwd(program, sizeof(program)) != NULL && chdir("/tmp") == 0) {
 		size_t length = strlen(program);
 
-		snprintf(program + length, sizeof (program) - length, "/%s", path);
+		snprintf(program + length, sizeof(program) - length, "/%s", path);
 		for (int fd = 0; fd < 3; fd++)
 			dup2(null, fd);
 		close(null);
@@ -164,8 +164,8 @@ tick(int signal)
 int
 main(int argc, char *argv[])
 {
-	const struct sigaction on_tick = { .sa_handler = tick };
-	const struct itimerval each_second = { { 1, 0 }, { 1, 0 } };
+	const struct sigaction on_tick = {.sa_handler = tick};
+	const struct itimerval each_second = {{1, 0}, {1, 0}};
 	size_t count;
 
 	if (argc != 3) {

@@ -11,12 +11,13 @@
 #include <sys/mman.h>
 
 #define ROUNDS 200000
-#define ROOM 12288
+#define ROOM   12288
 
 #define CHECK(condition) \
 	do { \
 		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: round %d: does not hold: %s\n", __FILE__, __LINE__, round, #condition); \
+			fprintf( \
+			    stderr, "%s:%d: round %d: does not hold: %s\n", __FILE__, __LINE__, round, #condition); \
 			exit(1); \
 		} \
 	} while (0)

@@ -29,7 +29,13 @@ void _PG_init(void);
 enum called { ACCESS, INSERT, PATH, PLAN, PRELOAD, SCAN, UTILITY, CALLED_COUNT };
 
 static const char *const names[CALLED_COUNT] = {
-	"access", "insert", "path", "plan", "preload", "scan", "utility",
+    "access",
+    "insert",
+    "path",
+    "plan",
+    "preload",
+    "scan",
+    "utility",
 };
 static int64 times[CALLED_COUNT];
 
@@ -66,8 +72,8 @@ on_plan(Query *query, const char *text, int options, ParamListInfo parameters)
 }
 
 static void
-on_utility(PlannedStmt *statement, const char *text, bool keep, ProcessUtilityContext context,
-    ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+on_utility(PlannedStmt *statement, const char *text, bool keep, ProcessUtilityContext context, ParamListInfo parameters,
+    QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
 {
 	times[UTILITY]++;
 	if (loud)
@@ -105,8 +111,8 @@ _PG_init(void)
 {
 	if (process_shared_preload_libraries_in_progress)
 		times[PRELOAD]++;
-	DefineCustomBoolVariable("witness.loud", "Says which utility statements it sees.", NULL, &loud, false, PGC_USERSET,
-	    0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("witness.loud", "Says which utility statements it sees.", NULL, &loud, false,
+	    PGC_USERSET, 0, NULL, NULL, NULL);
 
 	methods = *GetHeapamTableAmRoutine();
 	methods.tuple_insert = insert;
@@ -140,8 +146,8 @@ witness(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	result = (ReturnSetInfo *)fcinfo->resultinfo;
 	for (int i = 0; i < CALLED_COUNT; i++) {
-		Datum values[] = { CStringGetTextDatum(names[i]), Int64GetDatum(times[i]) };
-		bool nulls[] = { false, false };
+		Datum values[] = {CStringGetTextDatum(names[i]), Int64GetDatum(times[i])};
+		bool nulls[] = {false, false};
 
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		if (i != PRELOAD)

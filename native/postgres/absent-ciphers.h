@@ -10,7 +10,10 @@
 #include <openssl/evp.h>
 
 #define ABSENT(cipher) \
-	static inline const EVP_CIPHER *cipher(void) { return (NULL); }
+	static inline const EVP_CIPHER *cipher(void) \
+	{ \
+		return (NULL); \
+	}
 
 #ifdef OPENSSL_NO_BF
 ABSENT(EVP_bf_cbc)

@@ -51,7 +51,7 @@ dlopen(const char *path, int flags)
 		    (modules[i].level <= level || modules[i].level == 1))
 			return ((void *)&modules[i]);
 	}
-	snprintf(message, sizeof (message), "%.*s: not one of the modules that are linked into this server",
+	snprintf(message, sizeof(message), "%.*s: not one of the modules that are linked into this server",
 	    (int)(length < 128 ? length : 128), name);
 	failure = message;
 	return (NULL);
@@ -67,12 +67,11 @@ void *
 dlsym(void *restrict handle, const char *restrict name)
 {
 	const struct module *module = handle;
-	const struct symbol *found =
-	    bsearch(name, module->symbols, module->count, sizeof (struct symbol), compare);
+	const struct symbol *found = bsearch(name, module->symbols, module->count, sizeof(struct symbol), compare);
 
 	if (found != NULL)
 		return ((void *)found->address);
-	snprintf(message, sizeof (message), "%s: no such function: %.128s", module->name, name);
+	snprintf(message, sizeof(message), "%s: no such function: %.128s", module->name, name);
 	failure = message;
 	return (NULL);
 }

@@ -14,11 +14,10 @@
 /* From here on `rep movs` and `rep stos`, which write whole lines of the cache, are the faster. */
 #define LONG 2048
 
-#define SIXTEEN(p) _mm_loadu_si128((const __m128i *)(p))
+#define SIXTEEN(p)            _mm_loadu_si128((const __m128i *)(p))
 #define PUT_SIXTEEN(p, value) _mm_storeu_si128((__m128i *)(p), (value))
 
-#define WORD(bits) \
-	typedef uint##bits##_t __attribute__((may_alias, aligned(1))) word##bits;
+#define WORD(bits) typedef uint##bits##_t __attribute__((may_alias, aligned(1))) word##bits;
 WORD(16)
 WORD(32)
 WORD(64)
@@ -175,7 +174,7 @@ memcmp(const void *a_, const void *b_, size_t n)
 		at = n - 16;
 		if ((found = differences(a + at, b + at)) == 0)
 			return (0);
-differ:
+	differ:
 		at += (size_t)__builtin_ctz(found);
 		return (a[at] - b[at]);
 	}
@@ -237,8 +236,8 @@ strcmp(const char *a_, const char *b_)
 			}
 			continue;
 		}
-		unsigned found = differences(a, b) |
-		    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(SIXTEEN(a), _mm_setzero_si128()));
+		unsigned found =
+		    differences(a, b) | (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(SIXTEEN(a), _mm_setzero_si128()));
 
 		if (found != 0) {
 			int at = __builtin_ctz(found);

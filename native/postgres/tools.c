@@ -16,8 +16,8 @@ static const struct {
 	const char *name;
 	int (*main)(int, char **);
 } tools[] = {
-#define TOOL(name) { #name, name##_main },
-	TOOLS
+#define TOOL(name) {#name, name##_main},
+    TOOLS
 #undef TOOL
 };
 
@@ -29,12 +29,12 @@ main(int argc, char **argv)
 
 	if (slash != NULL)
 		name = slash + 1;
-	for (size_t i = 0; i < sizeof (tools) / sizeof (tools[0]); i++) {
+	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
 		if (strcmp(name, tools[i].name) == 0)
 			return (tools[i].main(argc, argv));
 	}
 	fprintf(stderr, "%s: not one of PostgreSQL's programs. It must be called by one of these names:", name);
-	for (size_t i = 0; i < sizeof (tools) / sizeof (tools[0]); i++)
+	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
 		fprintf(stderr, " %s", tools[i].name);
 	fprintf(stderr, "\n");
 	return (127);

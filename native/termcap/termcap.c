@@ -18,29 +18,29 @@ static const struct {
 	const char *name;
 	enum kind kind;
 } terminals[] = {
-	{ "dumb", DUMB },
-	{ "unknown", DUMB },
-	{ "vt100", VT100 },
-	{ "vt102", VT100 },
-	{ "vt220", VT100 },
-	{ "alacritty", XTERM },
-	{ "ansi", XTERM },
-	{ "contour", XTERM },
-	{ "cygwin", XTERM },
-	{ "eterm", XTERM },
-	{ "foot", XTERM },
-	{ "gnome", XTERM },
-	{ "kitty", XTERM },
-	{ "konsole", XTERM },
-	{ "linux", XTERM },
-	{ "putty", XTERM },
-	{ "rxvt", XTERM },
-	{ "screen", XTERM },
-	{ "st", XTERM },
-	{ "tmux", XTERM },
-	{ "vte", XTERM },
-	{ "wezterm", XTERM },
-	{ "xterm", XTERM },
+    {"dumb", DUMB},
+    {"unknown", DUMB},
+    {"vt100", VT100},
+    {"vt102", VT100},
+    {"vt220", VT100},
+    {"alacritty", XTERM},
+    {"ansi", XTERM},
+    {"contour", XTERM},
+    {"cygwin", XTERM},
+    {"eterm", XTERM},
+    {"foot", XTERM},
+    {"gnome", XTERM},
+    {"kitty", XTERM},
+    {"konsole", XTERM},
+    {"linux", XTERM},
+    {"putty", XTERM},
+    {"rxvt", XTERM},
+    {"screen", XTERM},
+    {"st", XTERM},
+    {"tmux", XTERM},
+    {"vte", XTERM},
+    {"wezterm", XTERM},
+    {"xterm", XTERM},
 };
 
 static const struct {
@@ -48,41 +48,41 @@ static const struct {
 	enum kind since;
 	const char *value;
 } strings[] = {
-	{ "bl", VT100, "\a" },
-	{ "cd", VT100, "\033[J" },
-	{ "ce", VT100, "\033[K" },
-	{ "cl", VT100, "\033[H\033[2J" },
-	{ "cm", VT100, "\033[%i%d;%dH" },
-	{ "ho", VT100, "\033[H" },
-	{ "nd", VT100, "\033[C" },
-	{ "up", VT100, "\033[A" },
-	{ "DO", VT100, "\033[%dB" },
-	{ "LE", VT100, "\033[%dD" },
-	{ "RI", VT100, "\033[%dC" },
-	{ "UP", VT100, "\033[%dA" },
-	{ "md", VT100, "\033[1m" },
-	{ "me", VT100, "\033[m" },
-	{ "se", VT100, "\033[m" },
-	{ "so", VT100, "\033[7m" },
-	{ "ue", VT100, "\033[m" },
-	{ "us", VT100, "\033[4m" },
-	{ "al", XTERM, "\033[L" },
-	{ "ch", XTERM, "\033[%i%dG" },
-	{ "dc", XTERM, "\033[P" },
-	{ "dl", XTERM, "\033[M" },
-	{ "DC", XTERM, "\033[%dP" },
-	{ "ic", XTERM, "\033[@" },
-	{ "IC", XTERM, "\033[%d@" },
-	/* what keys send, as far as libedit does not know it by itself */
-	{ "kD", VT100, "\033[3~" },
-	{ "kh", VT100, "\033[1~" },
-	{ "@7", VT100, "\033[4~" },
+    {"bl", VT100, "\a"},
+    {"cd", VT100, "\033[J"},
+    {"ce", VT100, "\033[K"},
+    {"cl", VT100, "\033[H\033[2J"},
+    {"cm", VT100, "\033[%i%d;%dH"},
+    {"ho", VT100, "\033[H"},
+    {"nd", VT100, "\033[C"},
+    {"up", VT100, "\033[A"},
+    {"DO", VT100, "\033[%dB"},
+    {"LE", VT100, "\033[%dD"},
+    {"RI", VT100, "\033[%dC"},
+    {"UP", VT100, "\033[%dA"},
+    {"md", VT100, "\033[1m"},
+    {"me", VT100, "\033[m"},
+    {"se", VT100, "\033[m"},
+    {"so", VT100, "\033[7m"},
+    {"ue", VT100, "\033[m"},
+    {"us", VT100, "\033[4m"},
+    {"al", XTERM, "\033[L"},
+    {"ch", XTERM, "\033[%i%dG"},
+    {"dc", XTERM, "\033[P"},
+    {"dl", XTERM, "\033[M"},
+    {"DC", XTERM, "\033[%dP"},
+    {"ic", XTERM, "\033[@"},
+    {"IC", XTERM, "\033[%d@"},
+    /* what keys send, as far as libedit does not know it by itself */
+    {"kD", VT100, "\033[3~"},
+    {"kh", VT100, "\033[1~"},
+    {"@7", VT100, "\033[4~"},
 };
 
 /* A character in the last column leaves the cursor there until the next one comes. */
-static const char flags[][3] = { "am", "xn" };
+static const char flags[][3] = {"am", "xn"};
 
-#define COUNT(table) (sizeof (table) / sizeof ((table)[0]))
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 static enum kind terminal;
 
@@ -139,11 +139,11 @@ char *
 tgoto(const char *string, int column, int row)
 {
 	static char result[64];
-	int values[] = { row, column };
+	int values[] = {row, column};
 	size_t used = 0;
 	int from = 0, next = 0;
 
-	for (; *string != '\0' && used < sizeof (result) - 12; string++) {
+	for (; *string != '\0' && used < sizeof(result) - 12; string++) {
 		if (*string != '%') {
 			result[used++] = *string;
 			continue;

@@ -26,7 +26,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ROOM (1 << 20)
+#define ROOM        (1 << 20)
 #define PATIENCE_MS 60000
 
 static char written[ROOM];
@@ -53,7 +53,7 @@ fail(const char *what, const char *text)
 static int
 take(const char *awaited)
 {
-	struct pollfd ready = { .fd = terminal, .events = POLLIN };
+	struct pollfd ready = {.fd = terminal, .events = POLLIN};
 	ssize_t got;
 
 	if (poll(&ready, 1, PATIENCE_MS) <= 0)
@@ -91,7 +91,7 @@ unescape(char *text)
 			*to++ = '\t';
 			break;
 		case 'x':
-			*to++ = (char)strtol((char[]){ from[1], from[2], '\0' }, NULL, 16);
+			*to++ = (char)strtol((char[]){from[1], from[2], '\0'}, NULL, 16);
 			from += 2;
 			break;
 		default:
@@ -104,7 +104,7 @@ unescape(char *text)
 static struct winsize
 size_of(const char *text)
 {
-	struct winsize size = { 0 };
+	struct winsize size = {0};
 
 	if (sscanf(text, "%hux%hu", &size.ws_row, &size.ws_col) != 2)
 		fail("no size", text);
@@ -182,7 +182,7 @@ main(int argc, char **argv)
 		execvp(argv[2], argv + 2);
 		_exit(127);
 	}
-	while (fgets(line, sizeof (line), stdin) != NULL) {
+	while (fgets(line, sizeof(line), stdin) != NULL) {
 		char *text;
 
 		line[strcspn(line, "\n")] = '\0';

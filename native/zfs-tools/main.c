@@ -17,10 +17,10 @@ static const struct {
 	const char *name;
 	int (*main)(int, char **);
 } programs[] = {
-	{ "zpool", zpool_main },
-	{ "zfs", zfs_main },
-	{ "mount.zfs", mount_zfs_main },
-	{ "zgenhostid", zgenhostid_main },
+    {"zpool", zpool_main},
+    {"zfs", zfs_main},
+    {"mount.zfs", mount_zfs_main},
+    {"zgenhostid", zgenhostid_main},
 };
 
 int
@@ -31,12 +31,12 @@ main(int argc, char **argv)
 
 	if (slash)
 		name = slash + 1;
-	for (size_t i = 0; i < sizeof (programs) / sizeof (programs[0]); i++) {
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		if (strcmp(name, programs[i].name) == 0)
 			return (programs[i].main(argc, argv));
 	}
 	fprintf(stderr, "%s: not one of the ZFS programs. It must be called by one of these names:", name);
-	for (size_t i = 0; i < sizeof (programs) / sizeof (programs[0]); i++)
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
 		fprintf(stderr, " %s", programs[i].name);
 	fprintf(stderr, "\n");
 	return (127);

@@ -152,7 +152,7 @@ export const postgresBuild = recipe({
       `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
     ]),
     "quiet -C src/interfaces/libpq all-static-lib\n",
-    "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE= quiet -C src/$folder; done\n",
+    "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE='' quiet -C src/$folder; done\n",
     "export ANVIL_MERGE=yes\n",
     `for folder in ${[...parts, ...Object.keys(programs).map((name) => `src/bin/${name}`)].join(" ")}; do\n`,
     "  quiet -C $folder all\n",

@@ -164,8 +164,8 @@ const stringsTest = recipe({
   tools: [anvilCc],
   script: `\
 ${anvilCcEnvironment()}
-$CC $CFLAGS ${stringFlags} -Wall -Wextra -Werror $LDFLAGS -o test /files/native/postgres/strings.c /files/native/postgres-test/*.c
-./test | tee said
+$CC $CFLAGS ${stringFlags} -Wall -Wextra -Werror $LDFLAGS -o strings-test /files/native/postgres/strings.c /files/native/postgres-test/*.c
+./strings-test | tee said
 install -D -m 644 -t /out said
 `,
   proves: [contains("said", /^all tests hold$/)],

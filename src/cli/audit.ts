@@ -3,9 +3,10 @@ import { Fault } from "../fault/fault.ts";
 import { auditOf, readManifest } from "../forge/manifest.ts";
 import { audit, loadAdvisories, pinsOf, type AuditedAdvisory, type ComponentAudit } from "../source/advisories.ts";
 import { hashFile } from "../store/tree.ts";
-import { channelOptions, parse, projectRoot, selectChannel, type Command } from "./command.ts";
+import { channelOptions, parse, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
-import { componentsOf, namedTargets, seedsOf } from "./targets.ts";
+import { componentsOf, seedsOf } from "../project/targets.ts";
+import type { Project } from "../project/project.ts";
 
 const help = `
 usage: anvil audit [target… | file] [options]
@@ -36,9 +37,9 @@ const options = {
 export const command: Command = {
   summary: "what is known of vulnerabilities in the sources",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
-    const { of, components } = await judged(positionals, values.channel);
+    const { of, components } = await judged(positionals, values.channel, project);
     const open = count(components, "open");
     const shown = values.open ? onlyOpen(components) : components;
     if (values.json) printJson({ of, open, components: shown }, 1);
@@ -50,13 +51,14 @@ export const command: Command = {
 async function judged(
   names: readonly string[],
   channelName: string,
+  project: Project,
 ): Promise<{ of: string; components: readonly ComponentAudit[] }> {
-  const known = await loadAdvisories(projectRoot());
+  const known = await loadAdvisories(project.root);
   const [file] = names;
   if (names.length === 1 && file !== undefined && /\.(?:iso|json)$/.test(file))
     return { of: file, components: auditOf(readManifest(manifestFor(file)), known) };
-  const targets = namedTargets(names);
-  const { channel } = await selectChannel(channelName);
+  const targets = (await project.targets()).named(names);
+  const { channel } = await project.selectChannel(channelName);
   const wanted = componentsOf(targets);
   const seeds = seedsOf(targets).map(({ name }) => name);
   return {

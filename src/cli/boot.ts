@@ -7,8 +7,7 @@ import { attach } from "../vm/attach.ts";
 import { parseForwards } from "../vm/forward.ts";
 import { startMachine, type ForwardedPort } from "../vm/machine.ts";
 import type { Disk, Network } from "../vm/options.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
-import { IMAGE } from "./targets.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { vmLauncher } from "./vm-launcher.ts";
 import { print } from "./print.ts";
 
@@ -42,7 +41,7 @@ exit status: 0 the machine was powered off, 1 it could not be started, 2 wrong u
 `;
 
 const options = {
-  iso: { type: "string", default: `out/${IMAGE}` },
+  iso: { type: "string" },
   disk: { type: "string" },
   "disk-size": { type: "string", default: "8" },
   memory: { type: "string", default: "1024" },
@@ -59,18 +58,18 @@ const options = {
 export const command: Command = {
   summary: "boot the ISO in QEMU, with this terminal as its console",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const { firmware } = values;
     if (firmware !== "seabios" && firmware !== "ovmf")
       throw usage(`--firmware is seabios or ovmf, not "${firmware}"`, help);
     const network = networkOf(values["no-network"] ? "none" : values.network, values.forward);
-    const iso = path.resolve(values.iso);
-    if (!existsSync(iso))
-      throw new Fault("E_NO_SUCH_FILE", `there is no ${values.iso}`, { hint: "anvil forge   makes it" });
-    const store = openStore();
-    const launcher = await vmLauncher(store);
+    const named = values.iso ?? path.join("out", (await project.targets()).catalogue.image.file);
+    const iso = path.resolve(named);
+    if (!existsSync(iso)) throw new Fault("E_NO_SUCH_FILE", `there is no ${named}`, { hint: "anvil forge   makes it" });
+    const store = project.store;
+    const launcher = await vmLauncher(project);
     const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
     print(`${acceleration.accel === "kvm" ? "KVM" : "emulation (TCG)"}: ${acceleration.why}\n`);
     const disks: Disk[] = [];

@@ -2,9 +2,8 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { seedCc } from "../../recipes/seed.ts";
 import type { Elsewhere } from "../forge/elsewhere.ts";
-import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import { type Evaluation } from "../forge/evaluate.ts";
 import type { ForgeEvent } from "../forge/events.ts";
 import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
 import { wholePlan } from "../forge/plan.ts";
@@ -19,18 +18,10 @@ import { serialiseEvent } from "../ui/json.ts";
 import { chooseView } from "../ui/open.ts";
 import { mergeProfiles, parseProfile, profileOf, serialiseProfile, emptyProfile, type Profile } from "../ui/profile.ts";
 import { Run } from "../ui/run.ts";
-import {
-  buildChannel,
-  lastRunFile,
-  openStore,
-  projectRoot,
-  planOptions,
-  readPins,
-  usage,
-  writePin,
-} from "./command.ts";
+import { usage } from "./command.ts";
 import { downloads, realiseOptions, type PlaceValues } from "./realise-options.ts";
-import { recipesOf, requireIngot } from "./targets.ts";
+import type { Project } from "../project/project.ts";
+import { recipesOf } from "../project/targets.ts";
 
 export const buildOptions = {
   ...realiseOptions,
@@ -40,10 +31,16 @@ export const buildOptions = {
 } as const;
 
 /** The store with what `--accept-from-vm` names, and what is being built for `also`. Throws E_NO_TARGET. */
-export function openBuildStore(values: { readonly "accept-from-vm": readonly string[] }, also?: string): Store {
+export async function openBuildStore(
+  values: { readonly "accept-from-vm": readonly string[] },
+  project: Project,
+  also?: string,
+): Promise<Store> {
   const ingots = [...values["accept-from-vm"], ...(also === undefined ? [] : [also])];
-  ingots.forEach(requireIngot);
-  return openStore().accepting(ingots);
+  if (ingots.length === 0) return project.store;
+  const targets = await project.targets();
+  ingots.forEach((name) => targets.requireIngot(name));
+  return project.store.accepting(ingots);
 }
 
 export interface BuildValues extends PlaceValues {
@@ -56,6 +53,7 @@ export interface BuildValues extends PlaceValues {
 }
 
 export interface BuildRequest {
+  readonly project: Project;
   readonly targets: readonly Output[];
   readonly values: BuildValues;
   readonly jobs: number;
@@ -75,10 +73,10 @@ export interface Built {
 
 /** The evaluation whose targets are all in the store now, or the exit status of a run that did not come so far. */
 export async function build(request: BuildRequest): Promise<Built | number> {
-  const { targets, values, jobs, store, signal, elsewhere: place } = request;
-  const limits = readLimits(process.env);
-  const { channel, why } = await buildChannel(values.channel);
-  const evaluateNow = (): Evaluation => evaluate(targets, planOptions(store, channel));
+  const { project, targets, values, jobs, store, signal, elsewhere: place } = request;
+  const limits = readLimits(project.env);
+  const { channel, why } = await project.buildChannel(values.channel);
+  const evaluateNow = (): Evaluation => project.evaluate(targets, channel);
   const accepted = new Set(values["accept-unverified"]);
   const first = evaluateNow();
   if (request.silentWhenDone === true && missing(first, store).length === 0) return { evaluation: first, why };
@@ -86,16 +84,16 @@ export async function build(request: BuildRequest): Promise<Built | number> {
   const profile = existsSync(profileFile) ? parseProfile(readFileSync(profileFile, "utf8")) : emptyProfile;
   const { json, plain } = values;
   const view = chooseView({ json, plain, stream: process.stdout, env: process.env, profile });
-  const places = downloads(values, store, first);
+  const places = downloads(values, project, first);
   const run = new Run();
-  const eventFile = lastRunFile(store);
+  const eventFile = project.lastRunFile;
   // a new file: one of an earlier version could be read by others
   rmSync(eventFile, { force: true });
   writeFileSync(eventFile, "", { mode: 0o600 });
   try {
     const note = await places.note();
     const options: RealiseOptions = {
-      project: projectRoot(),
+      project: project.root,
       store,
       why: note === "" ? why : `${why}; ${note}`,
       jobs,
@@ -104,7 +102,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       acceptUnverified: accepted,
       mirrors: places.mirrors,
       crates: places.crates,
-      onPin: (component, sha256) => writePin(store, channel, component, sha256),
+      onPin: (component, sha256) => project.keepPin(channel, component, sha256),
       expected: new Map([...profile].map(([name, measure]) => [name, measure.seconds])),
       signal,
       on: (event) => {
@@ -123,7 +121,7 @@ export async function build(request: BuildRequest): Promise<Built | number> {
       makeSeed: (seed: Key) => make({ ...first, targets: [seed] }),
     };
     const notices = [...(await places.prepare(preparation))];
-    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(targets, known, options);
+    if (!values["no-preflight"] && !isProven(channel)) await lookFirst(project, targets, known, options);
     const evaluation = await wholePlan(known, evaluateNow, make);
     if (evaluation === undefined) return signal.aborted ? 130 : 1;
     if (evaluation !== known) {
@@ -143,12 +141,18 @@ export async function build(request: BuildRequest): Promise<Built | number> {
 }
 
 /** Before anything of a channel is compiled that was never built whole. Throws E_PREFLIGHT. */
-async function lookFirst(targets: readonly Output[], evaluation: Evaluation, options: RealiseOptions): Promise<void> {
-  const { project, store } = options;
+async function lookFirst(
+  project: Project,
+  targets: readonly Output[],
+  evaluation: Evaluation,
+  options: RealiseOptions,
+): Promise<void> {
+  const { store } = options;
   const { channel } = evaluation;
   const absent = new Set(missing(evaluation, store).map(({ derivation }) => derivation.name));
   const recipes = recipesOf(targets).filter(({ name }) => absent.has(name));
-  const preflight = planPreflight(recipes, seedCc, { project, channel, pins: readPins(store, channel) });
+  const { cc } = (await project.targets()).catalogue.seeds;
+  const preflight = planPreflight(recipes, cc, { project: project.root, channel, pins: project.pins(channel) });
   const none: Outcome = { ok: true, built: [], failed: new Map() };
   const isThere = missing(preflight.evaluation, store).length === 0;
   const outcome = isThere ? none : await realise(preflight.evaluation, { ...options, keepGoing: true });

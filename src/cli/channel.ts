@@ -1,7 +1,7 @@
 import type { Channel } from "../recipe/channel.ts";
 import { channelNames, loadChannel, standing } from "../source/channel.ts";
 import { AUTO, setChannel } from "../source/channel-choice.ts";
-import { parse, projectRoot, selectChannel, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
 
 const help = `
@@ -25,16 +25,16 @@ const options = { json: { type: "boolean", default: false } } as const;
 export const command: Command = {
   summary: "show or change the channel that is built here",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const [name] = positionals;
     if (positionals.length > 1) throw usage("name one channel", help);
-    const project = projectRoot();
-    const before = name === undefined ? undefined : await selectChannel(AUTO).catch(() => undefined);
-    if (name !== undefined) await setChannel(project, name);
-    const { channel, why } = await selectChannel(AUTO);
-    const names = await channelNames(project);
-    const channels = await Promise.all(names.map((each) => loadChannel(project, each)));
+    const { root } = project;
+    const before = name === undefined ? undefined : await project.selectChannel(AUTO).catch(() => undefined);
+    if (name !== undefined) await setChannel(root, name);
+    const { channel, why } = await project.selectChannel(AUTO);
+    const names = await channelNames(root);
+    const channels = await Promise.all(names.map((each) => loadChannel(root, each)));
     if (values.json) printJson(facts(channel, why, channels), 1);
     else print(asText(channel, why, channels, before?.channel));
     return 0;

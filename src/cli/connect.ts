@@ -9,7 +9,7 @@ import { otherMachine } from "../store/fitness.ts";
 import type { Lock } from "../store/lock.ts";
 import type { Store } from "../store/store.ts";
 import { findMachine } from "../vm/state.ts";
-import { openStore } from "./command.ts";
+import type { Project } from "../project/project.ts";
 import { onInterrupt } from "./realise-options.ts";
 
 /** Short exchanges of others, such as looks at what the machine builds, are waited for: five seconds. */
@@ -66,10 +66,14 @@ export async function lockLine(store: Store, line: string): Promise<Lock> {
 }
 
 /** For commands of one exchange. A signal ends them with 130. */
-export async function withClient(values: ConnectValues, act: (client: Client) => Promise<number>): Promise<number> {
+export async function withClient(
+  values: ConnectValues,
+  project: Project,
+  act: (client: Client) => Promise<number>,
+): Promise<number> {
   const interrupt = onInterrupt();
   try {
-    return await withDestination(values, openStore(), async (destination) => {
+    return await withDestination(values, project.store, async (destination) => {
       const client = await Client.open(destination, interrupt.signal);
       return act(client).finally(() => client.close());
     });

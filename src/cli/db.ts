@@ -12,7 +12,8 @@ import { LOOPBACK } from "../vm/forward.ts";
 import { runSession } from "../vm/session.ts";
 import { findMachine, type MachineState } from "../vm/state.ts";
 import { size } from "../ui/units.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import type { Project } from "../project/project.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, lockLine } from "./connect.ts";
 import { complain, print, printForeign, printJson } from "./print.ts";
 
@@ -83,7 +84,7 @@ interface Values {
 export const command: Command = {
   summary: "databases of a running Monolith: psql, branches, snapshots",
   help,
-  async run(args) {
+  async run(args, project) {
     const end = args.indexOf("--");
     const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, options);
     const more = end === -1 ? [] : args.slice(end + 1);
@@ -98,13 +99,14 @@ export const command: Command = {
     if (action === "psql" && words.length === 0) words.push("main");
     const line = [action, ...words, ...more, ...(values["discard-later"] ? ["--discard-later"] : [])];
     const shell = ["anvil-db", ...line].map(quoted).join(" ");
-    return action === "psql" ? psql(shell, values) : act(action, shell, values);
+    return action === "psql" ? psql(shell, values, project) : act(action, shell, values, project);
   },
 };
 
-async function psql(command: string, values: Values): Promise<number> {
+async function psql(command: string, values: Values, project: Project): Promise<number> {
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
-  if (values.to === undefined) return (terminal ? session : streams)(await machineOf(values), command);
+  if (values.to === undefined)
+    return (terminal ? session : streams)(await machineOf(values, project), command, project);
   if (terminal) return sessionOverSsh(values.to, command);
   const token = newToken();
   const transport = execOverSsh(
@@ -116,9 +118,9 @@ async function psql(command: string, values: Values): Promise<number> {
 }
 
 /** Standard streams as they are: nothing is a terminal's. */
-async function streams(machine: MachineState, command: string): Promise<number> {
+async function streams(machine: MachineState, command: string, project: Project): Promise<number> {
   const { name, timeScale } = machine;
-  const line = await lockLine(openStore(), `exec-${name}`);
+  const line = await lockLine(project.store, `exec-${name}`);
   try {
     const token = newToken();
     const transport = await openExecPort(machine);
@@ -126,6 +128,7 @@ async function streams(machine: MachineState, command: string): Promise<number> 
       const text = `. /etc/profile; exec ${command}`;
       await shell(
         machine,
+        project,
         `setsid anvil-exec ${EXEC_PORT} ${token} ${quoted(text)} >/dev/null 2>&1 </dev/null &`,
         "anvil-exec",
       );
@@ -147,24 +150,26 @@ async function streamed(line: Pick<ExecOptions, "transport" | "token" | "patienc
 
 const newToken = (): string => randomBytes(12).toString("hex");
 
-async function session(machine: MachineState, command: string): Promise<number> {
+async function session(machine: MachineState, command: string, project: Project): Promise<number> {
   if (machine.session === undefined)
     throw new Fault("E_NO_MACHINE", `machine "${machine.name}" was started without a console for sessions`, {
       hint: "`anvil boot` in another terminal starts one that has it",
     });
-  const line = await lockLine(openStore(), `session-${machine.name}`);
+  const line = await lockLine(project.store, `session-${machine.name}`);
   try {
     const { stdin: input, stdout: output } = process;
-    const run = (text: string): Promise<unknown> => shell(machine, text);
+    const run = (text: string): Promise<unknown> => shell(machine, project, text);
     return await runSession({ shell: run, socket: machine.session, command, input, output });
   } finally {
     line.release();
   }
 }
 
-async function act(action: string, command: string, values: Values): Promise<number> {
+async function act(action: string, command: string, values: Values, project: Project): Promise<number> {
   const { status, output } =
-    values.to === undefined ? await onConsole(await machineOf(values), command) : await runOverSsh(values.to, command);
+    values.to === undefined
+      ? await onConsole(await machineOf(values, project), command, project)
+      : await runOverSsh(values.to, command);
   if (status !== 0) throw refusal(output, status);
   if (action !== "list") printForeign(output);
   else if (values.json) printJson(listed(output), 1);
@@ -172,10 +177,15 @@ async function act(action: string, command: string, values: Values): Promise<num
   return 0;
 }
 
-const machineOf = ({ machine }: Values): Promise<MachineState> => findMachine(openStore().paths.top, machine);
+const machineOf = ({ machine }: Values, project: Project): Promise<MachineState> =>
+  findMachine(project.store.paths.top, machine);
 
 /** The console of a machine, which serves one process at a time: others wait their turn. */
-async function withConsole<T>(state: MachineState, act: (console: Console) => Promise<T>): Promise<T> {
+async function withConsole<T>(
+  state: MachineState,
+  project: Project,
+  act: (console: Console) => Promise<T>,
+): Promise<T> {
   if (state.console === undefined)
     throw new Fault("E_NO_MACHINE", `machine "${state.name}" was started without a console for programs`, {
       hint: "`anvil boot` in another terminal starts one that has it",
@@ -183,7 +193,7 @@ async function withConsole<T>(state: MachineState, act: (console: Console) => Pr
   const { console: socket, timeScale, serialLog } = state;
   const label = `the console of ${state.name}`;
   const console = new Console({ label, timeScale, evidence: () => [], log: serialLog, socket });
-  const line = await lockLine(openStore(), `console-${state.name}`);
+  const line = await lockLine(project.store, `console-${state.name}`);
   try {
     return await act(console);
   } finally {
@@ -193,8 +203,8 @@ async function withConsole<T>(state: MachineState, act: (console: Console) => Pr
 }
 
 /** Runs text of shell that ends soon. @param program that the system may be too old to have */
-function shell(machine: MachineState, text: string, program?: string): Promise<string> {
-  return withConsole(machine, async (console) => {
+function shell(machine: MachineState, project: Project, text: string, program?: string): Promise<string> {
+  return withConsole(machine, project, async (console) => {
     await available(console, machine);
     if (program !== undefined && (await console.run(`command -v ${program}`)).status !== 0)
       throw new Fault("E_EXEC_ABSENT", `the Monolith has no ${program}`, {
@@ -229,8 +239,12 @@ function sshOf({ forwards }: MachineState): string {
     : `ssh://root@${isIPv4(forward.address) ? forward.address : LOOPBACK}:${forward.host}`;
 }
 
-function onConsole(machine: MachineState, command: string): Promise<{ status: number; output: string }> {
-  return withConsole(machine, async (console) => {
+function onConsole(
+  machine: MachineState,
+  command: string,
+  project: Project,
+): Promise<{ status: number; output: string }> {
+  return withConsole(machine, project, async (console) => {
     await available(console, machine);
     return console.run(`. /etc/profile; ${command}`, LIMIT);
   });

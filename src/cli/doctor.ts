@@ -1,5 +1,4 @@
 import type { Evaluation } from "../forge/evaluate.ts";
-import type { Store } from "../store/store.ts";
 import { checkMachine, type Finding } from "./machine-checks.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
@@ -29,15 +28,15 @@ const options = { ...mirrorOptions, ...cratesOptions, json: { type: "boolean", d
 export const command: Command = {
   summary: "check whether this machine can forge and boot",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const checks: Finding[] = [];
     const places = {
-      mirrors: (store: Store) => mirrors(values, store),
-      places: (store: Store, evaluation: Evaluation) => downloads(values, store, evaluation),
+      mirrors: () => mirrors(values, project),
+      places: (evaluation: Evaluation) => downloads(values, project, evaluation),
     };
-    for await (const finding of checkMachine(places)) {
+    for await (const finding of checkMachine(project, places)) {
       checks.push(finding);
       // line by line: some checks wait for the network or run a guest
       if (!values.json) print(renderText(finding));

@@ -1,10 +1,9 @@
-import { evaluate, type Evaluation } from "../forge/evaluate.ts";
-import { wholePlan } from "../forge/plan.ts";
+import type { Evaluation } from "../forge/evaluate.ts";
 import { realise, type RealiseOptions } from "../forge/forge.ts";
+import { wholePlan } from "../forge/plan.ts";
 import { chooseView } from "../ui/open.ts";
-import { openStore, parse, projectRoot, planOptions, selectChannel, writePin, type Command } from "./command.ts";
+import { parse, type Command } from "./command.ts";
 import { cratesHelp, downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
-import { namedTargets } from "./targets.ts";
 
 const help = `
 usage: anvil fetch [target…] [options]
@@ -30,20 +29,20 @@ exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 export const command: Command = {
   summary: "download all that a forge needs, build nothing",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, realiseOptions);
-    const targets = namedTargets(positionals);
-    const store = openStore();
-    const { channel, why } = await selectChannel(values.channel);
-    const evaluateNow = (): Evaluation => evaluate(targets, planOptions(store, channel));
+    const targets = (await project.targets()).named(positionals);
+    const store = project.store;
+    const { channel, why } = await project.selectChannel(values.channel);
+    const evaluateNow = (): Evaluation => project.evaluate(targets, channel);
     const evaluation = evaluateNow();
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
     const interrupt = onInterrupt();
     try {
-      const places = downloads(values, store, evaluation);
+      const places = downloads(values, project, evaluation);
       const note = await places.note();
       const options: RealiseOptions = {
-        project: projectRoot(),
+        project: project.root,
         store,
         why: note === "" ? why : `${why}; ${note}`,
         // downloads take no job tokens
@@ -52,7 +51,7 @@ export const command: Command = {
         acceptUnverified: new Set(values["accept-unverified"]),
         mirrors: places.mirrors,
         crates: places.crates,
-        onPin: (component, sha256) => writePin(store, channel, component, sha256),
+        onPin: (component, sha256) => project.keepPin(channel, component, sha256),
         expected: new Map(),
         signal: interrupt.signal,
         on: view,

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { CLOSED } from "../../recipes/rootfs.ts";
 import { Fault } from "../fault/fault.ts";
-import { copyOut } from "../forge/forge.ts";
+import { copyOut } from "../forge/publish.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
 import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";
@@ -12,11 +11,12 @@ import type { Store } from "../store/store.ts";
 import { hashFile } from "../store/tree.ts";
 import { count } from "../ui/units.ts";
 import { build, buildOptions, jobCount, openBuildStore, type Built } from "./build.ts";
-import { parse, projectRoot, type Command } from "./command.ts";
+import { parse, type Command } from "./command.ts";
 import { print } from "./print.ts";
 import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
-import { acceptsIngots, IMAGE, loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
-import { userKeys, userLogins } from "./user-keys.ts";
+import type { Project } from "../project/project.ts";
+import { acceptsIngots } from "../project/targets.ts";
+import { loginOptions, rootLoginOf } from "./command.ts";
 
 const help = `
 usage: anvil forge [target…] [options]
@@ -64,17 +64,19 @@ const options = {
 export const command: Command = {
   summary: "build the ISO, or the named recipes, from source",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const jobs = jobCount(values.jobs, help);
-    const targets = targetsOf(positionals, rootLoginOf(values));
-    const store = openBuildStore(values);
+    const targets = await targetsOf(project, positionals, rootLoginOf(values));
+    const store = await openBuildStore(values, project);
     const interrupt = onInterrupt();
     try {
-      const built = await build({ targets, values, jobs, store, signal: interrupt.signal });
+      const built = await build({ project, targets, values, jobs, store, signal: interrupt.signal });
       if (typeof built === "number") return built;
-      const published = await publish(built, store, path.resolve(values.out));
-      if (published !== undefined && !values.json) print(`${whereItIs(values.out)}\n${whoGetsIn(published)}\n`);
+      const { image } = (await project.targets()).catalogue;
+      const published = await publish(project, built, store, path.resolve(values.out));
+      if (published !== undefined && !values.json)
+        print(`${whereItIs(values.out, image.file)}\n${whoGetsIn(published)}\n`);
       return 0;
     } finally {
       interrupt.close();
@@ -83,15 +85,20 @@ export const command: Command = {
 };
 
 /** The first ISO that a user forges needs a key whose ingots it accepts. */
-function targetsOf(names: readonly string[], rootLogin: boolean): readonly Output[] {
-  const targets = namedTargets(names, rootLogin);
-  if (!acceptsIngots(targets) || readKey(userKeys()) !== undefined) return targets;
-  ensureKey(userKeys());
-  return namedTargets(names, rootLogin);
+async function targetsOf(
+  project: Project,
+  names: readonly string[],
+  rootLogin: boolean | undefined,
+): Promise<readonly Output[]> {
+  const all = await project.targets();
+  const targets = all.named(names, rootLogin);
+  if (!acceptsIngots(targets) || readKey(project.keys) !== undefined) return targets;
+  ensureKey(project.keys);
+  return all.named(names, rootLogin);
 }
 
-function whereItIs(out: string): string {
-  const file = path.join(out, IMAGE);
+function whereItIs(out: string, name: string): string {
+  const file = path.join(out, name);
   return `${file} is there, with its manifest beside it; \`anvil boot${out === "out" ? "" : ` --iso ${file}`}\` boots it`;
 }
 
@@ -110,21 +117,27 @@ function whoGetsIn({ rootLogin, logins }: Logins): string {
 }
 
 /** Copies the ISO to the output folder, with its manifest, unless it is there already. Undefined when none was built. */
-async function publish({ evaluation, why }: Built, store: Store, out: string): Promise<Logins | undefined> {
+async function publish(
+  project: Project,
+  { evaluation, why }: Built,
+  store: Store,
+  out: string,
+): Promise<Logins | undefined> {
+  const { image } = (await project.targets()).catalogue;
   let published: Logins | undefined;
   for (const key of evaluation.targets) {
     const record = store.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
-    const rootLogin = record.name === "iso";
-    if (!rootLogin && record.name !== `iso${CLOSED}`) continue;
-    published = { rootLogin, logins: userLogins().map(fingerprint) };
-    const from = path.join(store.outputPath(key), IMAGE);
-    const to = path.join(out, IMAGE);
+    const rootLogin = record.name === image.name;
+    if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
+    published = { rootLogin, logins: project.logins().map(fingerprint) };
+    const from = path.join(store.outputPath(key), image.file);
+    const to = path.join(out, image.file);
     if (isSame(from, to, key)) continue;
     copyOut(from, to);
-    const files = [{ file: IMAGE, bytes: statSync(to).size, sha256: hashFile(to) }];
-    const trust = trustedKeys(userKeys()).map(keyId);
-    const known = await loadAdvisories(projectRoot());
+    const files = [{ file: image.file, bytes: statSync(to).size, sha256: hashFile(to) }];
+    const trust = trustedKeys(project.keys).map(keyId);
+    const known = await loadAdvisories(project.root);
     const manifest = manifestOf(evaluation, store, { why, files, trust, known, ...published });
     writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(to), stampOf(to, key));

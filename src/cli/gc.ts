@@ -1,11 +1,9 @@
-import { evaluate } from "../forge/evaluate.ts";
 import type { Digest, Key } from "../recipe/derivation.ts";
 import { channelNames, loadChannel } from "../source/channel.ts";
 import { findGarbage, type Needed } from "../store/garbage.ts";
-import type { Store } from "../store/store.ts";
-import { openStore, parse, projectRoot, planOptions, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
-import { targetsOf } from "./targets.ts";
+import type { Project } from "../project/project.ts";
 
 const help = `
 usage: anvil gc [options]
@@ -27,11 +25,11 @@ const options = { "dry-run": { type: "boolean", default: false }, json: { type: 
 export const command: Command = {
   summary: "remove what no current plan uses",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
-    const store = openStore();
-    const garbage = await findGarbage(store, await needed(store));
+    const store = project.store;
+    const garbage = await findGarbage(store, await needed(project));
     if (!values["dry-run"]) for (const each of garbage) await each.remove();
     const bytes = garbage.reduce((sum, each) => sum + each.bytes, 0);
     const word = values["dry-run"] ? "would remove" : "removed";
@@ -42,13 +40,14 @@ export const command: Command = {
 };
 
 /** What the plans of all channels need. */
-async function needed(store: Store): Promise<Needed> {
-  const project = projectRoot();
+async function needed(project: Project): Promise<Needed> {
+  const { root } = project;
+  const targets = await project.targets();
   const keys = new Set<Key>();
   const sources = new Set<Digest>();
-  for (const name of await channelNames(project)) {
-    const channel = await loadChannel(project, name);
-    const { nodes } = evaluate(targetsOf(channel), planOptions(store, channel));
+  for (const name of await channelNames(root)) {
+    const channel = await loadChannel(root, name);
+    const { nodes } = project.evaluate(targets.of(channel), channel);
     for (const { key, derivation } of nodes.values()) {
       keys.add(key);
       if (derivation.kind === "fetch" && derivation.sha256 !== undefined) sources.add(derivation.sha256);

@@ -1,8 +1,8 @@
-import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
+import { type Evaluation, type Node } from "../forge/evaluate.ts";
 import type { Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
-import { channelOptions, openStore, parse, planOptions, selectChannel, type Command } from "./command.ts";
-import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
+import { channelOptions, parse, type Command } from "./command.ts";
+import { loginOptions, rootLoginOf } from "./command.ts";
 import { print, printJson } from "./print.ts";
 
 const help = `
@@ -32,12 +32,12 @@ const options = {
 export const command: Command = {
   summary: "print the plan of a channel",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
-    const targets = namedTargets(positionals, rootLoginOf(values));
-    const store = openStore();
-    const { channel, why } = await selectChannel(values.channel);
-    const evaluation = evaluate(targets, planOptions(store, channel));
+    const targets = (await project.targets()).named(positionals, rootLoginOf(values));
+    const store = project.store;
+    const { channel, why } = await project.selectChannel(values.channel);
+    const evaluation = project.evaluate(targets, channel);
     if (values.json) printJson(facts(evaluation, store), 1);
     else print(renderText(evaluation, store, why, values.all));
     return 0;

@@ -1,10 +1,9 @@
 import path from "node:path";
 import { statSync } from "node:fs";
-import { copyOut } from "../forge/forge.ts";
+import { copyOut } from "../forge/publish.ts";
 import { build, buildOptions, jobCount, openBuildStore } from "./build.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { onInterrupt } from "./realise-options.ts";
-import { findTarget } from "./targets.ts";
 import { print } from "./print.ts";
 
 const help = `
@@ -38,15 +37,23 @@ const FILES = ["vmlinux", "guest.cpio"];
 export const command: Command = {
   summary: "make a minimal guest for the monitor of micro virtual machines",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
     const jobs = jobCount(values.jobs, help);
-    const store = openBuildStore(values);
+    const store = await openBuildStore(values, project);
     const interrupt = onInterrupt();
     try {
       const { signal } = interrupt;
-      const built = await build({ targets: [findTarget("guest")], values, jobs, store, signal, silentWhenDone: true });
+      const built = await build({
+        project,
+        targets: [(await project.targets()).find("guest")],
+        values,
+        jobs,
+        store,
+        signal,
+        silentWhenDone: true,
+      });
       if (typeof built === "number") return built;
       const [key] = built.evaluation.targets;
       if (key === undefined) throw new Error("there is no target");

@@ -1,27 +1,27 @@
 /** Ingots that recipes make: built like anything else, then signed. */
-import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { requireKey } from "../inject/key-file.ts";
+import type { Ingot as IngotRecipe } from "../recipe/ingot.ts";
 import type { Key } from "../recipe/derivation.ts";
+import type { Project } from "../project/project.ts";
 import { build, type BuildRequest, type BuildValues } from "./build.ts";
-import { selectChannel } from "./command.ts";
-import { findIngot, requireIngot } from "./targets.ts";
-import { userKeys } from "./user-keys.ts";
 
 /** The ingot of that name as the channel makes it. Throws E_NO_TARGET, E_CHANNEL. */
 export async function ingotNamed(
   name: string,
   values: Pick<BuildValues, "channel" | "accept-unverified">,
+  project: Project,
 ): Promise<IngotRecipe> {
-  requireIngot(name);
-  const { channel } = await selectChannel(values.channel);
-  return findIngot(name, channel, new Set(values["accept-unverified"]));
+  const targets = await project.targets();
+  targets.requireIngot(name);
+  const { channel } = await project.selectChannel(values.channel);
+  return targets.ingot(name, channel, new Set(values["accept-unverified"]));
 }
 
 /** Builds what is missing of an ingot and signs it; a number is the exit status of a build that failed. */
 export async function signedIngot(ingot: IngotRecipe, request: Omit<BuildRequest, "targets">): Promise<Ingot | number> {
   // said before anything is built
-  const key = requireKey(userKeys());
+  const key = requireKey(request.project.keys);
   const folder = await ingotBody(ingot, request);
   return typeof folder === "number" ? folder : Ingot.ofBody(folder, key);
 }

@@ -11,7 +11,7 @@ import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
 import { ingotBody, ingotNamed, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
-import { userKeys } from "./user-keys.ts";
+import type { Project } from "../project/project.ts";
 import { print, printJson, printLines } from "./print.ts";
 
 const help = `
@@ -72,7 +72,7 @@ const ACTIONS: Readonly<Record<string, readonly [number, number]>> = {
 export const command: Command = {
   summary: "list, verify, roll back, remove, show or export ingots",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parseOptions(args);
     const [action = "", ...names] = positionals;
     const [least, most] = ACTIONS[action] ?? [1, 0];
@@ -80,8 +80,8 @@ export const command: Command = {
     if (names.length < least || names.length > most) throw usage(`"${action}" wants other names`, help);
     if (values.data && (action !== "remove" || names.length > 1))
       throw usage("--data goes with the removal of a whole ingot", help);
-    if (action === "show" || action === "export") return local(action, names[0] ?? "", values);
-    return exchange([action, ...names, ...(values.data ? ["data"] : [])], values);
+    if (action === "show" || action === "export") return local(action, names[0] ?? "", values, project);
+    return exchange([action, ...names, ...(values.data ? ["data"] : [])], values, project);
   },
 };
 
@@ -89,10 +89,14 @@ function parseOptions(args: readonly string[]) {
   return parse(args, help, options);
 }
 
-function exchange(words: readonly string[], values: ConnectValues & { readonly json: boolean }): Promise<number> {
+function exchange(
+  words: readonly string[],
+  values: ConnectValues & { readonly json: boolean },
+  project: Project,
+): Promise<number> {
   // a word is all that the protocol can carry
   if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
-  return withClient(values, async (client) => {
+  return withClient(values, project, async (client) => {
     const lines: string[] = [];
     const show = (line: string): void => printLines([words[0] === "list" ? listRow(line) : line]);
     const facts = await client.command(words, values.json ? (line) => lines.push(line) : show);
@@ -124,10 +128,10 @@ function resultOf([action, name]: readonly string[], lines: readonly string[], f
   return { name: name ?? null, lines, ...facts };
 }
 
-async function local(action: "show" | "export", name: string, values: Values): Promise<number> {
+async function local(action: "show" | "export", name: string, values: Values, project: Project): Promise<number> {
   const interrupt = onInterrupt();
   try {
-    return await (action === "show" ? show : exportFile)(name, values, interrupt.signal);
+    return await (action === "show" ? show : exportFile)(name, values, project, interrupt.signal);
   } catch (error) {
     if (interrupt.signal.aborted) return 130;
     throw error;
@@ -136,9 +140,10 @@ async function local(action: "show" | "export", name: string, values: Values): P
   }
 }
 
-async function exportFile(name: string, values: Values, signal: AbortSignal): Promise<number> {
-  const request = { values, jobs: jobCount(values.jobs, help), store: openBuildStore(values), signal };
-  const ingot = await signedIngot(await ingotNamed(name, values), request);
+async function exportFile(name: string, values: Values, project: Project, signal: AbortSignal): Promise<number> {
+  const store = await openBuildStore(values, project);
+  const request = { project, values, jobs: jobCount(values.jobs, help), store, signal };
+  const ingot = await signedIngot(await ingotNamed(name, values, project), request);
   if (typeof ingot === "number") return ingot;
   try {
     mkdirSync(values.out, { recursive: true });
@@ -161,8 +166,8 @@ interface Shown {
   readonly isFile: boolean;
 }
 
-async function show(name: string, values: Values, signal: AbortSignal): Promise<number> {
-  const shown = isFile(name) ? await readFileFacts(name) : await readBodyFacts(name, values, signal);
+async function show(name: string, values: Values, project: Project, signal: AbortSignal): Promise<number> {
+  const shown = isFile(name) ? await readFileFacts(name, project) : await readBodyFacts(name, values, project, signal);
   if (typeof shown === "number") return shown;
   const { manifest, key, signer } = shown;
   if (values.json) printJson({ key, signer: signer ?? null, ...manifest }, 1);
@@ -174,19 +179,25 @@ function isFile(name: string): boolean {
   return /[./]/.test(name) && existsSync(name) && statSync(name).isFile();
 }
 
-async function readFileFacts(file: string): Promise<Shown> {
+async function readFileFacts(file: string, project: Project): Promise<Shown> {
   const ingot = await Ingot.ofFile(file);
   await ingot.close();
-  const signer = trustedKeys(userKeys()).find((key) => isSignedBy(key, ingot.bytes, ingot.signature));
+  const signer = trustedKeys(project.keys).find((key) => isSignedBy(key, ingot.bytes, ingot.signature));
   const { manifest, key } = ingot;
   return { manifest, key, signer: signer === undefined ? undefined : keyId(signer), isFile: true };
 }
 
-async function readBodyFacts(name: string, values: Values, signal: AbortSignal): Promise<Shown | number> {
-  const folder = await ingotBody(await ingotNamed(name, values), {
+async function readBodyFacts(
+  name: string,
+  values: Values,
+  project: Project,
+  signal: AbortSignal,
+): Promise<Shown | number> {
+  const folder = await ingotBody(await ingotNamed(name, values, project), {
+    project,
     values,
     jobs: jobCount(values.jobs, help),
-    store: openBuildStore(values),
+    store: await openBuildStore(values, project),
     signal,
   });
   if (typeof folder === "number") return folder;

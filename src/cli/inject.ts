@@ -2,14 +2,15 @@ import type { Store } from "../store/store.ts";
 import { inject } from "../inject/inject.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { refuseOtherMajor, type Keeper } from "../inject/other-major.ts";
-import type { Ingot as IngotRecipe } from "../../recipes/ingot.ts";
+import type { Ingot as IngotRecipe } from "../recipe/ingot.ts";
 import { injectView } from "../ui/inject.ts";
 import { findMachine } from "../vm/state.ts";
 import { buildOptions, jobCount, openBuildStore } from "./build.ts";
-import { parse, selectChannel, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { connectHelp, connectOptions, withDestination, type ConnectValues } from "./connect.ts";
 import { ingotNamed, signedIngot } from "./ingot-source.ts";
 import { onInterrupt } from "./realise-options.ts";
+import type { Project } from "../project/project.ts";
 import { buildInMonolith } from "./workshop.ts";
 
 const help = `
@@ -53,7 +54,7 @@ const options = {
 export const command: Command = {
   summary: "send an ingot into a running Monolith",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const [name] = positionals;
     if (positionals.length > 1 || (name === undefined) === (values.file === undefined))
@@ -62,20 +63,20 @@ export const command: Command = {
       throw usage(`--in is sandbox or, for an ingot that is named, vm, not "${values.in}"`, help);
     const jobs = jobCount(values.jobs, help);
     // what the Monolith builds is taken for this ingot alone
-    const store = openBuildStore(values, values.in === "vm" ? name : undefined);
+    const store = await openBuildStore(values, project, values.in === "vm" ? name : undefined);
     // said before anything is built
     if (values.to === undefined) await findMachine(store.paths.top, values.machine);
     const interrupt = onInterrupt();
     const { signal } = interrupt;
-    const request = { values, jobs, store, signal };
+    const request = { project, values, jobs, store, signal };
     const check = async (keeper: Keeper | undefined): Promise<void> => {
       if (keeper === undefined || values["other-major"]) return;
       await withDestination(values, store, (destination) => refuseOtherMajor(keeper, destination, signal));
     };
     try {
-      const made = name === undefined ? undefined : await ingotNamed(name, values);
+      const made = name === undefined ? undefined : await ingotNamed(name, values, project);
       // an hour before the system would say so
-      if (made !== undefined) await check(await keeperOf(made, values.channel));
+      if (made !== undefined) await check(await keeperOf(made, values.channel, project));
       if (made !== undefined && values.in === "vm") {
         const status = await buildInMonolith(made, request);
         if (status !== 0) return status;
@@ -94,10 +95,14 @@ export const command: Command = {
 };
 
 /** Name and version of an ingot that keeps data. */
-async function keeperOf({ name, version, data }: IngotRecipe, channel: string): Promise<Keeper | undefined> {
+async function keeperOf(
+  { name, version, data }: IngotRecipe,
+  channel: string,
+  project: Project,
+): Promise<Keeper | undefined> {
   if (!data) return undefined;
   if (typeof version === "string") return { name, version };
-  const { components } = (await selectChannel(channel)).channel;
+  const { components } = (await project.selectChannel(channel)).channel;
   return { name, version: components[version.component]?.version ?? "" };
 }
 

@@ -10,10 +10,10 @@ import {
   saveKey,
   trustedFiles,
   trustKey,
+  type KeyPaths,
   type SigningKey,
 } from "../inject/key-file.ts";
 import { parse, usage, type Command } from "./command.ts";
-import { userKeys } from "./user-keys.ts";
 import { print } from "./print.ts";
 
 const help = `
@@ -48,26 +48,26 @@ exit status: 0 done, 1 failed, 2 wrong usage
 export const command: Command = {
   summary: "show, make, export or import the key for ingots",
   help,
-  run(args) {
+  run(args, project) {
     const { values, positionals } = parse(args, help, { json: { type: "boolean", default: false } });
     const [action = "show", file, ...more] = positionals;
     if (more.length > 0 || (action === "import") !== (file !== undefined))
       throw usage(action === "import" ? "name one file" : `"${file}" means nothing here`, help);
-    print(act(action, file ?? "", values.json));
+    print(act(action, file ?? "", values.json, project.keys));
     return Promise.resolve(0);
   },
 };
 
-function act(action: string, file: string, json: boolean): string {
+function act(action: string, file: string, json: boolean, keys: KeyPaths): string {
   switch (action) {
     case "show":
-      return json ? `${JSON.stringify(facts(), null, 1)}\n` : describe();
+      return json ? `${JSON.stringify(facts(keys), null, 1)}\n` : describe(keys);
     case "new":
-      return kept(newKey());
+      return kept(newKey(), keys);
     case "export":
-      return `${requireKey(userKeys()).public}\n`;
+      return `${requireKey(keys).public}\n`;
     case "import":
-      return importKey(path.resolve(file));
+      return importKey(path.resolve(file), keys);
     default:
       throw usage(`"${action}" is none of show, new, export, import`, help);
   }
@@ -79,14 +79,14 @@ interface KeyFacts {
   readonly public: string;
 }
 
-function facts(): KeyFacts & { readonly trusted: readonly KeyFacts[] } {
+function facts(keys: KeyPaths): KeyFacts & { readonly trusted: readonly KeyFacts[] } {
   const of = (file: string, publicKey: string): KeyFacts => ({ file, id: keyId(publicKey), public: publicKey });
-  const trusted = trustedFiles(userKeys()).map((file) => of(file, parsePublicKey(readFileSync(file, "utf8"), file)));
-  return { ...of(userKeys().own, requireKey(userKeys()).public), trusted };
+  const trusted = trustedFiles(keys).map((file) => of(file, parsePublicKey(readFileSync(file, "utf8"), file)));
+  return { ...of(keys.own, requireKey(keys).public), trusted };
 }
 
-function describe(): string {
-  const { trusted, ...own } = facts();
+function describe(keys: KeyPaths): string {
+  const { trusted, ...own } = facts(keys);
   const lines = [
     `key ${own.id}  ${own.file}`,
     `  public  ${own.public}`,
@@ -95,8 +95,7 @@ function describe(): string {
   return `${lines.join("\n")}\n`;
 }
 
-function kept(key: SigningKey): string {
-  const paths = userKeys();
+function kept(key: SigningKey, paths: KeyPaths): string {
   if (saveKey(key, paths) === undefined)
     throw new Fault("E_KEY_EXISTS", `there is a key in ${paths.own}`, {
       hint: "move it away first; systems that trust it accept no ingots of another one",
@@ -104,14 +103,14 @@ function kept(key: SigningKey): string {
   return `key ${keyId(key.public)}  ${paths.own}\n`;
 }
 
-function importKey(file: string): string {
+function importKey(file: string, keys: KeyPaths): string {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
     throw new Fault("E_NO_SUCH_FILE", `cannot read ${file}: ${(cause as Error).message}`, { cause });
   }
-  if (text.includes("PRIVATE KEY")) return kept(parseKey(text, file));
+  if (text.includes("PRIVATE KEY")) return kept(parseKey(text, file), keys);
   const publicKey = parsePublicKey(text, file);
-  return `accepted from the next ISO on: ${keyId(publicKey)}  ${trustKey(publicKey, userKeys())}\n`;
+  return `accepted from the next ISO on: ${keyId(publicKey)}  ${trustKey(publicKey, keys)}\n`;
 }

@@ -1,34 +1,36 @@
+import type { Channel } from "../recipe/channel.ts";
 import { loadAdvisories } from "../source/advisories.ts";
 import { mirrorHas, mirrorReader } from "../source/archive-index.ts";
-import { loadChannel } from "../source/channel.ts";
+import { AUTO } from "../source/channel-choice.ts";
 import { oneByOne } from "../source/mirror.ts";
 import { refreshChannel, writeChannel, type Note, type PinChange } from "../source/lock.ts";
 import { debianKeyring } from "../source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
 import { news } from "../source/watch.ts";
-import { openStore, parse, projectRoot, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { print, printJson, printLines } from "./print.ts";
 import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
-import { allTargets, componentsOf, seedsOf } from "./targets.ts";
+import type { Project } from "../project/project.ts";
+import { componentsOf, seedsOf } from "../project/targets.ts";
 
 const help = `
 usage: anvil lock [component or seed…] [options]
 
-Compares the pins of channel debian with what a Debian archive has now: the archive's signature covers the hashes of its
-indexes, and those the hashes of the files. Without a name: the components and seeds that recipes name. Nothing is
-written without --write, and nothing unless all of it could be locked.
+Compares the pins of a channel with what a Debian archive has now: the archive's signature covers the hashes of its
+indexes, and those the hashes of the files. The channel's file says in "places" which package of which suites each
+component is. Without a name: the components that recipes name and, for the default channel, the seeds, which all
+channels share. Nothing is written without --write, and nothing unless all of it could be locked.
 
-A release file older than the one seen before is refused; channels/debian.json keeps their dates. A version lower than
+A release file older than the one seen before is refused; the channel's file keeps their dates. A version lower than
 the pin is taken only for a component that is named, and a file that no mirror has is not pinned. The clock of the steps
 (epoch) stays.
 
-The pins of rfc-0054 are not found in an archive: they are edited by hand in channels/rfc-0054.json.
-
-  --channel <name>            debian (default)
-  --write                     write channels/debian.json and channels/seed.json
+  --channel <name>            another than the one of this folder (\`anvil channel\`)
+  --write                     write the channel's file and channels/seed.json
   --check                     say what became known: newer versions, fixes in the packaging archives that the pins
                               lack, vulnerabilities that channels/advisories.json does not name; writes nothing
   ${mirrorHelp}
+  --accept-expired            take release files that are no longer valid: of an archive that stands still
   --keyring-root <dir>        where the package debian-archive-keyring was unpacked (default: /)
   --json                      one document: {channel, written, changes: [{name, before, after}], notes:
                               [{name, why}]}; with --check {channel, findings: [{name, kind, what}]}
@@ -37,6 +39,7 @@ examples:
   anvil lock zfs
   anvil lock seed-clang
   anvil lock --write
+  anvil lock --channel debian-next --write --accept-expired
   anvil lock --check
 
 exit status: 0 the pins are what the archive has, or were written, or nothing became known; 1 they differ, could not be
@@ -45,9 +48,10 @@ found, or something did; 2 wrong usage
 
 const options = {
   ...mirrorOptions,
-  channel: { type: "string", default: "debian" },
+  channel: { type: "string", default: AUTO },
   write: { type: "boolean", default: false },
   check: { type: "boolean", default: false },
+  "accept-expired": { type: "boolean", default: false },
   "keyring-root": { type: "string", default: "/" },
   json: { type: "boolean", default: false },
 } as const;
@@ -55,20 +59,25 @@ const options = {
 export const command: Command = {
   summary: "compare the pins with the Debian archive",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
-    if (values.channel !== "debian")
-      throw usage(`only channel debian is locked against an archive, not "${values.channel}"`, help);
     if (values.check && values.write) throw usage("--check writes nothing: leave out --write", help);
     const interrupt = onInterrupt();
     try {
-      const access = await archiveAccess(values, interrupt.signal);
-      if (values.check) return await check(access, positionals, values.json);
-      const targets = allTargets();
+      const { channel: before } = await project.selectChannel(values.channel);
+      const access = await archiveAccess(project, values, interrupt.signal);
+      if (values.check) return await check(project, before, access, positionals, values.json);
+      const targets = (await project.targets()).all();
       const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
-      const { channel, changes, notes, newer } = await refreshChannel(projectRoot(), access, wanted, positionals);
+      const { channel, changes, notes, newer } = await refreshChannel(
+        project.root,
+        before.name,
+        access,
+        wanted,
+        positionals,
+      );
       const written = values.write && (changes.length > 0 || newer);
-      if (written) await writeChannel(projectRoot(), channel);
+      if (written) await writeChannel(project.root, channel);
       if (values.json) printJson({ channel: channel.name, written, changes, notes }, 1);
       else print(renderText(changes, notes, written, positionals));
       return changes.length === 0 || written ? 0 : 1;
@@ -81,10 +90,15 @@ export const command: Command = {
   },
 };
 
-async function check(access: ArchiveAccess, names: readonly string[], json: boolean): Promise<number> {
-  const channel = await loadChannel(projectRoot(), "debian");
-  const known = await loadAdvisories(projectRoot());
-  const findings = await news(new Archive(access, channel.suites), channel, known, names);
+async function check(
+  project: Project,
+  channel: Channel,
+  access: ArchiveAccess,
+  names: readonly string[],
+  json: boolean,
+): Promise<number> {
+  const known = await loadAdvisories(project.root);
+  const findings = await news(new Archive(access, channel), channel, known, names);
   const lines = findings.map(({ name, what }) => `${name}  ${what}`);
   if (findings.length === 0) lines.push("nothing became known");
   if (json) printJson({ channel: channel.name, findings }, 1);
@@ -93,15 +107,17 @@ async function check(access: ArchiveAccess, names: readonly string[], json: bool
 }
 
 async function archiveAccess(
-  values: MirrorValues & { readonly "keyring-root": string },
+  project: Project,
+  values: MirrorValues & { readonly "keyring-root": string; readonly "accept-expired": boolean },
   signal: AbortSignal,
 ): Promise<ArchiveAccess> {
-  const all = await mirrors(values, openStore());
+  const all = await mirrors(values, project);
   return {
     read: mirrorReader(all, signal),
     mirrors: oneByOne(all).map((each) => mirrorReader(each, signal)),
     has: mirrorHas(all, signal),
     keyring: await debianKeyring(values["keyring-root"]),
+    acceptExpired: values["accept-expired"],
   };
 }
 

@@ -1,7 +1,7 @@
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { print, printStream } from "./print.ts";
 
 const help = `
@@ -21,11 +21,11 @@ exit status: 0, or 1 when there is no log
 export const command: Command = {
   summary: "print the output of a build",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, { path: { type: "boolean", default: false } });
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
-    const { logs } = openStore().paths;
+    const { logs } = project.store.paths;
     const newest = readdirSync(logs)
       .filter((file) => file.replace(/-[0-9a-f]{16}\.log$/, "") === name)
       .map((file) => path.join(logs, file))

@@ -1,11 +1,9 @@
 /** What `anvil doctor` looks at, one finding after the other. */
 import { existsSync, readFileSync, statfsSync } from "node:fs";
 import os from "node:os";
-import { seedRust } from "../../recipes/seed-rust.ts";
-import { seedBase, seedCc, seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
 import type { Downloads } from "../forge/downloads.ts";
-import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import { type Evaluation } from "../forge/evaluate.ts";
 import { missingFetches } from "../forge/forge.ts";
 import { hostsOf, placeKind, type PlaceKind } from "../forge/places.ts";
 import type { Channel } from "../recipe/channel.ts";
@@ -13,15 +11,14 @@ import type { Seed } from "../recipe/recipe.ts";
 import { openSandbox } from "../sandbox/sandbox.ts";
 import { crateUrl } from "../source/crates-mirror.ts";
 import { loadChannel } from "../source/channel.ts";
-import { seedSuite } from "../source/debian-sources.ts";
+import { seedSuite } from "../source/seed-suites.ts";
 import { describeNetworkError, httpClient, withoutCredentials } from "../source/http.ts";
 import type { DebianMirrors } from "../source/mirror.ts";
 import { checkCache, networkWarning, writableByOthers } from "../store/fitness.ts";
 import type { Store } from "../store/store.ts";
 import { probeAcceleration } from "../vm/accel.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "./command.ts";
-import { defaultTarget } from "./targets.ts";
+import type { Project } from "../project/project.ts";
 
 export interface Finding {
   readonly name: string;
@@ -48,42 +45,41 @@ const SITE_LIMIT = 5000;
 
 /** Where downloads come from, with a store and for a plan. */
 export interface CheckedPlaces {
-  readonly mirrors: (store: Store) => Promise<DebianMirrors>;
-  readonly places: (store: Store, evaluation: Evaluation) => Downloads;
+  readonly mirrors: () => Promise<DebianMirrors>;
+  readonly places: (evaluation: Evaluation) => Downloads;
 }
 
 /** All findings in the order in which later checks need earlier ones. Expected failures are findings, not thrown. */
-export async function* checkMachine({ mirrors, places }: CheckedPlaces): AsyncGenerator<Finding> {
+export async function* checkMachine(project: Project, { mirrors, places }: CheckedPlaces): AsyncGenerator<Finding> {
   yield { name: "node", ...node() };
   yield { name: "system", ...system() };
   yield { name: "cores", ...ok(`${os.availableParallelism()}; -j uses fewer`) };
   yield { name: "memory", ...memory() };
   let store: Store;
   try {
-    store = openStore();
+    store = project.store;
   } catch (error) {
     yield { name: "store", ...failure(error) };
     return;
   }
   yield { name: "store", ...storeFolder(store) };
   yield { name: "disk", ...disk(store) };
-  const plan = await choose(store);
-  const seeds = "fault" in plan ? [] : presentSeeds(plan.evaluation, store);
+  const plan = await choose(project);
+  const seeds = "fault" in plan ? [] : presentSeeds(plan, store);
   yield { name: "sandbox", ...(await sandbox(seeds[0]?.tree)) };
   yield { name: "proxy", ...proxy() };
   const needed = new Set("fault" in plan ? [] : missingFetches(plan.evaluation, store).map(placeKind));
   const isNeeded = (kind: PlaceKind): boolean => "fault" in plan || needed.has(kind);
-  const found = await asVerdict(() => mirrors(store));
+  const found = await asVerdict(() => mirrors());
   yield { name: "mirror", ...(await archive(found, "archive", isNeeded("Debian archive"))) };
   yield { name: "security", ...(await archive(found, "security", isNeeded("Debian security archive"))) };
-  yield { name: "upstream", ...(await upstream(isNeeded("release sites"))) };
-  if (!("fault" in plan))
-    yield { name: "crates", ...(await crates(places(store, plan.evaluation), plan.evaluation.channel)) };
+  yield { name: "upstream", ...(await upstream(project, isNeeded("release sites"))) };
+  if (!("fault" in plan)) yield { name: "crates", ...(await crates(places(plan.evaluation), plan.evaluation.channel)) };
   yield {
     name: "channel",
     ...("fault" in plan ? failure(plan.fault) : ok(`${plan.evaluation.channel.name}: ${plan.why}`)),
   };
-  yield { name: "kvm", ...(await kvm(seeds.find(({ seed }) => seed === seedVm)?.tree, store)) };
+  yield { name: "kvm", ...(await kvm(seeds.find(({ seed }) => seed.name === "vm")?.tree, store)) };
 }
 
 /** A fault as a finding; what is no fault is a mistake in the program and goes on. */
@@ -136,22 +132,27 @@ function disk(store: Store): Verdict {
   return free + held < COLD_FORGE ? warn(found, hint) : ok(found);
 }
 
-type Plan = { readonly evaluation: Evaluation; readonly why: string } | { readonly fault: unknown };
+type Plan =
+  | { readonly evaluation: Evaluation; readonly why: string; readonly seeds: readonly Seed[] }
+  | { readonly fault: unknown };
 
-async function choose(store: Store): Promise<Plan> {
+async function choose(project: Project): Promise<Plan> {
   try {
-    const { channel, why } = await selectChannel("auto");
-    const pins = readPins(store, channel);
-    const targets = [seedBase, seedCc, seedVm, seedRust, defaultTarget()];
-    return { evaluation: evaluate(targets, { project: projectRoot(), channel, pins }), why };
+    const { channel, why } = await project.selectChannel("auto");
+    const all = await project.targets();
+    const { base, cc, vm, rust } = all.catalogue.seeds;
+    return { evaluation: project.evaluate([base, cc, vm, rust, all.image()], channel), why, seeds: [base, cc, vm] };
   } catch (fault) {
     return { fault };
   }
 }
 
 /** Seeds in the store, with the folders of their trees. */
-function presentSeeds({ targets }: Evaluation, store: Store): { readonly seed: Seed; readonly tree: string }[] {
-  return [seedBase, seedCc, seedVm].flatMap((seed, index) => {
+function presentSeeds(
+  { evaluation: { targets }, seeds }: Extract<Plan, { why: string }>,
+  store: Store,
+): { readonly seed: Seed; readonly tree: string }[] {
+  return seeds.flatMap((seed, index) => {
     const key = targets[index];
     return key !== undefined && store.has(key) ? [{ seed, tree: store.outputPath(key) }] : [];
   });
@@ -244,10 +245,10 @@ async function archive(
 }
 
 /** The sites where the sources of the channel with the design's own versions are released. */
-async function upstream(needed: boolean): Promise<Verdict> {
+async function upstream(project: Project, needed: boolean): Promise<Verdict> {
   let channel: Channel;
   try {
-    channel = await loadChannel(projectRoot(), "rfc-0054");
+    channel = await loadChannel(project.root, "rfc-0054");
   } catch (error) {
     return failure(error);
   }

@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { errno, Fault, renderFault } from "../fault/fault.ts";
 import { printableJson } from "../fault/printable.ts";
+import type { Project } from "../project/project.ts";
 import type { Command } from "./command.ts";
 import { complain, print } from "./print.ts";
 
@@ -31,7 +32,7 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   doctor: () => import("./doctor.ts"),
 };
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[], project: Project): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0]);
   const load = commands[name];
@@ -43,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
   // what stands after "--" is for somebody else
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (own.includes("--help") || own.includes("-h")) return say(command.help);
-  return command.run(rest);
+  return command.run(rest, project);
 }
 
 async function help(name: string | undefined): Promise<number> {
@@ -112,12 +113,15 @@ function report(error: unknown): number {
   return error.code === "E_USAGE" ? 2 : 1;
 }
 
-endWithReaders();
-process.on("uncaughtException", (error) => process.exit(report(error)));
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  // a command that listened itself has failed for it
-  if (output.lost !== undefined) endUnheard(output.lost);
-  else process.exitCode = report(error);
+/** Runs this process's command line to its end. */
+export async function start(project: Project): Promise<void> {
+  endWithReaders();
+  process.on("uncaughtException", (error) => process.exit(report(error)));
+  try {
+    process.exitCode = await main(process.argv.slice(2), project);
+  } catch (error) {
+    // a command that listened itself has failed for it
+    if (output.lost !== undefined) endUnheard(output.lost);
+    else process.exitCode = report(error);
+  }
 }

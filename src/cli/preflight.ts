@@ -1,13 +1,12 @@
-import { seedCc } from "../../recipes/seed.ts";
 import { realise } from "../forge/forge.ts";
 import { findingsOf, planPreflight } from "../forge/preflight.ts";
 import type { Finding } from "../recipe/preflight.ts";
 import { chooseView } from "../ui/open.ts";
 import { jobCount } from "./build.ts";
-import { openStore, parse, projectRoot, readPins, selectChannel, writePin, type Command } from "./command.ts";
+import { parse, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
 import { downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
-import { defaultTarget, ingotBodies, namedTargets, recipesOf, targetsOf } from "./targets.ts";
+import { recipesOf } from "../project/targets.ts";
 
 const help = `
 usage: anvil preflight [target…] [options]
@@ -45,23 +44,27 @@ const options = {
 export const command: Command = {
   summary: "say what in the sources is not as the recipes expect it",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const jobs = jobCount(values.jobs, help);
-    const store = openStore();
-    const { channel, why } = await selectChannel(values.channel);
-    const named = positionals.length > 0 ? namedTargets(positionals) : [defaultTarget(), ...ingotBodies(channel)];
-    const targets = values.all ? targetsOf(channel) : named;
-    const project = projectRoot();
-    const pins = readPins(store, channel);
-    const preflight = planPreflight(recipesOf(targets), seedCc, { project, channel, pins });
+    const store = project.store;
+    const { channel, why } = await project.selectChannel(values.channel);
+    const all = await project.targets();
+    const named = positionals.length > 0 ? all.named(positionals) : [all.image(), ...all.ingotBodies(channel)];
+    const targets = values.all ? all.of(channel) : named;
+    const pins = project.pins(channel);
+    const preflight = planPreflight(recipesOf(targets), all.catalogue.seeds.cc, {
+      project: project.root,
+      channel,
+      pins,
+    });
     const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
     const interrupt = onInterrupt();
     try {
-      const places = downloads(values, store, preflight.evaluation);
+      const places = downloads(values, project, preflight.evaluation);
       const note = await places.note();
       const outcome = await realise(preflight.evaluation, {
-        project,
+        project: project.root,
         store,
         why: note === "" ? why : `${why}; ${note}`,
         jobs,
@@ -69,7 +72,7 @@ export const command: Command = {
         acceptUnverified: new Set(values["accept-unverified"]),
         mirrors: places.mirrors,
         crates: places.crates,
-        onPin: (component, sha256) => writePin(store, channel, component, sha256),
+        onPin: (component, sha256) => project.keepPin(channel, component, sha256),
         expected: new Map(),
         signal: interrupt.signal,
         on: view,

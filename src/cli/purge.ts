@@ -1,10 +1,9 @@
 import { existsSync, statSync, readdirSync, readFileSync } from "node:fs";
 import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { firecrackerPurge } from "../../recipes/firecracker/purge.ts";
 import { errno, Fault } from "../fault/fault.ts";
 import { packagesOf, readLock } from "../format/cargo.ts";
-import { examinePurge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
+import { examinePurge, type Purge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
 import { parse, usage, type Command } from "./command.ts";
 import { print, printJson } from "./print.ts";
 
@@ -38,7 +37,7 @@ const options = {
 export const command: Command = {
   summary: "say whether the purge of Firecracker fits a source",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const folder = values.check ?? values.apply;
     if (positionals.length > 0) throw usage(`"${positionals[0] ?? ""}" means nothing here`, help);
@@ -49,14 +48,15 @@ export const command: Command = {
     if (target !== undefined && existsSync(target)) throw usage(`${target} exists already`, help);
 
     const source = path.resolve(folder);
+    const { purge } = (await project.targets()).catalogue;
     const before = readSource(source);
-    const result = examinePurge(firecrackerPurge, before);
+    const result = examinePurge(purge, before);
     const packages = countPackages(before, result);
-    if (values.json) printJson(facts(result, packages), 1);
-    else print(asTable(result, packages));
+    if (values.json) printJson(facts(purge, result, packages), 1);
+    else print(asTable(purge, result, packages));
     if (target === undefined) return result.complaints.length === 0 ? 0 : 1;
     refuseMoved(result);
-    await writePurged(source, target, before, result.files);
+    await writePurged(purge, source, target, before, result.files);
     if (!values.json) print(`purged copy: ${target}\n`);
     return 0;
   },
@@ -132,14 +132,20 @@ function refuseMoved({ anchors, complaints }: PurgeResult): void {
 }
 
 /** Everything beside the new place first, then one rename: a copy is whole or not there. */
-async function writePurged(source: string, target: string, before: SourceFiles, after: SourceFiles): Promise<void> {
+async function writePurged(
+  purge: Purge,
+  source: string,
+  target: string,
+  before: SourceFiles,
+  after: SourceFiles,
+): Promise<void> {
   await mkdir(path.dirname(target), { recursive: true });
   const work = await mkdtemp(`${target}.`);
   try {
     const copy = path.join(work, "copy");
     await cp(source, copy, { recursive: true, verbatimSymlinks: true });
     for (const removed of [...before.keys()].filter((file) => !after.has(file))) await rm(path.join(copy, removed));
-    for (const change of firecrackerPurge.changes)
+    for (const change of purge.changes)
       if ("removes" in change) await rm(path.join(copy, change.removes), { recursive: true, force: true });
     for (const [file, text] of after) if (before.get(file) !== text) await writeFile(path.join(copy, file), text);
     await rename(copy, target);
@@ -148,12 +154,12 @@ async function writePurged(source: string, target: string, before: SourceFiles, 
   }
 }
 
-function facts({ anchors, complaints }: PurgeResult, packages: Packages | undefined): object {
-  return { of: firecrackerPurge.of, holds: complaints.length === 0, anchors, complaints, packages };
+function facts(purge: Purge, { anchors, complaints }: PurgeResult, packages: Packages | undefined): object {
+  return { of: purge.of, holds: complaints.length === 0, anchors, complaints, packages };
 }
 
 /** A line per file and what moved below it. */
-function asTable({ anchors, complaints }: PurgeResult, packages: Packages | undefined): string {
+function asTable(purge: Purge, { anchors, complaints }: PurgeResult, packages: Packages | undefined): string {
   const paths = [...new Set(anchors.map((each) => each.path))];
   const width = Math.max(...paths.map((each) => each.length));
   const lines = paths.map((each) => {
@@ -163,8 +169,8 @@ function asTable({ anchors, complaints }: PurgeResult, packages: Packages | unde
   const held = anchors.filter(({ times }) => times === 1).length;
   const sum =
     complaints.length === 0
-      ? `${firecrackerPurge.of}: all ${anchors.length} anchors and ${firecrackerPurge.checks.length} checks hold`
-      : `${firecrackerPurge.of}: ${held} of ${anchors.length} anchors hold`;
+      ? `${purge.of}: all ${anchors.length} anchors and ${purge.checks.length} checks hold`
+      : `${purge.of}: ${held} of ${anchors.length} anchors hold`;
   const counted =
     packages === undefined
       ? []

@@ -1,11 +1,10 @@
 /** What commands share that realise a plan: options, mirrors, signals. */
-import os from "node:os";
 import path from "node:path";
 import { Downloads, mirrorsOf } from "../forge/downloads.ts";
 import type { Evaluation } from "../forge/evaluate.ts";
 import { httpClient } from "../source/http.ts";
 import type { DebianMirrors, MirrorChoice } from "../source/mirror.ts";
-import type { Store } from "../store/store.ts";
+import type { Environment, Project } from "../project/project.ts";
 import { channelOptions } from "./command.ts";
 
 export const mirrorOptions = {
@@ -50,33 +49,33 @@ export interface PlaceValues extends MirrorValues {
   readonly "crates-mirror": readonly string[];
 }
 
-function mirrorChoice(values: MirrorValues): Omit<MirrorChoice, "publicOnes"> {
+function mirrorChoice(values: MirrorValues, env: Environment): Omit<MirrorChoice, "publicOnes"> {
   return {
     flags: values["debian-mirror"],
-    environment: process.env["ANVIL_DEBIAN_MIRROR"],
+    environment: env["ANVIL_DEBIAN_MIRROR"],
     securityFlags: values["debian-security-mirror"],
-    securityEnvironment: process.env["ANVIL_DEBIAN_SECURITY_MIRROR"],
+    securityEnvironment: env["ANVIL_DEBIAN_SECURITY_MIRROR"],
     apt: "/etc/apt",
   };
 }
 
 /** Debian mirrors, best first. Throws E_NO_MIRROR, and E_USAGE for what is not a URL. */
-export function mirrors(values: MirrorValues, store: Store): Promise<DebianMirrors> {
-  return mirrorsOf({ store, client: httpClient(), mirrors: mirrorChoice(values) });
+export function mirrors(values: MirrorValues, { store, env }: Project): Promise<DebianMirrors> {
+  return mirrorsOf({ store, client: httpClient(), mirrors: mirrorChoice(values, env) });
 }
 
 /** Where an evaluation's downloads come from. */
-export function downloads(values: PlaceValues, store: Store, evaluation: Evaluation): Downloads {
+export function downloads(values: PlaceValues, { store, env, home }: Project, evaluation: Evaluation): Downloads {
   return new Downloads(evaluation, {
     store,
     client: httpClient(),
-    mirrors: mirrorChoice(values),
+    mirrors: mirrorChoice(values, env),
     crates: {
       flags: values["crates-mirror"],
-      environment: process.env["ANVIL_CRATES_MIRROR"],
-      cargoHome: process.env["CARGO_HOME"] ?? path.join(os.homedir(), ".cargo"),
+      environment: env["ANVIL_CRATES_MIRROR"],
+      cargoHome: env["CARGO_HOME"] ?? path.join(home, ".cargo"),
     },
-    env: process.env,
+    env,
   });
 }
 

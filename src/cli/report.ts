@@ -6,7 +6,7 @@ import { replaceFile } from "../host/replace-file.ts";
 import { diskFault } from "../source/disk.ts";
 import { parseEvents } from "../ui/json.ts";
 import { renderReport } from "../ui/report.ts";
-import { lastRunFile, openStore, parse, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { print } from "./print.ts";
 
 const help = `
@@ -33,10 +33,10 @@ const options = {
 export const command: Command = {
   summary: "write an HTML page about the last forge",
   help,
-  run(args) {
+  run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
-    const page = renderReport(parseEvents(readLog(values.events ?? lastRunFile(openStore()))));
+    const page = renderReport(parseEvents(readLog(values.events ?? project.lastRunFile)));
     const out = path.resolve(values.out);
     writePage(out, page);
     print(`${pathToFileURL(out).href}\n`);

@@ -3,24 +3,14 @@ import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import { evaluate, seedFor } from "../forge/evaluate.ts";
+import { seedFor } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
 import { readLimits } from "../sandbox/limits.ts";
 import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
 import { handOverTree } from "../sandbox/user.ts";
 import { removeTree } from "../store/store.ts";
-import {
-  channelOptions,
-  openStore,
-  parse,
-  projectRoot,
-  planOptions,
-  selectChannel,
-  usage,
-  type Command,
-} from "./command.ts";
-import { findTarget } from "./targets.ts";
+import { channelOptions, parse, usage, type Command } from "./command.ts";
 import { complain } from "./print.ts";
 
 const help = `
@@ -42,15 +32,15 @@ exit status: that of the shell
 export const command: Command = {
   summary: "open a shell in the sandbox of a recipe",
   help,
-  async run(args) {
+  async run(args, project) {
     const end = args.indexOf("--");
     const { values, positionals } = parse(end === -1 ? args : args.slice(0, end), help, channelOptions);
     const argv = end === -1 ? [] : args.slice(end + 1);
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
-    const store = openStore();
-    const { channel } = await selectChannel(values.channel);
-    const evaluation = evaluate([findTarget(name)], planOptions(store, channel));
+    const store = project.store;
+    const { channel } = await project.selectChannel(values.channel);
+    const evaluation = project.evaluate([(await project.targets()).find(name)], channel);
     const [key] = evaluation.targets;
     const node = key === undefined ? undefined : evaluation.nodes.get(key);
     if (node === undefined || node.derivation.kind !== "step")
@@ -68,8 +58,8 @@ export const command: Command = {
     try {
       const bubblewrap = store.outputPath(seedFor(evaluation, node));
       const user = await openSandbox(bubblewrap);
-      const limits = readLimits(process.env);
-      if (!kept) stage(step, work, projectRoot(), { user, limits });
+      const limits = readLimits(project.env);
+      if (!kept) stage(step, work, project.root, { user, limits });
       // another forge of root's may have had another id
       else for (const name of ["build", "out", "tmp"]) handOverTree(user, path.join(work, name));
       const sandbox = stepSandbox(step, work, { store, bubblewrap, user, limits });

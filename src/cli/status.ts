@@ -1,8 +1,7 @@
 import { statfsSync } from "node:fs";
-import { evaluate } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
-import { channelOptions, openStore, parse, planOptions, selectChannel, type Command } from "./command.ts";
-import { loginOptions, namedTargets, rootLoginOf } from "./targets.ts";
+import { channelOptions, parse, type Command } from "./command.ts";
+import { loginOptions, rootLoginOf } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
 
 const help = `
@@ -26,12 +25,12 @@ const options = { ...channelOptions, ...loginOptions, json: { type: "boolean", d
 export const command: Command = {
   summary: "say what a forge would have to do",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
-    const targets = namedTargets(positionals, rootLoginOf(values));
-    const store = openStore();
-    const { channel, why } = await selectChannel(values.channel);
-    const evaluation = evaluate(targets, planOptions(store, channel));
+    const targets = (await project.targets()).named(positionals, rootLoginOf(values));
+    const store = project.store;
+    const { channel, why } = await project.selectChannel(values.channel);
+    const evaluation = project.evaluate(targets, channel);
     const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({
       name,
       version,

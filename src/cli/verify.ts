@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import type { Digest } from "../recipe/derivation.ts";
 import { recordName } from "../store/garbage.ts";
 import { removeTree } from "../store/store.ts";
-import { openStore, parse, usage, type Command } from "./command.ts";
+import { parse, usage, type Command } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
 
 const help = `
@@ -26,10 +26,10 @@ const options = { keep: { type: "boolean", default: false }, json: { type: "bool
 export const command: Command = {
   summary: "compare everything in the store with its hash",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
-    const store = openStore();
+    const store = project.store;
     const damaged: string[] = [];
     const records = store.records();
     for (const record of records) {

@@ -1,20 +1,20 @@
-import { seedVm } from "../../recipes/seed.ts";
 import { Fault } from "../fault/fault.ts";
 import { evaluate } from "../forge/evaluate.ts";
-import { loadChannel } from "../source/channel.ts";
+import { loadSeeds } from "../source/channel.ts";
 import { checkCache } from "../store/fitness.ts";
-import type { Store } from "../store/store.ts";
+import type { Project } from "../project/project.ts";
 import type { Launcher } from "../vm/launcher.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
-import { projectRoot } from "./command.ts";
 
 /** Runs QEMU and the other programs of the `vm` seed. Throws E_NO_INPUTS when that is not in the store, E_CACHE_NOEXEC. */
-export async function vmLauncher(store: Store): Promise<Launcher> {
+export async function vmLauncher(project: Project): Promise<Launcher> {
+  const { store } = project;
   // told before QEMU fails to start
   checkCache(store);
-  // the seeds are the same in every channel
-  const channel = await loadChannel(projectRoot(), "debian");
-  const [key] = evaluate([seedVm], { project: projectRoot(), channel, pins: new Map() }).targets;
+  const seeds = await loadSeeds(project.root);
+  const channel = { name: "seeds", description: "of every channel", epoch: 0, components: {}, seeds };
+  const { vm } = (await project.targets()).catalogue.seeds;
+  const [key] = evaluate([vm], { project: project.root, channel, pins: new Map() }).targets;
   if (key === undefined || !store.has(key))
     throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
   return await seedLauncher(store.outputPath(key));

@@ -1,9 +1,8 @@
-import { evaluate, type Evaluation, type Node } from "../forge/evaluate.ts";
+import { type Evaluation, type Node } from "../forge/evaluate.ts";
 import { recordName } from "../store/garbage.ts";
 import type { Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
-import { channelOptions, openStore, parse, planOptions, selectChannel, usage, type Command } from "./command.ts";
-import { defaultTarget, findTarget } from "./targets.ts";
+import { channelOptions, parse, usage, type Command } from "./command.ts";
 import { printJson, printLines } from "./print.ts";
 
 const help = `
@@ -26,13 +25,14 @@ const options = { ...channelOptions, json: { type: "boolean", default: false } }
 export const command: Command = {
   summary: "say what a recipe depends on and who needs it",
   help,
-  async run(args) {
+  async run(args, project) {
     const { values, positionals } = parse(args, help, options);
     const [name] = positionals;
     if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
-    const store = openStore();
-    const { channel } = await selectChannel(values.channel);
-    const evaluation = evaluate([defaultTarget(), findTarget(name)], planOptions(store, channel));
+    const store = project.store;
+    const { channel } = await project.selectChannel(values.channel);
+    const targets = await project.targets();
+    const evaluation = project.evaluate([targets.image(), targets.find(name)], channel);
     const [iso, key] = evaluation.targets as [Key, Key];
     const { derivation, needs } = evaluation.nodes.get(key) as Node;
     const record = store.record(key);

@@ -1,10 +1,9 @@
 /** `anvil inject --in vm`: what an ingot is made of is built in the Monolith that it is for. */
-import type { Ingot } from "../../recipes/ingot.ts";
-import { portableSteps, workshop } from "../../recipes/workshop.ts";
 import { Fault } from "../fault/fault.ts";
 import { Client } from "../inject/client.ts";
 import { inject } from "../inject/inject.ts";
 import { Workshop, type Turns } from "../inject/workshop.ts";
+import type { Ingot } from "../recipe/ingot.ts";
 import { injectView } from "../ui/inject.ts";
 import { build, type BuildRequest } from "./build.ts";
 import { withDestination, type ConnectValues } from "./connect.ts";
@@ -21,12 +20,13 @@ export type WorkshopRequest = Omit<BuildRequest, "targets" | "values"> & {
 export async function buildInMonolith({ name, trees }: Ingot, request: WorkshopRequest): Promise<number> {
   const { values, store, signal } = request;
   const accepting = store.accepting([name]);
-  const steps = portableSteps(trees);
+  const { workshop } = (await request.project.targets()).catalogue;
+  const steps = workshop.steps(trees);
   if (steps.length === 0)
     throw new Fault("E_NOT_PORTABLE", `nothing of ${name} can be built in the Monolith`, {
       hint: "only recipes with a root that was built here can: the others need programs of a seed",
     });
-  const signed = await signedIngot(workshop(name, steps), request);
+  const signed = await signedIngot(workshop.ingot(name, steps), request);
   if (typeof signed === "number") return signed;
   const view = injectView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
   await withDestination(values, store, (destination) =>

@@ -324,6 +324,7 @@ export function versionsOf(channel: Channel): Versions {
   const of = (component: string): string => componentOf(channel, component, "a script").version;
   return {
     of,
+    has: (component) => component in channel.components,
     atLeast: (component, version) => compareVersions(of(component), version) >= 0,
     patches: (component) => componentOf(channel, component, "a script").patches ?? [],
   };

@@ -11,12 +11,27 @@ export interface Channel {
   /** SOURCE_DATE_EPOCH of every step: seconds since 1970. */
   readonly epoch: number;
   readonly components: Readonly<Record<string, Component>>;
+  /** Where a Debian archive has the components whose pins are found there. */
+  readonly places?: Readonly<Record<string, Place>>;
   /** Binary packages by seed name. The same in every channel. */
   readonly seeds: Readonly<Record<string, readonly Package[]>>;
   /** Suites of an archive that pins were taken from: date of the newest release file seen, ISO 8601 in UTC. */
   readonly suites?: Readonly<Record<string, string>>;
   /** Packages of a registry of Rust crates by list name. The same in every channel; none when absent. */
   readonly crates?: Readonly<Record<string, readonly Crate[]>>;
+}
+
+/** A source package of a Debian archive. */
+export interface Place {
+  readonly package: string;
+  /** The newest version counts, in whichever it is; of the same one the file in the suite that stands first. */
+  readonly suites: readonly string[];
+  /** Main when absent. */
+  readonly area?: "main" | "contrib";
+  /** Only versions that begin so: a newer series is a decision, not an update. */
+  readonly series?: string;
+  /** SPDX expression of the part that is built here. */
+  readonly licence: string;
 }
 
 export interface Proven {

@@ -40,6 +40,8 @@ export function cratesOf(of: Recipe, lock: string): LockedCrates {
  */
 export interface Versions {
   of(component: string): string;
+  /** Whether the channel pins it. */
+  has(component: string): boolean;
   atLeast(component: string, version: string): boolean;
   /** The component's patches in their order, by archive; none for most. */
   patches(component: string): readonly Patches[];

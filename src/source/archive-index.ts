@@ -77,13 +77,23 @@ export interface Suite {
   readonly name: string;
   /** Seconds since 1970 of the release file. */
   readonly date: number;
+  /** The day until which the release file was valid, where that is past, as it stands there. */
+  readonly expired?: string;
   readonly signedBy: readonly string[];
   /** Indexes by path below `dists/<name>/`. */
   readonly indexes: ReadonlyMap<string, ListedFile>;
 }
 
-/** A suite's release file. Throws E_SIGNATURE unless a key of the ring signed it and it is still valid. */
-export async function readSuite(read: ReadArchive, name: string, keyring: Keyring): Promise<Suite> {
+/**
+ * A suite's release file. Throws E_SIGNATURE unless a key of the ring signed it, and E_ARCHIVE_EXPIRED when it is no longer
+ * valid, unless that is accepted.
+ */
+export async function readSuite(
+  read: ReadArchive,
+  name: string,
+  keyring: Keyring,
+  acceptExpired = false,
+): Promise<Suite> {
   const where = `dists/${name}/InRelease`;
   const { text, signedBy } = await verifyCleartext((await read(where)).toString("utf8"), keyring, where);
   const [release] = paragraphs(text);
@@ -94,14 +104,17 @@ export async function readSuite(read: ReadArchive, name: string, keyring: Keyrin
     throw new Fault("E_SIGNATURE", `${where} is the release file of ${names.join(", ")}`);
   }
   const until = release?.get("valid-until");
-  if (until !== undefined && Date.parse(until) < Date.now()) {
-    throw new Fault("E_SIGNATURE", `${where} was valid until ${until}`, {
-      hint: "the mirror no longer follows the archive: name another; or the clock of this machine is wrong",
+  const expired = until !== undefined && !(Date.parse(until) >= Date.now()) ? until : undefined;
+  if (expired !== undefined && !acceptExpired) {
+    throw new Fault("E_ARCHIVE_EXPIRED", `${where} was valid until ${expired}`, {
+      hint:
+        "the mirror no longer follows the archive: name another; or the clock of this machine is wrong; " +
+        "--accept-expired takes an archive that stands still, such as a snapshot",
     });
   }
   if (Number.isNaN(date)) throw new Fault("E_ARCHIVE_INDEX", `${where} has no date`);
   const indexes = new Map(listedFiles(release?.get("sha256")).map((file) => [file.path, file]));
-  return { name, date: date / 1000, signedBy, indexes };
+  return { name, date: date / 1000, ...(expired !== undefined && { expired }), signedBy, indexes };
 }
 
 /** The text of an index such as `main/source/Sources`, in the smallest form that the suite lists. */

@@ -1,17 +1,18 @@
 /** The checked shape of channel files: what is wrong is named with its JSON path. */
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Crate, Package, Patches, Proven } from "../recipe/channel.ts";
+import type { Channel, Component, Crate, Package, Patches, Place, Proven } from "../recipe/channel.ts";
 
 /** Checks the shape of a channel file without its seeds. `file` is what messages call it. Throws E_CHANNEL. */
 export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds"> {
   const at = new Checker(file, "$", value);
-  at.only("name", "description", "default", "proven", "unproven", "epoch", "suites", "components");
+  at.only("name", "description", "default", "proven", "unproven", "epoch", "suites", "places", "components");
   const standard = at.optional("default")?.yes();
   const proven = at.optional("proven");
   const unproven = at.optional("unproven")?.text();
   if (proven !== undefined && unproven !== undefined)
     throw wrong(file, "$.unproven", 'nothing beside "proven"', unproven);
   const suites = at.optional("suites")?.each((date) => date.matching(utc, "a date such as 2026-07-11T10:16:37Z"));
+  const places = at.optional("places")?.each((place) => checkPlace(place));
   return {
     name: at.get("name").text(),
     description: at.get("description").text(),
@@ -20,6 +21,7 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
     ...(unproven !== undefined && { unproven }),
     epoch: at.get("epoch").count(),
     ...(suites !== undefined && { suites }),
+    ...(places !== undefined && { places }),
     components: at.get("components").each((component) => checkComponent(component)),
   };
 }
@@ -32,6 +34,21 @@ function checkProven(at: Checker): Proven {
     date: at.get("date").matching(/^\d{4}-\d{2}-\d{2}$/, "a day: YYYY-MM-DD"),
     pins: at.get("pins").sha256(),
     result: at.get("result").text(),
+  };
+}
+
+function checkPlace(at: Checker): Place {
+  at.only("package", "suites", "area", "series", "licence");
+  const suites = at.get("suites").list((suite) => suite.matching(/^[a-z][a-z0-9-]*$/, "the name of a suite"));
+  if (suites.length === 0) throw wrong(at.file, `${at.path}.suites`, "at least one suite", []);
+  const area = at.optional("area")?.oneOf("main", "contrib");
+  const series = at.optional("series")?.text();
+  return {
+    package: at.get("package").text(),
+    suites,
+    ...(area !== undefined && { area }),
+    ...(series !== undefined && { series }),
+    licence: at.get("licence").text(),
   };
 }
 

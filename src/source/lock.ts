@@ -5,12 +5,12 @@
 import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import type { Channel, Component, Package, Patches } from "../recipe/channel.ts";
+import type { Channel, Component, Package, Patches, Place } from "../recipe/channel.ts";
 import type { SourcePackage } from "./archive-index.ts";
 import { loadChannel } from "./channel.ts";
 import { closure, readPackages, type PackageIndex } from "./closure.ts";
 import type { ListedFile } from "./control.ts";
-import { debianSources, seedSuites, type DebianSource } from "./debian-sources.ts";
+import { seedSuites } from "./seed-suites.ts";
 import { compareDebianVersions, upstreamVersion } from "./debian-version.ts";
 import { diskFault } from "./disk.ts";
 import { readPackaging } from "./packaging.ts";
@@ -60,24 +60,27 @@ export interface Refresh {
 }
 
 /**
- * The channel `debian` with the pins of the named components and seeds (`seed-cc`) as the archive has them now; without
- * names those of all that recipes want. A lower version is taken only for a component that is named. Writes nothing.
- * Throws E_COMPONENT, E_PACKAGE, and what reading the archive throws.
+ * A channel with the pins of the named components and seeds (`seed-cc`) as the archive has them now; without names those
+ * of all that recipes want: components that have a place, and the seeds, which all channels share, for the default one. A
+ * lower version is taken only for a component that is named. Writes nothing. Throws E_CHANNEL, E_COMPONENT, E_PACKAGE,
+ * and what reading the archive throws.
  */
 export async function refreshChannel(
   projectRoot: string,
+  name: string,
   access: ArchiveAccess,
   wanted: Wanted,
   names: readonly string[] = [],
 ): Promise<Refresh> {
-  const before = await loadChannel(projectRoot, "debian");
-  const archive = new Archive(access, before.suites);
+  const before = await loadChannel(projectRoot, name);
+  if (before.places === undefined) throw noPlaces(before);
+  const archive = new Archive(access, before);
   const notes: Note[] = [];
   const whole = names.length === 0;
   const { components, seeds } = whole ? wantedOf(before, wanted, notes) : named(wanted, names);
   const pins: Record<string, Component> = {};
   for (const name of components) {
-    const locked = await lockComponent(archive, name, before.components[name], !whole);
+    const locked = await lockComponent(archive, before, name, !whole);
     pins[name] = locked.pin;
     notes.push(...locked.notes.map((why) => ({ name, why })));
   }
@@ -88,8 +91,9 @@ export async function refreshChannel(
     ...before,
     suites,
     components: { ...kept, ...pins },
-    seeds: whole ? packages : { ...before.seeds, ...packages },
+    seeds: whole && before.default === true ? packages : { ...before.seeds, ...packages },
   };
+  notes.push(...(await archive.expired()).map((why) => ({ name: "archive", why })));
   const newer = Object.entries(suites).some(([name, date]) => before.suites?.[name] !== date);
   return { channel, changes: changes(before, channel), notes, newer };
 }
@@ -100,17 +104,19 @@ function named({ seeds }: Wanted, names: readonly string[]): Wanted {
   return { components: names.filter((name) => !seedNames.has(name)), seeds: seeds.filter(called) };
 }
 
-/** A component that recipes want but neither archive nor channel has is of another channel. */
+/** A component that recipes want but neither places nor pins name is of another channel. */
 function wantedOf(before: Channel, wanted: Wanted, notes: Note[]): Wanted {
+  const { places = {} } = before;
   for (const name of Object.keys(handKept(before, wanted)))
     notes.push({ name, why: "has no place in the Debian archive: kept as it was pinned by hand" });
-  return { components: wanted.components.filter((name) => name in debianSources), seeds: wanted.seeds };
+  return {
+    components: wanted.components.filter((name) => name in places),
+    seeds: before.default === true ? wanted.seeds : [],
+  };
 }
 
-function handKept({ components }: Channel, wanted: Wanted): Record<string, Component> {
-  const kept = Object.entries(components).filter(
-    ([name]) => wanted.components.includes(name) && !(name in debianSources),
-  );
+function handKept({ components, places = {} }: Channel, wanted: Wanted): Record<string, Component> {
+  const kept = Object.entries(components).filter(([name]) => wanted.components.includes(name) && !(name in places));
   return Object.fromEntries(kept);
 }
 
@@ -121,12 +127,11 @@ export interface Candidate extends SourcePackage {
   readonly tarball: ListedFile;
 }
 
-/** What the suites of a component list, newest first. Throws E_COMPONENT for a name without a place in the archive. */
-export async function candidatesOf(archive: Archive, name: string): Promise<Candidate[]> {
-  const from = placeOf(name);
+/** What the suites of a place list, newest first. */
+export async function candidatesAt(archive: Archive, from: Place): Promise<Candidate[]> {
   const found: Candidate[] = [];
   for (const suite of from.suites) {
-    for (const each of await archive.sources(suite, from.area, from.package)) {
+    for (const each of await archive.sources(suite, from.area ?? "main", from.package)) {
       const upstream = upstreamVersion(each.version);
       const tarball = each.files.find((file) => /\.orig\.tar\.(?:gz|bz2|xz)$/.test(file.path));
       if (tarball !== undefined && upstream.startsWith(from.series ?? ""))
@@ -136,11 +141,18 @@ export async function candidatesOf(archive: Archive, name: string): Promise<Cand
   return found.sort((a, b) => compareDebianVersions(b.version, a.version));
 }
 
-function placeOf(name: string): DebianSource {
-  const from = debianSources[name];
+/** Throws E_COMPONENT for a component that the channel pins otherwise, or not at all. */
+export function placeOf({ name: channel, places = {} }: Pick<Channel, "name" | "places">, name: string): Place {
+  const from = places[name];
   if (from !== undefined) return from;
   throw new Fault("E_COMPONENT", `${name} has no place in the Debian archive`, {
-    hint: `known are ${Object.keys(debianSources).join(", ")}`,
+    hint: `places of ${channel}: ${Object.keys(places).join(", ")}`,
+  });
+}
+
+function noPlaces({ name }: Channel): Fault {
+  return new Fault("E_COMPONENT", `channel ${name} pins nothing from a Debian archive`, {
+    hint: `its pins stand in channels/${name}.json and are edited by hand`,
   });
 }
 
@@ -152,12 +164,14 @@ interface Locked {
 /** The pin of one component; `lower` allows a version below that of the pin. Throws E_COMPONENT. */
 export async function lockComponent(
   archive: Archive,
+  channel: Pick<Channel, "name" | "places" | "components">,
   name: string,
-  pinned?: Component,
   lower = false,
 ): Promise<Locked> {
-  const candidates = await candidatesOf(archive, name);
-  if (candidates.length === 0) throw missing(name);
+  const from = placeOf(channel, name);
+  const pinned = channel.components[name];
+  const candidates = await candidatesAt(archive, from);
+  if (candidates.length === 0) throw missing(name, from);
   const notes: string[] = [];
   const chosen = await newestThere(archive, candidates, pinned, notes);
   if (chosen === undefined) {
@@ -180,7 +194,7 @@ export async function lockComponent(
     sha256: chosen.tarball.sha256,
     size: chosen.tarball.size,
     verified: "signed",
-    licence: placeOf(name).licence,
+    licence: from.licence,
     ...(patches.length > 0 && { patches }),
   };
   return { pin, notes };
@@ -210,8 +224,7 @@ function inFirstSuite(chosen: Candidate, candidates: readonly Candidate[]): Cand
   return same.find(({ tarball }) => !tarball.path.startsWith("pool/updates/")) ?? chosen;
 }
 
-function missing(name: string): Fault {
-  const { suites, area, package: source, series } = placeOf(name);
+function missing(name: string, { suites, area = "main", package: source, series }: Place): Fault {
   const which = series === undefined ? "" : ` ${series}*`;
   return new Fault(
     "E_COMPONENT",
@@ -335,9 +348,9 @@ function closureOf(index: PackageIndex, names: readonly string[], absent: Readon
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
 export async function writeChannel(projectRoot: string, channel: Channel): Promise<void> {
-  const { crates: _elsewhere, seeds, suites = {}, components, ...rest } = channel;
+  const { crates: _elsewhere, seeds, suites = {}, places = {}, components, ...rest } = channel;
   const folder = path.join(projectRoot, "channels");
-  const pins = { suites: sorted(suites), components: sorted(components) };
+  const pins = { suites: sorted(suites), places: sorted(places), components: sorted(components) };
   await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
   await replaceFile(path.join(folder, `${channel.name}.json`), { ...rest, ...pins });
 }

@@ -5,7 +5,7 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { Fault } from "../fault/fault.ts";
-import { seedSuite } from "./debian-sources.ts";
+import { seedSuite } from "./seed-suites.ts";
 import { describeNetworkError, type HttpClient } from "./http.ts";
 
 /** Roots without a trailing slash; each has `debian-security` beside `debian`. */

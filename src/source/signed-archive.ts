@@ -12,7 +12,7 @@ import {
   type Suite,
 } from "./archive-index.ts";
 import type { ListedFile } from "./control.ts";
-import { debianSources } from "./debian-sources.ts";
+import type { Channel } from "../recipe/channel.ts";
 import type { Keyring } from "./openpgp.ts";
 
 export interface ArchiveAccess {
@@ -23,6 +23,8 @@ export interface ArchiveAccess {
   /** Whether a mirror has a file that an index lists; when absent, all are there. */
   readonly has?: (file: Pick<ListedFile, "path">) => Promise<boolean>;
   readonly keyring: Keyring;
+  /** Whether a release file counts that was valid until a day that is past: of an archive that stands still. */
+  readonly acceptExpired?: boolean;
 }
 
 /** Dates of release files by suite, ISO 8601 in UTC. */
@@ -34,11 +36,15 @@ export class Archive {
   private readonly indexes = new Map<string, Promise<string>>();
   private readonly sourceIndexes = new Map<string, Promise<readonly SourcePackage[]>>();
   private readonly files = new Map<string, Promise<boolean>>();
+  private readonly packages: ReadonlySet<string>;
 
+  /** Of the indexes of sources only the packages of the channel's places are kept; its `suites` are the dates seen before. */
   constructor(
     private readonly access: ArchiveAccess,
-    private readonly known: SuiteDates = {},
-  ) {}
+    private readonly channel: Pick<Channel, "name" | "suites" | "places">,
+  ) {
+    this.packages = new Set(Object.values(channel.places ?? {}).map((each) => each.package));
+  }
 
   /** Throws E_ARCHIVE_OLD when each mirror is behind what was seen before, E_SIGNATURE, E_ARCHIVE_INDEX, E_FETCH. */
   suite(name: string): Promise<Suite> {
@@ -53,7 +59,7 @@ export class Archive {
   /** Versions of a source package that a suite lists. */
   async sources(suite: string, area: string, name: string): Promise<SourcePackage[]> {
     const all = await remember(this.sourceIndexes, `${suite} ${area}`, async () =>
-      readSources(await this.index(suite, `${area}/source/Sources`), packages),
+      readSources(await this.index(suite, `${area}/source/Sources`), this.packages),
     );
     return all.filter((each) => each.package === name);
   }
@@ -73,12 +79,22 @@ export class Archive {
     return Object.fromEntries(suites.map(({ name, date }) => [name, isoDate(date)]));
   }
 
+  /** What to say of suites that were read although their release file is no longer valid. */
+  async expired(): Promise<string[]> {
+    const suites = await Promise.all(this.suites.values());
+    return suites.flatMap(({ name, expired }) =>
+      expired === undefined
+        ? []
+        : [`dists/${name}/InRelease was valid until ${expired}: what it lists may be superseded`],
+    );
+  }
+
   private async readSuite(name: string): Promise<Suite> {
-    const { mirrors = [this.access.read], keyring } = this.access;
+    const { mirrors = [this.access.read], keyring, acceptExpired } = this.access;
     const faults: Fault[] = [];
     for (const read of mirrors) {
       try {
-        const suite = await readSuite(read, name, keyring);
+        const suite = await readSuite(read, name, keyring, acceptExpired);
         this.refuseOlder(suite);
         return suite;
       } catch (error) {
@@ -90,16 +106,14 @@ export class Archive {
   }
 
   private refuseOlder({ name, date }: Suite): void {
-    const seen = this.known[name];
+    const seen = this.channel.suites?.[name];
     if (seen === undefined || date >= Date.parse(seen) / 1000) return;
     throw new Fault("E_ARCHIVE_OLD", `dists/${name}/InRelease is older than the one that was seen before`, {
-      details: [`here ${isoDate(date)}`, `seen ${seen} (suites in channels/debian.json)`],
+      details: [`here ${isoDate(date)}`, `seen ${seen} (suites in channels/${this.channel.name}.json)`],
       hint: "an archive never goes back: this mirror is behind, or hides what was mended since; name another",
     });
   }
 }
-
-const packages: ReadonlySet<string> = new Set(Object.values(debianSources).map((each) => each.package));
 
 function remember<T>(known: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
   const value = known.get(key) ?? make();

@@ -6,9 +6,8 @@ import path from "node:path";
 import { Fault } from "../fault/fault.ts";
 import type { Channel, Component } from "../recipe/channel.ts";
 import { pinnedOf, type Known, type KnownOfComponent } from "./advisories.ts";
-import { debianSources } from "./debian-sources.ts";
 import { compareDebianVersions } from "./debian-version.ts";
-import { candidatesOf, packagingOf, type Candidate } from "./lock.ts";
+import { candidatesAt, packagingOf, placeOf, type Candidate } from "./lock.ts";
 import { readPackaging } from "./packaging.ts";
 import type { Archive } from "./signed-archive.ts";
 
@@ -25,10 +24,11 @@ export async function news(
   known: Known,
   names: readonly string[] = [],
 ): Promise<Finding[]> {
-  const all = names.length > 0 ? names : Object.keys(channel.components).filter((name) => name in debianSources);
+  const all =
+    names.length > 0 ? names : Object.keys(channel.components).filter((name) => name in (channel.places ?? {}));
   const findings: Finding[] = [];
   for (const name of all) {
-    const candidates = await candidatesOf(archive, name);
+    const candidates = await candidatesAt(archive, placeOf(channel, name));
     const pin = channel.components[name];
     if (pin === undefined) throw new Fault("E_COMPONENT", `the channel does not pin ${name}`);
     findings.push(...(await newerVersions(archive, name, candidates, pin)));

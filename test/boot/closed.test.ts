@@ -4,10 +4,10 @@ import { createHash, randomBytes } from "node:crypto";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { closedInitramfs } from "../../recipes/initramfs.ts";
-import { openStore } from "../../src/cli/command.ts";
 import type { Machine } from "../../src/vm/machine.ts";
 import { boot, emptyDisk, monolith, output } from "./monolith.ts";
 import { Owner } from "./ssh.ts";
+import { project } from "../this-project.ts";
 
 const NOTICE = /^Logins on this console are off/;
 /** What a shell makes of what is typed; the echo of it does not match. */
@@ -57,7 +57,7 @@ test("a system without root login gives nobody a shell on a console, and lets in
   const machine = await boot(t, {
     name,
     cdrom: iso,
-    stateDir: openStore().paths.top,
+    stateDir: project.store.paths.top,
     network: { forwards: [{ guest: 22 }] },
     session: true,
     ingot: true,

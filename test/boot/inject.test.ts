@@ -7,8 +7,6 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
-import { openStore, projectRoot } from "../../src/cli/command.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import type { InjectEvent } from "../../src/inject/events.ts";
 import { Ingot } from "../../src/inject/ingot-file.ts";
 import { newKey, requireKey } from "../../src/inject/key-file.ts";
@@ -16,8 +14,9 @@ import { Console } from "../../src/vm/console.ts";
 import { findMachine } from "../../src/vm/state.ts";
 import { ingotFile, makeIngot, type IngotFields } from "./ingot.ts";
 import { monolith, scratch } from "./monolith.ts";
+import { project } from "../this-project.ts";
 
-const anvil = path.join(projectRoot(), "bin/anvil");
+const anvil = path.join(project.root, "bin/anvil");
 const MACHINE = `test-inject-${process.pid}`;
 const LONG = { timeoutMs: 300_000 };
 const CHUNK = 4 << 20;
@@ -67,8 +66,8 @@ async function bootInOtherProcess(t: TestContext): Promise<{ child: ChildProcess
 
 /** Like `demo`, by the hand of the user whose key the system trusts. */
 function signedFile(folder: string, fields: IngotFields): string {
-  const key = requireKey(userKeys());
-  const secret = createPrivateKey(readFileSync(userKeys().own));
+  const key = requireKey(project.keys);
+  const secret = createPrivateKey(readFileSync(project.keys.own));
   const file = path.join(folder, `${fields.name}-${fields.version}.ingot`);
   writeFileSync(file, ingotFile(makeIngot(fields), { secret, publicKey: key.public }));
   return file;
@@ -95,7 +94,7 @@ async function list(): Promise<string[]> {
 test("an ingot goes from the host into the running system, and can be checked, rolled back and removed from there", async (t) => {
   const folder = scratch(t);
   const { child, ended } = await bootInOtherProcess(t);
-  const machine = await findMachine(openStore().paths.top, MACHINE);
+  const machine = await findMachine(project.store.paths.top, MACHINE);
   const console = new Console({
     label: "the console",
     timeScale: machine.timeScale,

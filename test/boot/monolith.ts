@@ -6,15 +6,13 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { initramfs } from "../../recipes/initramfs.ts";
 import { linux } from "../../recipes/linux.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
-import { defaultTarget } from "../../src/cli/targets.ts";
 import { vmLauncher } from "../../src/cli/vm-launcher.ts";
 import type { Output } from "../../src/recipe/recipe.ts";
-import { evaluate } from "../../src/forge/evaluate.ts";
 import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
 import type { Launcher } from "../../src/vm/launcher.ts";
 import { startMachine, type Machine } from "../../src/vm/machine.ts";
 import type { MachineOptions } from "../../src/vm/options.ts";
+import { project } from "../this-project.ts";
 
 export interface Forged {
   readonly iso: string;
@@ -39,20 +37,21 @@ export async function output(wanted: Output): Promise<string> {
 }
 
 async function trees(outputs: readonly Output[]): Promise<string[]> {
-  const store = openStore();
-  const { channel } = await selectChannel("auto");
-  const { targets } = evaluate(outputs, { project: projectRoot(), channel, pins: readPins(store, channel) });
+  const store = project.store;
+  const { channel } = await project.selectChannel("auto");
+  const { targets } = project.evaluate(outputs, channel);
   return targets.map((key) => store.outputPath(key));
 }
 
 async function find(): Promise<Forged> {
-  const store = openStore();
-  const [isoTree, linuxTree, initramfsTree] = (await trees([defaultTarget(true), linux, initramfs])) as [
+  const store = project.store;
+  const targets = await project.targets();
+  const [isoTree, linuxTree, initramfsTree] = (await trees([targets.image(true), linux, initramfs])) as [
     string,
     string,
     string,
   ];
-  const launcher = await vmLauncher(store);
+  const launcher = await vmLauncher(project);
   return {
     iso: path.join(isoTree, "anvilos-phase2.iso"),
     kernel: path.join(linuxTree, "boot/vmlinuz"),

@@ -4,13 +4,13 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { rootfs } from "../../recipes/rootfs.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import { trustedKeys } from "../../src/inject/key-file.ts";
 import { boot, output } from "./monolith.ts";
 import { Owner } from "./ssh.ts";
+import { project } from "../this-project.ts";
 
 test("without SSH keys there is no SSH server", async () => {
-  const tree = await output(rootfs({ rootLogin: true, trust: trustedKeys(userKeys()), logins: [] }));
+  const tree = await output(rootfs({ rootLogin: true, trust: trustedKeys(project.keys), logins: [] }));
   assert.ok(existsSync(path.join(tree, "usr/bin/busybox")));
   for (const name of ["usr/sbin/dropbear", "etc/service/ssh", "etc/ssh"]) assert.ok(!existsSync(path.join(tree, name)));
 });

@@ -7,10 +7,9 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { dropbear } from "../../recipes/dropbear.ts";
-import { openStore, projectRoot } from "../../src/cli/command.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import { keyPaths } from "../../src/inject/key-file.ts";
 import { output, scratch } from "./monolith.ts";
+import { project } from "../this-project.ts";
 
 /** A field of an SSH key, RFC 4251: its length and itself. */
 function field(bytes: Buffer): Buffer {
@@ -55,7 +54,7 @@ export class Owner {
     const folder = scratch(t);
     const keys = keyPaths({ XDG_CONFIG_HOME: folder }, "/");
     mkdirSync(path.dirname(keys.own));
-    copyFileSync(userKeys().own, keys.own);
+    copyFileSync(project.keys.own, keys.own);
     writeFileSync(keys.logins, `# who may\n\n${pair(1).line} somebody@somewhere\n`);
     const owner = new Owner(folder, path.join(await output(dropbear), "usr/bin/ssh"));
     for (const [who, number] of [
@@ -86,10 +85,10 @@ process.exitCode = status ?? 1;
 
   /** `anvil` of this user, with the key of their own or one that no system knows. */
   start(args: readonly string[], who: "mine" | "other" = "mine"): ChildProcessWithoutNullStreams {
-    return spawn(process.execPath, [path.join(projectRoot(), "bin/anvil"), ...args], {
+    return spawn(process.execPath, [path.join(project.root, "bin/anvil"), ...args], {
       env: {
         HOME: this.folder,
-        ANVIL_CACHE: openStore().paths.top,
+        ANVIL_CACHE: project.store.paths.top,
         XDG_CONFIG_HOME: this.folder,
         PATH: path.join(this.folder, `bin-${who}`),
       },

@@ -3,18 +3,17 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import type { Ingot } from "../../recipes/ingot.ts";
 import { portableSteps } from "../../recipes/workshop.ts";
 import { build, type BuildRequest } from "../../src/cli/build.ts";
-import { openStore, projectRoot, readPins, selectChannel } from "../../src/cli/command.ts";
 import { withDestination } from "../../src/cli/connect.ts";
 import { buildInMonolith } from "../../src/cli/workshop.ts";
-import { evaluate } from "../../src/forge/evaluate.ts";
 import { Client } from "../../src/inject/client.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
 import { storePaths } from "../../src/store/paths.ts";
 import { removeTree, Store } from "../../src/store/store.ts";
 import type { Machine } from "../../src/vm/machine.ts";
+import type { Ingot } from "../../src/recipe/ingot.ts";
+import { project } from "../this-project.ts";
 
 const values: BuildRequest["values"] = {
   channel: "auto",
@@ -44,13 +43,13 @@ export class Pieces {
 
   /** Builds the steps of the ingot in the sandbox, as far as the user's store does not have them. */
   static async make(t: TestContext, ingot: Ingot): Promise<Pieces> {
-    const here = openStore();
+    const here = project.store;
     const targets = portableSteps(ingot.trees);
     const signal = new AbortController().signal;
-    const built = await build({ targets, values, jobs: 2, store: here, signal, silentWhenDone: true });
+    const built = await build({ project, targets, values, jobs: 2, store: here, signal, silentWhenDone: true });
     assert.ok(typeof built === "object", "the steps were built in the sandbox");
-    const { channel } = await selectChannel("auto");
-    const evaluation = evaluate(targets, { project: projectRoot(), channel, pins: readPins(here, channel) });
+    const { channel } = await project.selectChannel("auto");
+    const evaluation = project.evaluate(targets, channel);
     const top = mkdtempSync(path.join(path.dirname(here.paths.top), "anvil-workshop-"));
     t.after(() => removeTree(top));
     const store = Store.open(storePaths({ ANVIL_CACHE: top }, "/"));
@@ -67,6 +66,7 @@ export class Pieces {
   /** Has the machine build them; the exit status. */
   build(machine: Machine, signal: AbortSignal): Promise<number> {
     return buildInMonolith(this.#ingot, {
+      project,
       values: { ...values, machine: machine.name },
       jobs: 2,
       store: this.store,

@@ -1,6 +1,6 @@
 /** A copy of this project in which the ISO is a text file that takes a second to build, and a cache with the seed. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { Store } from "../../src/store/store.ts";
@@ -39,11 +39,21 @@ export const isoImage = (options: { rootLogin?: boolean } = {}) => recipe({
 });
 `;
 
-const INGOTS = `
-import { ingot } from "../ingot.ts";
-import { base } from "../iso.ts";
+const CATALOGUE = `
+import { ingot } from "./ingot.ts";
+import { base, isoImage } from "./iso.ts";
+import { seedRust } from "./seed-rust.ts";
+import { seedBase, seedCc, seedVm } from "./seed.ts";
+import { portableSteps, workshop } from "./workshop.ts";
 
-export const ingots = [ingot({ name: "number", version: "4.2", trees: [base] })];
+export const catalogue = {
+  image: { name: "iso", closed: "-no-login", file: "anvilos-phase2.iso", make: isoImage },
+  ingots: [ingot({ name: "number", version: "4.2", trees: [base] })],
+  checks: [],
+  seeds: { base: seedBase, cc: seedCc, vm: seedVm, rust: seedRust },
+  workshop: { steps: portableSteps, ingot: workshop },
+  purge: { of: "nothing", changes: [], checks: [] },
+};
 `;
 
 export interface RunOptions {
@@ -78,16 +88,9 @@ export class TinyProject {
     mkdirSync(path.join(project.folder, "recipes"));
     for (const name of ["seed.ts", "seed-rust.ts", "ingot.ts", "workshop.ts"].map((file) => `recipes/${file}`))
       copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
-    // the command line names it by its path
-    project.write(
-      "recipes/firecracker/purge.ts",
-      readFileSync(path.join(projectRoot, "recipes/firecracker/purge.ts"), "utf8"),
-    );
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
-    project.write("recipes/ingots/index.ts", INGOTS);
-    project.write("recipes/rootfs.ts", 'export const CLOSED = "closed";\n');
-    project.write("recipes/checks.ts", "export const checks = [];\n");
+    project.write("recipes/catalogue.ts", CATALOGUE);
     return project;
   }
 

@@ -4,20 +4,20 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { openStore, projectRoot } from "../../src/cli/command.ts";
 import { downloads } from "../../src/cli/realise-options.ts";
-import { evaluate, type Evaluation } from "../../src/forge/evaluate.ts";
+import type { Evaluation } from "../../src/forge/evaluate.ts";
 import { realise } from "../../src/forge/forge.ts";
 import { logFile } from "../../src/forge/step.ts";
-import { outputReader, wholePlan } from "../../src/forge/plan.ts";
+import { wholePlan } from "../../src/forge/plan.ts";
 import type { Channel, Component } from "../../src/recipe/channel.ts";
 import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import type { Output } from "../../src/recipe/recipe.ts";
 import { defaultLimits } from "../../src/sandbox/limits.ts";
 import { loadChannel } from "../../src/source/channel.ts";
+import { project } from "../this-project.ts";
 import { buildTar, type TarItem } from "../format/tar-builder.ts";
 
-const store = openStore();
+const { store } = project;
 
 /** A component with these bytes, which are put where a download would be. */
 export function component(version: string, bytes: Buffer): Component {
@@ -28,7 +28,7 @@ export function component(version: string, bytes: Buffer): Component {
 
 /** The files of a folder as authors pack them: below one top folder. The same bytes each time. */
 export async function packed(folder: string): Promise<Buffer> {
-  const top = path.join(projectRoot(), folder);
+  const top = path.join(project.root, folder);
   const names = readdirSync(top, { recursive: true, encoding: "utf8" }).sort();
   const files = names.filter((name) => statSync(path.join(top, name)).isFile());
   const items: TarItem[] = files.map((name) => ({
@@ -40,7 +40,7 @@ export async function packed(folder: string): Promise<Buffer> {
 
 /** Channel `debian` with other components beside its own. */
 export async function channelWith(components: Readonly<Record<string, Component>>): Promise<Channel> {
-  const channel = await loadChannel(projectRoot(), "debian");
+  const channel = await loadChannel(project.root, "debian");
   return { ...channel, components: { ...channel.components, ...components } };
 }
 
@@ -54,12 +54,11 @@ export interface Forged {
 
 /** Throws what went wrong, with the end of the step's log. */
 export async function forge(target: Output, channel: Channel): Promise<Forged> {
-  const now = (): Evaluation =>
-    evaluate([target], { project: projectRoot(), channel, pins: new Map(), readOutput: outputReader(store) });
+  const now = (): Evaluation => project.evaluate([target], channel);
   const make = async (plan: Evaluation): Promise<boolean> => {
-    const places = downloads({ "debian-mirror": [], "debian-security-mirror": [], "crates-mirror": [] }, store, plan);
+    const places = downloads({ "debian-mirror": [], "debian-security-mirror": [], "crates-mirror": [] }, project, plan);
     const outcome = await realise(plan, {
-      project: projectRoot(),
+      project: project.root,
       store,
       why: "a test",
       jobs: os.availableParallelism(),

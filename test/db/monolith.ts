@@ -6,14 +6,14 @@ import path from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
-import { openStore, projectRoot } from "../../src/cli/command.ts";
 import { Console } from "../../src/vm/console.ts";
 import { Qmp } from "../../src/vm/qmp.ts";
 import { runSession } from "../../src/vm/session.ts";
 import { findMachine, type MachineState } from "../../src/vm/state.ts";
 import { monolith } from "../boot/monolith.ts";
+import { project } from "../this-project.ts";
 
-const anvil = path.join(projectRoot(), "bin/anvil");
+const anvil = path.join(project.root, "bin/anvil");
 const LONG = { timeoutMs: 600_000 };
 
 export interface Ended {
@@ -99,7 +99,7 @@ export class Monolith {
 
   /** A root shell's output. The line is free for others afterwards. */
   async inside(command: string): Promise<string> {
-    const { console: socket = "", timeScale } = await findMachine(openStore().paths.top, this.name);
+    const { console: socket = "", timeScale } = await findMachine(project.store.paths.top, this.name);
     const console = new Console({ label: "the console", timeScale, evidence: () => [], log: undefined, socket });
     try {
       return (await console.succeed(`. /etc/profile; ${command}`, LONG)).trim();
@@ -110,7 +110,7 @@ export class Monolith {
 
   /** The line of `inside` is taken until it has ended. */
   async terminal(command: string): Promise<Terminal> {
-    return new Terminal(await findMachine(openStore().paths.top, this.name), command);
+    return new Terminal(await findMachine(project.store.paths.top, this.name), command);
   }
 
   async run(args: readonly string[], input = ""): Promise<Ended> {
@@ -166,7 +166,7 @@ export class Monolith {
 
   /** A port of this host that leads to one in the machine. */
   async forward(port: number): Promise<number> {
-    const { qmp } = await findMachine(openStore().paths.top, this.name);
+    const { qmp } = await findMachine(project.store.paths.top, this.name);
     const socket = connect(qmp);
     await new Promise((resolve) => socket.once("connect", resolve));
     const control = await Qmp.over(socket, 60_000);
@@ -181,7 +181,7 @@ export class Monolith {
 
   /** As a power cut does. */
   async kill(): Promise<void> {
-    process.kill((await findMachine(openStore().paths.top, this.name)).process.pid, "SIGKILL");
+    process.kill((await findMachine(project.store.paths.top, this.name)).process.pid, "SIGKILL");
     await this.#ended;
   }
 

@@ -3,10 +3,10 @@ import { createPrivateKey } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { db } from "../../recipes/ingots/db.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import { requireKey } from "../../src/inject/key-file.ts";
 import { ingotFile, makeIngot, type Tree } from "../boot/ingot.ts";
 import { output } from "../boot/monolith.ts";
+import { project } from "../this-project.ts";
 
 /** Writes the ingot and returns its name. */
 export async function otherVersion(folder: string, version: string, changes: Tree): Promise<string> {
@@ -14,10 +14,10 @@ export async function otherVersion(folder: string, version: string, changes: Tre
   const tree = Object.assign({}, ...trees.map((each) => contents(each)), changes) as Tree;
   const manifest = readFileSync(path.join(body ?? "", "manifest"), "utf8");
   const facts = manifest.split("\n").filter((line) => /^(service|health|data)\b/.test(line));
-  const secret = createPrivateKey(readFileSync(userKeys().own));
+  const secret = createPrivateKey(readFileSync(project.keys.own));
   const file = path.join(folder, `db-${version}.ingot`);
   const ingot = makeIngot({ name: "db", version, facts, tree });
-  writeFileSync(file, ingotFile(ingot, { secret, publicKey: requireKey(userKeys()).public }));
+  writeFileSync(file, ingotFile(ingot, { secret, publicKey: requireKey(project.keys).public }));
   return file;
 }
 

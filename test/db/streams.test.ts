@@ -5,8 +5,8 @@ import { createHash, randomBytes } from "node:crypto";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { projectRoot } from "../../src/cli/command.ts";
 import { Monolith } from "./monolith.ts";
+import { project } from "../this-project.ts";
 
 const PSQL = ["db", "psql", "main"];
 const SETTINGS = ["-X", "-q", "-v", "ON_ERROR_STOP=1"];
@@ -16,7 +16,7 @@ test("psql's streams carry 64 MB in and out, errors apart, with its signals and 
   await machine.succeed("inject", "db", "--plain");
   const psql = (...args: readonly string[]) =>
     spawn(process.execPath, [
-      path.join(projectRoot(), "bin/anvil"),
+      path.join(project.root, "bin/anvil"),
       ...[...PSQL, "--machine", machine.name, "--", ...SETTINGS, ...args],
     ]);
   await machine.sql("main", "create table lines (line text)");

@@ -10,6 +10,7 @@ function versions(pins: Readonly<Record<string, string>>): Versions {
   const of = (name: string): string => pins[name] ?? "0";
   return {
     of,
+    has: (name) => name in pins,
     atLeast: (name, version) => compareVersions(of(name), version) >= 0,
     patches: () => [],
   };

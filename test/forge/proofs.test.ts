@@ -3,7 +3,8 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
-import { globToRegExp, prove, type ProofResult, type ProofTools } from "../../src/forge/proofs.ts";
+import { prove, type ProofResult, type ProofTools } from "../../src/forge/proofs.ts";
+import { globToRegExp } from "../../src/forge/proofs/patterns.ts";
 import {
   atMost,
   builtByAnvilCc,

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { projectRoot } from "../../src/cli/command.ts";
 import { dependenciesOf, packagesOf, readLock } from "../../src/format/cargo.ts";
+import { project } from "../this-project.ts";
 
 const registry = 'source = "registry+index"';
 const lock = readLock(`\
@@ -84,7 +84,7 @@ test("a program is made of what its manifests and then the lock name, each versi
 });
 
 test("the packages of anvil-vmm are counted as cargo counts them", () => {
-  const read = (name: string): string => readFileSync(path.join(projectRoot(), "native/anvil-vmm", name), "utf8");
+  const read = (name: string): string => readFileSync(path.join(project.root, "native/anvil-vmm", name), "utf8");
   const packages = packagesOf(readLock(read("Cargo.lock")), "anvil-vmm", new Map([["anvil-vmm", read("Cargo.toml")]]));
   // `cargo tree --edges normal,build` has these, and the two of other systems that the lock names
   assert.equal(packages.length, readLock(read("Cargo.lock")).length);

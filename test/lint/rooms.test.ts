@@ -67,9 +67,11 @@ test("a room with a name that begins like another's is not mistaken for it", asy
   assert.deepEqual(await broken("src/forge/made-up.ts", importOf("client")), []);
 });
 
-test("only the command line names recipes, and nothing in src/ reaches for tests", async () => {
-  assert.deepEqual(await broken("src/cli/made-up.ts", importOf("../../recipes/linux.ts")), []);
-  assert.deepEqual(await broken("src/forge/made-up.ts", importOf("../../recipes/linux.ts")), ["no-restricted-imports"]);
+test("nothing in src/ names recipes or reaches for tests", async () => {
+  for (const room of ["forge", "project", "cli"])
+    assert.deepEqual(await broken(`src/${room}/made-up.ts`, importOf("../../recipes/linux.ts")), [
+      "no-restricted-imports",
+    ]);
   assert.deepEqual(await broken("src/cli/made-up.ts", importOf("../../test/ui/events.ts")), ["no-restricted-imports"]);
 });
 

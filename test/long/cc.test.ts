@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cc } from "../../recipes/ingots/cc.ts";
-import { openStore, selectChannel } from "../../src/cli/command.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import { Ingot } from "../../src/inject/ingot-file.ts";
 import { inject } from "../../src/inject/inject.ts";
 import { requireKey } from "../../src/inject/key-file.ts";
 import { machineDestination } from "../../src/inject/transport.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
 import { boot, monolith, output } from "../boot/monolith.ts";
+import { project } from "../this-project.ts";
 
 const LONG = { timeoutMs: 300_000 };
 const PROGRAMS = "ar as awk bash bison c++ cc flex g++ gawk gcc ld m4 make nm objcopy perl pkgconf strip zstd";
@@ -67,8 +66,8 @@ int main(void) { return yyparse(); }`,
 
 /** A source archive as it was downloaded, and its size. */
 async function sourceArchive(component: string): Promise<{ readonly path: string; readonly bytes: number }> {
-  const store = openStore();
-  const pin = (await selectChannel("auto")).channel.components[component];
+  const store = project.store;
+  const pin = (await project.selectChannel("auto")).channel.components[component];
   assert.ok(pin?.sha256 !== undefined && pin.size !== undefined);
   return { path: store.sourcePath(pin.sha256 as Digest), bytes: pin.size };
 }
@@ -82,7 +81,7 @@ test("with the ingot cc the Monolith compiles: its own programs, and zlib from i
     (await machine.console.succeed(`. /etc/profile; cd /tmp; ${command}`, LONG)).trim();
 
   await t.test("it becomes active when its health check has compiled and run two programs", async () => {
-    const ingot = await Ingot.ofBody(await output(cc.body), requireKey(userKeys()));
+    const ingot = await Ingot.ofBody(await output(cc.body), requireKey(project.keys));
     const phases: string[] = [];
     const facts = await inject(ingot, machineDestination(machine), {
       allowDowngrade: false,

@@ -8,7 +8,6 @@ import { Fault } from "../../src/fault/fault.ts";
 import type { Channel, Component, Patches } from "../../src/recipe/channel.ts";
 import { mirrorHas, mirrorReader, type ReadArchive } from "../../src/source/archive-index.ts";
 import { loadChannel } from "../../src/source/channel.ts";
-import { debianSources } from "../../src/source/debian-sources.ts";
 import { lockComponent, refreshChannel, writeChannel, type Refresh, type Wanted } from "../../src/source/lock.ts";
 import { mirrorsAt, oneByOne } from "../../src/source/mirror.ts";
 import { debianKeyring, keyringOf, verifyCleartext, type SignedText } from "../../src/source/openpgp.ts";
@@ -22,6 +21,7 @@ import {
   sourceParagraph,
   type FakeSuite,
 } from "./archive-builder.ts";
+import { projectRoot } from "../forge/rig.ts";
 import { file, serve, status } from "./http-server.ts";
 
 const [archiveKey, strangerKey] = await Promise.all([newSigner(), newSigner()]);
@@ -35,7 +35,7 @@ async function lockChannel(
   wanted: Wanted = all,
   names: readonly string[] = [],
 ): Promise<Refresh> {
-  const refresh = await refreshChannel(root, access, wanted, names);
+  const refresh = await refreshChannel(root, "debian", access, wanted, names);
   await writeChannel(root, refresh.channel);
   return refresh;
 }
@@ -54,16 +54,18 @@ const accessTo = (files: ReadonlyMap<string, Buffer>, absent: readonly string[] 
   keyring: ring,
 });
 
+/** The places of this project's channel. */
+const { places = {} } = await loadChannel(projectRoot, "debian");
+
 /** Sources of every suite and area: each component in one version, the kernel in four; `more` come on top. */
 function sourceIndexes(more: Record<string, string> = {}): Record<string, FakeSuite> {
   const suites: Record<string, FakeSuite> = {};
-  const places = Object.values(debianSources);
-  for (const suite of new Set(places.flatMap((place) => place.suites))) {
+  for (const suite of new Set(Object.values(places).flatMap((place) => place.suites))) {
     const indexes: Record<string, string> = { "main/binary-amd64/Packages": "" };
     for (const area of ["main", "contrib"]) indexes[`${area}/source/Sources`] = more[`${suite} ${area}`] ?? "";
     suites[suite] = { indexes };
   }
-  for (const { suites: from, area, package: name, series = "1." } of places) {
+  for (const { suites: from, area = "main", package: name, series = "1." } of Object.values(places)) {
     const { indexes } = suites[from[0] as string] as FakeSuite;
     const versions =
       name === "linux" ? ["6.12.9-1", "6.12.95-1~bpo12+1", "6.5.10-1", "7.1.2-1"] : [`1:${series}5+dfsg-2`];
@@ -96,7 +98,9 @@ function project(t: TestContext, changes: Partial<Channel> = {}): string {
   const channel = {
     name: "debian",
     description: "kept",
+    default: true,
     epoch: 1,
+    places,
     components: { linux: pin("6.1"), gone: pin("6.1") },
   };
   writeFileSync(path.join(root, "channels/debian.json"), JSON.stringify({ ...channel, ...changes }));
@@ -114,8 +118,9 @@ const pin = (version: string, more: Partial<Component> = {}): Component => ({
   ...more,
 });
 
+const unpinned = { name: "debian", places, components: {} };
 const seeds = [{ name: "base", packages: ["bash"] }];
-const all: Wanted = { components: Object.keys(debianSources), seeds };
+const all: Wanted = { components: Object.keys(places), seeds };
 
 test("a lock takes the newest version of each component within its series, and the closure of the seeds", async (t) => {
   const root = project(t);
@@ -131,7 +136,7 @@ test("a lock takes the newest version of each component within its series, and t
     licence: "GPL-2.0-only WITH Linux-syscall-note",
   });
   assert.equal(channel.components["gmp"]?.version, "1.5");
-  assert.deepEqual(Object.keys(channel.components), Object.keys(debianSources).sort());
+  assert.deepEqual(Object.keys(channel.components), Object.keys(places).sort());
   assert.deepEqual(
     channel.seeds["base"]?.map((each) => [each.package, each.verified]),
     [
@@ -158,7 +163,7 @@ test("a seed alone can be locked: components and the other seeds stay", async (t
   const root = project(t);
   const before = await loadChannel(root, "debian");
   const both = { ...all, seeds: [...seeds, { name: "other", packages: ["libc6"] }] };
-  const { channel } = await refreshChannel(root, accessTo(await wholeArchive()), both, ["seed-other"]);
+  const { channel } = await refreshChannel(root, "debian", accessTo(await wholeArchive()), both, ["seed-other"]);
   assert.deepEqual({ ...channel, seeds: {}, suites: {} }, { ...before, seeds: {}, suites: {} });
   assert.deepEqual(Object.keys(channel.seeds), ["other"]);
   assert.deepEqual(
@@ -228,9 +233,9 @@ test("a mirror that is behind is passed over where another one is not", async (t
     "trixie-security": { indexes: { "main/source/Sources": "" } },
   });
   const access = { ...accessTo(files), mirrors: [reader(old), reader(files)] };
-  const { channel } = await refreshChannel(root, access, all, ["zlib"]);
+  const { channel } = await refreshChannel(root, "debian", access, all, ["zlib"]);
   assert.equal(channel.components["zlib"]?.version, "1.5");
-  await assert.rejects(refreshChannel(root, { ...access, mirrors: [reader(old)] }, all, ["zlib"]), {
+  await assert.rejects(refreshChannel(root, "debian", { ...access, mirrors: [reader(old)] }, all, ["zlib"]), {
     code: "E_ARCHIVE_OLD",
   });
 });
@@ -256,7 +261,7 @@ test("what a suite's security updates have is newer; the file in the suite itsel
     "trixie-security main":
       sourceParagraph("zlib", "1:1.6-1", updates) + sourceParagraph("gmp", "1:1.5+dfsg-2+deb13u1", updates),
   });
-  const { channel } = await refreshChannel(root, accessTo(files), all);
+  const { channel } = await refreshChannel(root, "debian", accessTo(files), all);
   assert.equal(channel.components["zlib"]?.archive, "pool/updates/main/zlib/zlib_1.6.orig.tar.xz");
   assert.equal(channel.components["gmp"]?.archive, "pool/main/gmp/gmp_1.5+dfsg.orig.tar.xz");
 });
@@ -264,14 +269,17 @@ test("what a suite's security updates have is newer; the file in the suite itsel
 test("a version whose file no mirror has is not pinned, but told", async (t) => {
   const root = project(t, { components: { linux: pin("6.12.9") } });
   const access = accessTo(await wholeArchive(), ["linux_6.12.95.orig.tar.xz"]);
-  const { channel, notes } = await refreshChannel(root, access, all, ["linux"]);
+  const { channel, notes } = await refreshChannel(root, "debian", access, all, ["linux"]);
   assert.equal(channel.components["linux"]?.version, "6.12.9");
   assert.equal(channel.components["linux"].verified, "signed", "the index lists what was recorded");
   assert.deepEqual(notes, [
     { name: "linux", why: "6.12.95 is listed in trixie, but no mirror has linux_6.12.95.orig.tar.xz" },
   ]);
   const none = accessTo(await wholeArchive(), ["zlib_1.5+dfsg.orig.tar.xz"]);
-  await assert.rejects(refreshChannel(root, none, all, ["zlib"]), { code: "E_COMPONENT", message: /no mirror has/ });
+  await assert.rejects(refreshChannel(root, "debian", none, all, ["zlib"]), {
+    code: "E_COMPONENT",
+    message: /no mirror has/,
+  });
 });
 
 test("a seed takes security updates, and of those only what a mirror has", async (t) => {
@@ -281,7 +289,7 @@ test("a seed takes security updates, and of those only what a mirror has", async
     { "bookworm-security": [debPackage("bash", "5.3", "Depends: libc6\n"), debPackage("libc6", "2.37")] },
   );
   const versions = async (absent: readonly string[]): Promise<(string | undefined)[]> => {
-    const { channel } = await refreshChannel(root, accessTo(files, absent), all, ["seed-base"]);
+    const { channel } = await refreshChannel(root, "debian", accessTo(files, absent), all, ["seed-base"]);
     return (channel.seeds["base"] ?? []).map(({ version }) => version);
   };
   assert.deepEqual(await versions([]), ["5.3", "2.37"]);
@@ -320,14 +328,14 @@ test("patches follow the newest packaging archive of the pinned version, with th
   const files = await filesOf(suites);
   files.set("pool/main/musl/musl_1.5-3.debian.tar.gz", second);
   const wanted = { components: ["musl"], seeds: [] };
-  const { channel, changes } = await refreshChannel(root, accessTo(files), wanted);
+  const { channel, changes } = await refreshChannel(root, "debian", accessTo(files), wanted);
   assert.deepEqual(channel.components["musl"]?.patches, [
     patchesOf(second, "1.5-3", ["patches/CVE-2026-1234.patch", "patches/qsort.patch", "patches/iconv.patch"]),
     other,
   ]);
   assert.ok(changes.some(({ name, after }) => name === "musl patches 1" && after?.version === "1.5-3"));
   const absent = accessTo(files, ["musl_1.5-3.debian.tar.gz"]);
-  const unchanged = await refreshChannel(root, absent, wanted);
+  const unchanged = await refreshChannel(root, "debian", absent, wanted);
   assert.deepEqual(unchanged.channel.components["musl"]?.patches, pinned.patches);
   assert.match(unchanged.notes[0]?.why ?? "", /no mirror has musl_1\.5-3\.debian\.tar\.gz/);
 });
@@ -344,10 +352,10 @@ test("a patch that the archive has no longer is given up only for a component th
     sourceParagraph("musl", "1.5-3", { packaging: second });
   const files = await filesOf(suites);
   files.set("pool/main/musl/musl_1.5-3.debian.tar.gz", second);
-  const kept = await refreshChannel(root, accessTo(files), { components: ["musl"], seeds: [] });
+  const kept = await refreshChannel(root, "debian", accessTo(files), { components: ["musl"], seeds: [] });
   assert.deepEqual(kept.channel.components["musl"]?.patches, pinned.patches);
   assert.match(kept.notes[0]?.why ?? "", /no longer patches\/qsort\.patch: the pinned archive is kept/);
-  const named = await refreshChannel(root, accessTo(files), all, ["musl"]);
+  const named = await refreshChannel(root, "debian", accessTo(files), all, ["musl"]);
   assert.equal(named.channel.components["musl"]?.patches, undefined);
   assert.match(named.notes[0]?.why ?? "", /given up/);
 });
@@ -377,9 +385,9 @@ test("nothing is written when one component cannot be locked", async (t) => {
 });
 
 test("one component can be looked up; an unknown or absent one is a fault", async () => {
-  const archive = new Archive(accessTo(await wholeArchive()));
-  assert.equal((await lockComponent(archive, "zlib")).pin.version, "1.5");
-  await assert.rejects(lockComponent(archive, "emacs"), { code: "E_COMPONENT", hint: /linux, zfs/ });
+  const archive = new Archive(accessTo(await wholeArchive()), unpinned);
+  assert.equal((await lockComponent(archive, unpinned, "zlib")).pin.version, "1.5");
+  await assert.rejects(lockComponent(archive, unpinned, "emacs"), { code: "E_COMPONENT", hint: /linux, zfs/ });
 });
 
 test("a release file counts only with a good signature of a known key", async () => {
@@ -391,7 +399,7 @@ test("a release file counts only with a good signature of a known key", async ()
     });
     const where = "dists/trixie/InRelease";
     files.set(where, Buffer.from(edit(files.get(where)?.toString() ?? "")));
-    return lockComponent(new Archive(accessTo(files)), "zlib");
+    return lockComponent(new Archive(accessTo(files), unpinned), unpinned, "zlib");
   };
   await lock({ signers: [strangerKey, archiveKey] });
   const refused = { code: "E_SIGNATURE" };
@@ -406,8 +414,50 @@ test("a release file counts only with a good signature of a known key", async ()
   );
   const valid = "Codename: trixie\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nValid-Until:";
   await assert.rejects(lock({ release: "Codename: bookworm\nDate: Sat, 11 Jul 2026 10:16:37 UTC" }), refused);
-  await assert.rejects(lock({ release: `${valid} Sun, 12 Jul 2020 10:16:37 UTC` }), refused);
+  await assert.rejects(lock({ release: `${valid} Sun, 12 Jul 2020 10:16:37 UTC` }), { code: "E_ARCHIVE_EXPIRED" });
   await lock({ release: `${valid} Sun, 12 Jul 2999 10:16:37 UTC` });
+});
+
+test("a release file that is no longer valid counts where that is accepted, and is told", async (t) => {
+  const root = project(t);
+  const files = await filesOf({
+    trixie: {
+      release: "Codename: trixie\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nValid-Until: Sun, 12 Jul 2020 10:16:37 UTC",
+      indexes: { "main/source/Sources": sourceParagraph("zlib", "1.3-1") },
+    },
+    "trixie-security": { indexes: { "main/source/Sources": "" } },
+  });
+  await assert.rejects(refreshChannel(root, "debian", accessTo(files), all, ["zlib"]), {
+    code: "E_ARCHIVE_EXPIRED",
+    message: "dists/trixie/InRelease was valid until Sun, 12 Jul 2020 10:16:37 UTC",
+  });
+  const access = { ...accessTo(files), acceptExpired: true };
+  const { channel, notes } = await refreshChannel(root, "debian", access, all, ["zlib"]);
+  assert.equal(channel.components["zlib"]?.version, "1.3");
+  assert.deepEqual(
+    notes.map(({ why }) => why),
+    ["dists/trixie/InRelease was valid until Sun, 12 Jul 2020 10:16:37 UTC: what it lists may be superseded"],
+  );
+});
+
+test("a channel is filled from its places; the seeds, which all share, stay with the default one", async (t) => {
+  const root = project(t, { seeds: {} });
+  const next = { name: "next", description: "new", epoch: 1, components: {}, places: { zlib: places["zlib"] } };
+  writeFileSync(path.join(root, "channels/next.json"), JSON.stringify(next));
+  const { channel, changes } = await refreshChannel(root, "next", accessTo(await wholeArchive()), all);
+  assert.deepEqual(
+    changes.map(({ name }) => name),
+    ["zlib"],
+  );
+  assert.equal(channel.components["zlib"]?.version, "1.5");
+  await writeChannel(root, channel);
+  assert.deepEqual((await loadChannel(root, "next")).places, next.places);
+  const upstream = { ...next, name: "upstream", places: undefined };
+  writeFileSync(path.join(root, "channels/upstream.json"), JSON.stringify(upstream));
+  await assert.rejects(refreshChannel(root, "upstream", accessTo(await wholeArchive()), all), {
+    code: "E_COMPONENT",
+    message: "channel upstream pins nothing from a Debian archive",
+  });
 });
 
 test("only what is signed is handed on", async () => {
@@ -436,9 +486,9 @@ test("over HTTP an index must be the one that the release file lists; the next m
   ]);
   const roots = [stale, good].map(({ root }) => `${root}/debian`);
   const overHttp = (from: readonly string[]): Archive =>
-    new Archive({ read: mirrorReader(mirrorsAt(from)), keyring: ring });
-  assert.equal((await lockComponent(overHttp(roots), "zlib")).pin.version, "1.3");
-  await assert.rejects(lockComponent(overHttp(roots.slice(0, 1)), "zlib"), {
+    new Archive({ read: mirrorReader(mirrorsAt(from)), keyring: ring }, unpinned);
+  assert.equal((await lockComponent(overHttp(roots), unpinned, "zlib")).pin.version, "1.3");
+  await assert.rejects(lockComponent(overHttp(roots.slice(0, 1)), unpinned, "zlib"), {
     code: "E_SOURCE_HASH",
     message: /Sources\.gz/,
   });

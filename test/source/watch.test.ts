@@ -35,15 +35,19 @@ async function newsOf(
   );
   for (const [name, bytes] of Object.entries(files)) served.set(name, bytes);
   const musl: Component = { version: "1.5", sha256: hashOf("1.5"), verified: "signed", licence: "MIT", ...pin };
-  const channel: Channel = { name: "debian", description: "", epoch: 1, components: { musl }, seeds: {} };
-  const archive = new Archive({
-    read: (where) => {
-      const bytes = served.get(where);
-      return bytes === undefined ? Promise.reject(new Error(`not served: ${where}`)) : Promise.resolve(bytes);
+  const places = { musl: { package: "musl", suites: ["trixie", "trixie-security"], licence: "MIT" } };
+  const channel: Channel = { name: "debian", description: "", epoch: 1, places, components: { musl }, seeds: {} };
+  const archive = new Archive(
+    {
+      read: (where) => {
+        const bytes = served.get(where);
+        return bytes === undefined ? Promise.reject(new Error(`not served: ${where}`)) : Promise.resolve(bytes);
+      },
+      has: ({ path: where }) => Promise.resolve(!absent.includes(path.basename(where))),
+      keyring,
     },
-    has: ({ path: where }) => Promise.resolve(!absent.includes(path.basename(where))),
-    keyring,
-  });
+    channel,
+  );
   return news(archive, channel, known);
 }
 

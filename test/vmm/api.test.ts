@@ -12,8 +12,8 @@ import { test, type TestContext } from "node:test";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { anvilVmm } from "../../recipes/anvil-vmm.ts";
-import { projectRoot } from "../../src/cli/command.ts";
 import { output, scratch } from "../boot/monolith.ts";
+import { project } from "../this-project.ts";
 import { otherMonitor } from "./monitor.ts";
 
 interface Row {
@@ -27,7 +27,7 @@ interface Row {
 }
 
 function tableOf(file: string, folder: string): Row[] {
-  const lines = readFileSync(path.join(projectRoot(), file), "utf8").replaceAll("{tmp}", folder).split("\n");
+  const lines = readFileSync(path.join(project.root, file), "utf8").replaceAll("{tmp}", folder).split("\n");
   return lines.flatMap((line, index) => {
     if (line === "" || line.startsWith("#")) return [];
     const [call = "", body = "", status = "", holds = ""] = line.split(" |").map((part) => part.trim());

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { vmm } from "../../recipes/ingots/vmm.ts";
-import { userKeys } from "../../src/cli/user-keys.ts";
 import { inject } from "../../src/inject/inject.ts";
 import { Ingot } from "../../src/inject/ingot-file.ts";
 import { requireKey } from "../../src/inject/key-file.ts";
@@ -11,6 +10,7 @@ import { machineDestination } from "../../src/inject/transport.ts";
 import type { Disk } from "../../src/vm/options.ts";
 import type { Machine } from "../../src/vm/machine.ts";
 import { boot, monolith, output } from "../boot/monolith.ts";
+import { project } from "../this-project.ts";
 
 /** Where the ingot has the guest, in the Monolith. */
 export const GUEST = "/ingots/vmm/active/usr/share/anvil-vmm/guest";
@@ -155,7 +155,7 @@ export async function hostOfGuests(
   const machine = await boot(t, { cdrom: iso, ingot: true, memory: 3072, ...options });
   await machine.console.ready();
   if (machine.timeScale > 1) awaken(t, machine);
-  const ingot = await Ingot.ofBody(path.resolve(await output(vmm.body)), requireKey(userKeys()));
+  const ingot = await Ingot.ofBody(path.resolve(await output(vmm.body)), requireKey(project.keys));
   try {
     await inject(ingot, machineDestination(machine), {
       allowDowngrade: false,

@@ -7,14 +7,14 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { projectRoot } from "../../src/cli/command.ts";
 import { scratch } from "../boot/monolith.ts";
 import { GUEST, hostOfGuests } from "./micro.ts";
 import { otherMonitor } from "./monitor.ts";
+import { project } from "../this-project.ts";
 
 /** Runs a compiler of this machine. */
 function compile(program: string, args: readonly string[], folder: string, env: NodeJS.ProcessEnv): void {
-  const cwd = path.join(projectRoot(), "test/vmm", folder);
+  const cwd = path.join(project.root, "test/vmm", folder);
   const { status, stderr, error } = spawnSync(program, args, {
     cwd,
     env: { ...process.env, ...env },

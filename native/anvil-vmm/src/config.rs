@@ -125,7 +125,10 @@ impl Drive {
         same_id(&required(name, "drive_id")?, id)?;
         if let Some(uuid) = &partuuid {
             // it ends up on the kernel's command line
-            if uuid.is_empty() || uuid.len() > 64 || !uuid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            if uuid.is_empty()
+                || uuid.len() > 64
+                || !uuid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            {
                 return Err("partuuid is letters, digits and \"-\"".to_string());
             }
         }
@@ -272,7 +275,9 @@ fn same_id(body: &str, path: &str) -> Result<(), String> {
 /// An id in a path: letters, digits and "_".
 pub fn check_id(id: &str) -> Result<(), String> {
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(format!("API Resource IDs can only contain alphanumeric characters and underscores, at most {MAX_ID}."));
+        return Err(format!(
+            "API Resource IDs can only contain alphanumeric characters and underscores, at most {MAX_ID}."
+        ));
     }
     Ok(())
 }

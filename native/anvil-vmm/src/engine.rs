@@ -319,7 +319,8 @@ impl Engine {
             }
             let fd = stream.as_raw_fd();
             if let Ok(key) = self.watch(fd, Source::Console(fd), EventSet::IN) {
-                let client = ConsoleClient { input: Some(fd), output: fd, position: 0, blocked: false, _stream: Some(stream) };
+                let client =
+                    ConsoleClient { input: Some(fd), output: fd, position: 0, blocked: false, _stream: Some(stream) };
                 self.consoles.insert(fd, (key, client));
                 self.print();
             }

@@ -91,7 +91,8 @@ fn find(buffer: &[u8], what: &[u8]) -> Option<usize> {
 
 fn request_line(line: &str) -> Result<(Method, String), String> {
     let mut parts = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err("the first line is not a method, a path and a version.".to_string());
     };
     let method = match method {
@@ -124,9 +125,9 @@ fn content_length(value: &str) -> Result<usize, String> {
     }
     match value.parse::<usize>() {
         Ok(bytes) if bytes <= MAX_BODY => Ok(bytes),
-        _ => Err(format!(
-            "Request payload with size {value} is larger than the limit of {MAX_BODY} allowed by server."
-        )),
+        _ => {
+            Err(format!("Request payload with size {value} is larger than the limit of {MAX_BODY} allowed by server."))
+        }
     }
 }
 
@@ -167,7 +168,8 @@ impl Response {
         match &self.body {
             None => format!("{head}\r\n").into_bytes(),
             Some(body) => {
-                format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+                format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                    .into_bytes()
             }
         }
     }

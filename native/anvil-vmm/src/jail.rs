@@ -30,7 +30,11 @@ fn sentence((what, error): Step) -> String {
 }
 
 fn check(what: &'static str, result: c_int) -> Result<c_int, Step> {
-    if result < 0 { Err((what, io::Error::last_os_error())) } else { Ok(result) }
+    if result < 0 {
+        Err((what, io::Error::last_os_error()))
+    } else {
+        Ok(result)
+    }
 }
 
 impl Jail {
@@ -82,7 +86,10 @@ impl Jail {
             check("mount", libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
             let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
             let options = c"size=4k,mode=555";
-            check("mount", libc::mount(c"none".as_ptr(), PLACE.as_ptr(), c"tmpfs".as_ptr(), flags, options.as_ptr().cast()))?;
+            check(
+                "mount",
+                libc::mount(c"none".as_ptr(), PLACE.as_ptr(), c"tmpfs".as_ptr(), flags, options.as_ptr().cast()),
+            )?;
             check("chdir", libc::chdir(PLACE.as_ptr()))?;
             if libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) == 0 {
                 // the old root is under the new one, and then gone
@@ -160,7 +167,9 @@ mod tests {
     #[test]
     fn only_an_unprivileged_user_is_one() {
         assert!(Jail::parse("65534:65534").is_ok());
-        for text in ["", "0:0", "0:1", "1:0", "1", "a:b", "-1:1", "1:1:1", "4294967296:1", "4294967295:1", "1:4294967295"] {
+        for text in
+            ["", "0:0", "0:1", "1:0", "1", "a:b", "-1:1", "1:1:1", "4294967296:1", "4294967295:1", "1:4294967295"]
+        {
             assert!(Jail::parse(text).is_err(), "{text}");
         }
     }
@@ -171,6 +180,8 @@ mod tests {
         let root = unsafe { libc::geteuid() } == 0;
         let jail = Jail::own();
         assert_eq!(jail.is_some(), root);
-        assert!(jail.is_none_or(|jail| jail.uid == FIRST_USER + std::process::id() && jail.uid < 1 << 31 && jail.gid == jail.uid));
+        assert!(jail.is_none_or(|jail| jail.uid == FIRST_USER + std::process::id()
+            && jail.uid < 1 << 31
+            && jail.gid == jail.uid));
     }
 }

@@ -288,7 +288,11 @@ fn quote(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// An object of the given members; those that are `Null` are left out.
 pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Object(
-        members.into_iter().filter(|(_, value)| *value != Value::Null).map(|(name, value)| (name.to_string(), value)).collect(),
+        members
+            .into_iter()
+            .filter(|(_, value)| *value != Value::Null)
+            .map(|(name, value)| (name.to_string(), value))
+            .collect(),
     )
 }
 
@@ -411,8 +415,25 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused_and_the_place_is_named() {
         for text in [
-            "", "{", "{}}", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "01", "1.", "-", "\"", "\"\\x\"", "\"\n\"", "nul", "truee",
-            "\"\\ud800\"", "\"\\udc00\"", "{\"a\":1,\"a\":2}", "{1:2}", "\u{feff}{}",
+            "",
+            "{",
+            "{}}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "01",
+            "1.",
+            "-",
+            "\"",
+            "\"\\x\"",
+            "\"\n\"",
+            "nul",
+            "truee",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "{\"a\":1,\"a\":2}",
+            "{1:2}",
+            "\u{feff}{}",
         ] {
             let error = parse(text.as_bytes()).expect_err(text);
             assert!(error.contains("at byte"), "{text}: {error}");

@@ -142,7 +142,11 @@ impl Jailed {
 
     /// After a start that failed: the message, or what is known of a process that ended without one.
     pub fn give_up(mut self, message: String) -> String {
-        if message == ENDED { format!("The guest's process ended as it started, with status {}.", self.reap()) } else { message }
+        if message == ENDED {
+            format!("The guest's process ended as it started, with status {}.", self.reap())
+        } else {
+            message
+        }
     }
 
     /// Connects to what the guest's process asks for; false when it will not ask again.

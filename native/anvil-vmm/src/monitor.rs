@@ -266,7 +266,8 @@ impl Monitor {
                     self.config.networks.remove(place);
                     self.taps.remove(place);
                 }
-                let tap = open_tap(&network.tap).map_err(|error| format!("Open tap device {} failed: {error}.", network.tap))?;
+                let tap = open_tap(&network.tap)
+                    .map_err(|error| format!("Open tap device {} failed: {error}.", network.tap))?;
                 self.config.networks.push(network);
                 self.taps.push(tap);
             }
@@ -274,10 +275,9 @@ impl Monitor {
                 // a socket of the same path would be in use by ourselves
                 self.vsock = None;
                 self.config.vsock = None;
-                self.vsock = Some(
-                    Socket::bind(&vsock.path)
-                        .map_err(|error| format!("Cannot create the socket of the vsock device: {}: {error}.", vsock.path))?,
-                );
+                self.vsock = Some(Socket::bind(&vsock.path).map_err(|error| {
+                    format!("Cannot create the socket of the vsock device: {}: {error}.", vsock.path)
+                })?);
                 self.config.vsock = Some(vsock);
             }
             Action::SetEntropy => self.config.entropy = true,
@@ -311,7 +311,8 @@ impl Monitor {
             Some(place) => self.drives[place].replaced_by(&drive.path, drive.read_only),
             None => DriveFile::open(&drive.path, drive.read_only),
         };
-        let file = opened.map_err(|error| format!("Unable to create the block device {}: {}: {error}.", drive.id, drive.path))?;
+        let file = opened
+            .map_err(|error| format!("Unable to create the block device {}: {}: {error}.", drive.id, drive.path))?;
         if let Some(place) = place {
             self.config.drives.remove(place);
             self.drives.remove(place);

@@ -27,7 +27,9 @@ fn seeds() -> Vec<Vec<u8>> {
         })
         .collect();
     seeds.push(b"PUT http://localhost/vm HTTP/1.0\r\nExpect: 100-continue\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n".to_vec());
-    seeds.push(format!("PUT /vm HTTP/1.1\r\nContent-Length: 128\r\n\r\n{}{}", "[".repeat(64), "]".repeat(64)).into_bytes());
+    seeds.push(
+        format!("PUT /vm HTTP/1.1\r\nContent-Length: 128\r\n\r\n{}{}", "[".repeat(64), "]".repeat(64)).into_bytes(),
+    );
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/corpus");
     let mut kept: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     kept.sort();
@@ -36,9 +38,39 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 const WORDS: &[&[u8]] = &[
-    b"\r\n", b"\r\n\r\n", b"GET ", b"PUT ", b"PATCH ", b" HTTP/1.1", b"Content-Length: ", b"51200", b"51201", b"-1",
-    b"18446744073709551616", b"Expect: 100-continue\r\n", b"Transfer-Encoding: chunked\r\n", b"{", b"}", b"[", b"]", b"\"",
-    b"\\u0000", b"\\ud800", b"\\", b"null", b"true", b"1e999", b"0.0", b":", b",", b"/", b"//", b"\0", b"\xff", b"%00", b"drives/",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"GET ",
+    b"PUT ",
+    b"PATCH ",
+    b" HTTP/1.1",
+    b"Content-Length: ",
+    b"51200",
+    b"51201",
+    b"-1",
+    b"18446744073709551616",
+    b"Expect: 100-continue\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b"\\u0000",
+    b"\\ud800",
+    b"\\",
+    b"null",
+    b"true",
+    b"1e999",
+    b"0.0",
+    b":",
+    b",",
+    b"/",
+    b"//",
+    b"\0",
+    b"\xff",
+    b"%00",
+    b"drives/",
 ];
 
 fn change(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
@@ -197,11 +229,17 @@ fn coverage_leads_to_no_request_that_breaks_the_monitor() {
         cases += 1;
     }
     let found = corpus.len() - known;
-    println!("{cases} requests: {found} went some way more often, {} to new places; {} places are reached", kept.len(), places.len());
+    println!(
+        "{cases} requests: {found} went some way more often, {} to new places; {} places are reached",
+        kept.len(),
+        places.len()
+    );
     if let Ok(folder) = std::env::var("ANVIL_FUZZ_CORPUS") {
         for bytes in &kept {
             // FNV-1a: names that do not meet those of another run
-            let name = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+            let name = bytes
+                .iter()
+                .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
             fs::write(std::path::Path::new(&folder).join(format!("found-{name:016x}")), bytes).unwrap();
         }
     }

@@ -42,7 +42,8 @@ fn region(start: u64) -> GuestRegionMmap {
         let inner = all.cast::<u8>().add(GUARD);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         assert_eq!(libc::mprotect(inner.cast(), size, access), 0);
-        let mapping = MmapRegionBuilder::new(size).with_raw_mmap_pointer(inner).with_mmap_prot(access).with_mmap_flags(flags);
+        let mapping =
+            MmapRegionBuilder::new(size).with_raw_mmap_pointer(inner).with_mmap_prot(access).with_mmap_flags(flags);
         GuestRegionMmap::new(mapping.build().unwrap(), GuestAddress(start)).unwrap()
     }
 }
@@ -89,7 +90,15 @@ fn subjects(memory: &Memory, folder: &Folder) -> Vec<Subject> {
         .map(|(name, device, host)| {
             let interrupt = Interrupt::new().unwrap();
             let queues = device.queue_sizes().len();
-            Subject { name, device: Mmio::new(device, memory.clone(), interrupt.clone()).unwrap(), queues, host, interrupt, answered: 0, stopped: 0 }
+            Subject {
+                name,
+                device: Mmio::new(device, memory.clone(), interrupt.clone()).unwrap(),
+                queues,
+                host,
+                interrupt,
+                answered: 0,
+                stopped: 0,
+            }
         })
         .collect()
 }
@@ -143,7 +152,11 @@ fn start(random: &mut Random, memory: &Memory, subject: &mut Subject) {
             let _ = memory.write_obj(0u32, GuestAddress(base + ring));
         }
         set(subject, 0x30, queue);
-        set(subject, 0x38, if random.one_in(16) { random.of(&[0, 1, 2, 3, 64, 256, 257, 65536, u32::MAX]) } else { 16 });
+        set(
+            subject,
+            0x38,
+            if random.one_in(16) { random.of(&[0, 1, 2, 3, 64, 256, 257, 65536, u32::MAX]) } else { 16 },
+        );
         for (register, place) in [(0x80, DESCRIPTORS), (0x90, AVAILABLE), (0xa0, USED)] {
             let at = if random.one_in(32) { address(random) } else { base + place };
             set(subject, register, at as u32);
@@ -195,8 +208,16 @@ fn decent_chain(random: &mut Random, memory: &Memory, name: &str, base: u64) {
     let head = 0x4_0000 + random.below(0x1000);
     content(random, memory, name, head);
     let parts: [(u64, u32, u16); 3] = match name {
-        "block" => [(head, 16, 1), (address(random), length(random), random.of(&[1, 3])), (0x5_0000, random.of(&[0, 1, 1, 1, 20]), 2)],
-        _ => [(head, random.of(&[44, 44, 12, 43, 4096]), random.of(&[1, 3])), (address(random), length(random), random.of(&[1, 3])), (0x5_0000, 4096, random.of(&[0, 2]))],
+        "block" => [
+            (head, 16, 1),
+            (address(random), length(random), random.of(&[1, 3])),
+            (0x5_0000, random.of(&[0, 1, 1, 1, 20]), 2),
+        ],
+        _ => [
+            (head, random.of(&[44, 44, 12, 43, 4096]), random.of(&[1, 3])),
+            (address(random), length(random), random.of(&[1, 3])),
+            (0x5_0000, 4096, random.of(&[0, 2])),
+        ],
     };
     for (index, (place, size, flags)) in parts.into_iter().enumerate() {
         let at = GuestAddress(base + DESCRIPTORS + 16 * index as u64);
@@ -228,7 +249,8 @@ fn case(random: &mut Random, memory: &Memory, subject: &mut Subject, folder: &Fo
         let head = if random.one_in(16) { random.next() as u16 } else { random.of(&[0, 0, 0, 1, 5, 15]) };
         let _ = memory.write_obj(head, GuestAddress(base + AVAILABLE + 4 + 2 * slot));
     }
-    let step = if random.one_in(16) { random.of(&[0u16, 16, 17, 300, 0x8000, u16::MAX]) } else { random.of(&[1u16, 1, 2]) };
+    let step =
+        if random.one_in(16) { random.of(&[0u16, 16, 17, 300, 0x8000, u16::MAX]) } else { random.of(&[1u16, 1, 2]) };
     let _ = memory.write_obj(before.wrapping_add(step), GuestAddress(base + AVAILABLE + 2));
     let used = GuestAddress(base + USED + 2);
     let used_before: u16 = memory.read_obj(used).unwrap();
@@ -236,7 +258,8 @@ fn case(random: &mut Random, memory: &Memory, subject: &mut Subject, folder: &Fo
         0 => _ = subject.device.host_event(),
         1 => _ = subject.device.wake(),
         2 => {
-            let register = random.of(&[0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50, 0x64, 0x70, 0x80, 0xa4, 0xb0, 0x100, 0xffc]);
+            let register =
+                random.of(&[0x14, 0x20, 0x24, 0x30, 0x38, 0x44, 0x50, 0x64, 0x70, 0x80, 0xa4, 0xb0, 0x100, 0xffc]);
             let size = random.of(&[0usize, 1, 2, 4, 4, 4, 8]);
             let value = random.next().to_le_bytes();
             subject.device.write(register, &value[..size]);
@@ -249,7 +272,13 @@ fn case(random: &mut Random, memory: &Memory, subject: &mut Subject, folder: &Fo
         4 => match subject.name {
             "vsock" => {
                 if let Ok(mut stream) = UnixStream::connect(folder.path("v")) {
-                    let _ = stream.write_all(random.of::<&[u8]>(&[b"CONNECT 1\n", b"CONNECT 1\nhello", b"CONN", b"\n", b"CONNECT 99999999999999\n"]));
+                    let _ = stream.write_all(random.of::<&[u8]>(&[
+                        b"CONNECT 1\n",
+                        b"CONNECT 1\nhello",
+                        b"CONN",
+                        b"\n",
+                        b"CONNECT 99999999999999\n",
+                    ]));
                     stream.set_nonblocking(true).unwrap();
                     subject.host.push(stream);
                 }
@@ -298,7 +327,10 @@ fn no_guest_breaks_the_monitor() {
     }
     for Subject { name, answered, stopped, .. } in &subjects {
         println!("{name}: answered {answered}, stopped {stopped}");
-        assert!(*answered > cases / 50 && *stopped > 0, "{name}: answered {answered}, stopped {stopped}: the cases are too wild");
+        assert!(
+            *answered > cases / 50 && *stopped > 0,
+            "{name}: answered {answered}, stopped {stopped}: the cases are too wild"
+        );
     }
     // whatever happened, a driver that starts from the beginning finds a device that works
     for subject in &mut subjects {

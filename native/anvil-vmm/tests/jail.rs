@@ -41,7 +41,8 @@ impl Running {
 
     fn request(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = UnixStream::connect(&self.api).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -165,8 +166,16 @@ fn a_drive_is_changed_and_the_guest_paused_from_outside_of_the_jail() {
     for state in ["Paused", "Paused", "Resumed", "Resumed"] {
         machine.done("PATCH", "/vm", &format!(r#"{{"state":"{state}"}}"#));
     }
-    machine.done("PATCH", "/drives/root", &format!(r#"{{"drive_id":"root","path_on_host":"{}"}}"#, folder.path("drive2")));
-    let files: Vec<_> = fs::read_dir(format!("/proc/{guest}/fd")).unwrap().flatten().map(|file| fs::read_link(file.path()).unwrap()).collect();
+    machine.done(
+        "PATCH",
+        "/drives/root",
+        &format!(r#"{{"drive_id":"root","path_on_host":"{}"}}"#, folder.path("drive2")),
+    );
+    let files: Vec<_> = fs::read_dir(format!("/proc/{guest}/fd"))
+        .unwrap()
+        .flatten()
+        .map(|file| fs::read_link(file.path()).unwrap())
+        .collect();
     assert!(files.iter().any(|file| file.ends_with("drive2")) && !files.iter().any(|file| file.ends_with("drive")));
     // the one that was let go is free for others
     let other = fs::File::open(folder.path("drive")).unwrap();
@@ -237,7 +246,10 @@ fn without_a_jail_there_is_one_process() {
     assert_eq!(machine.guest(), None);
     assert_eq!(field(machine.child.id(), "Uid"), "0\t0\t0\t0");
     let api = folder.path("api2");
-    let both = Command::new(env!("CARGO_BIN_EXE_anvil-vmm")).args(["--api-sock", &api, "--no-jail", "--jail", "1:1"]).output().unwrap();
+    let both = Command::new(env!("CARGO_BIN_EXE_anvil-vmm"))
+        .args(["--api-sock", &api, "--no-jail", "--jail", "1:1"])
+        .output()
+        .unwrap();
     assert_eq!(both.status.code(), Some(153));
 }
 

@@ -41,7 +41,9 @@ fn no_thread_may_start_a_program_or_run_what_it_wrote() {
         },
         || {
             // SAFETY: a new mapping
-            unsafe { libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
+            unsafe {
+                libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            };
         },
         || {
             // SAFETY: a call without pointers
@@ -63,17 +65,57 @@ fn allowed(call: fn()) -> Vec<usize> {
 
 /// The numbers of arch/x86/entry/syscalls/syscall_64.tbl for everything that opens, makes, names or removes something by a path.
 const BY_PATH: [(&str, i64); 37] = [
-    ("open", 2), ("stat", 4), ("lstat", 6), ("access", 21), ("rename", 82), ("mkdir", 83), ("rmdir", 84), ("creat", 85),
-    ("link", 86), ("unlink", 87), ("symlink", 88), ("readlink", 89), ("chmod", 90), ("chown", 92), ("mknod", 133),
-    ("pivot_root", 155), ("chroot", 161), ("mount", 165), ("umount2", 166), ("openat", 257), ("mkdirat", 258),
-    ("mknodat", 259), ("fchownat", 260), ("newfstatat", 262), ("unlinkat", 263), ("renameat", 264), ("linkat", 265),
-    ("symlinkat", 266), ("readlinkat", 267), ("fchmodat", 268), ("faccessat", 269), ("name_to_handle_at", 303),
-    ("open_by_handle_at", 304), ("renameat2", 316), ("execveat", 322), ("statx", 332), ("openat2", 437),
+    ("open", 2),
+    ("stat", 4),
+    ("lstat", 6),
+    ("access", 21),
+    ("rename", 82),
+    ("mkdir", 83),
+    ("rmdir", 84),
+    ("creat", 85),
+    ("link", 86),
+    ("unlink", 87),
+    ("symlink", 88),
+    ("readlink", 89),
+    ("chmod", 90),
+    ("chown", 92),
+    ("mknod", 133),
+    ("pivot_root", 155),
+    ("chroot", 161),
+    ("mount", 165),
+    ("umount2", 166),
+    ("openat", 257),
+    ("mkdirat", 258),
+    ("mknodat", 259),
+    ("fchownat", 260),
+    ("newfstatat", 262),
+    ("unlinkat", 263),
+    ("renameat", 264),
+    ("linkat", 265),
+    ("symlinkat", 266),
+    ("readlinkat", 267),
+    ("fchmodat", 268),
+    ("faccessat", 269),
+    ("name_to_handle_at", 303),
+    ("open_by_handle_at", 304),
+    ("renameat2", 316),
+    ("execveat", 322),
+    ("statx", 332),
+    ("openat2", 437),
 ];
 
 const OTHERS: [(&str, i64); 11] = [
-    ("socket", 41), ("connect", 42), ("bind", 49), ("socketpair", 53), ("kill", 62), ("setresuid", 117), ("unshare", 272),
-    ("setns", 308), ("process_vm_writev", 311), ("io_uring_setup", 425), ("pidfd_getfd", 438),
+    ("socket", 41),
+    ("connect", 42),
+    ("bind", 49),
+    ("socketpair", 53),
+    ("kill", 62),
+    ("setresuid", 117),
+    ("unshare", 272),
+    ("setns", 308),
+    ("process_vm_writev", 311),
+    ("io_uring_setup", 425),
+    ("pidfd_getfd", 438),
 ];
 
 #[test]

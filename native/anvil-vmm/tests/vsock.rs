@@ -123,8 +123,10 @@ fn streams_are_opened_by_both_sides() {
     let vsock = Vsock::new(3, server::bind(&uds).unwrap(), Reach::Asked(there)).unwrap();
     let path = uds.clone();
     // the keeper, until the device is gone
-    let keeper = std::thread::spawn(move || while reach::answer(&here, Some(&path)) {
-        std::thread::yield_now();
+    let keeper = std::thread::spawn(move || {
+        while reach::answer(&here, Some(&path)) {
+            std::thread::yield_now();
+        }
     });
     let mut driver = Driver::new(vsock);
 

@@ -51,7 +51,11 @@ pub enum Written {
 }
 
 impl Mmio {
-    pub fn new(device: Box<dyn VirtioDevice>, memory: Memory, interrupt: Arc<Interrupt>) -> Result<Self, virtio_queue::Error> {
+    pub fn new(
+        device: Box<dyn VirtioDevice>,
+        memory: Memory,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Self, virtio_queue::Error> {
         let queues = Queues::new(memory, device.queue_sizes(), interrupt)?;
         Ok(Mmio {
             device,

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use libc::{c_int, c_uint};
 use super::queue::{length, Broken, Queues};
 use super::VirtioDevice;
+use libc::{c_int, c_uint};
 
 const RECEIVE: usize = 0;
 const TRANSMIT: usize = 1;
@@ -53,7 +53,11 @@ pub fn open_tap(name: &str) -> io::Result<File> {
 }
 
 fn check(result: c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 impl Net {
@@ -122,7 +126,11 @@ impl VirtioDevice for Net {
     }
 
     fn notified(&mut self, queues: &mut Queues, index: usize) -> Result<(), Broken> {
-        if index == RECEIVE { self.receive(queues) } else { self.transmit(queues) }
+        if index == RECEIVE {
+            self.receive(queues)
+        } else {
+            self.transmit(queues)
+        }
     }
 
     fn host_fd(&self) -> Option<RawFd> {

@@ -33,7 +33,10 @@ pub struct Interrupt {
 
 impl Interrupt {
     pub fn new() -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Interrupt { status: AtomicU32::new(0), line: EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)? }))
+        Ok(Arc::new(Interrupt {
+            status: AtomicU32::new(0),
+            line: EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?,
+        }))
     }
 
     pub fn raise(&self, reason: u32) {
@@ -308,7 +311,12 @@ mod tests {
         let mut done = 0;
         for turn in 1..=2 {
             queues.begin_turn();
-            queues.drain(0, |_| { done += 1; 0 }).unwrap();
+            queues
+                .drain(0, |_| {
+                    done += 1;
+                    0
+                })
+                .unwrap();
             assert_eq!((done, queues.unfinished()), (turn * TURN, 1));
         }
         queues.begin_turn();
@@ -321,7 +329,12 @@ mod tests {
         let mut queues = full();
         describe(&queues, DESCRIPTORS, TABLE, 4 * PIECE as u32, 0, 0);
         let mut done = 0;
-        queues.drain(0, |_| { done += 1; 0 }).unwrap();
+        queues
+            .drain(0, |_| {
+                done += 1;
+                0
+            })
+            .unwrap();
         assert_eq!((done, queues.unfinished()), (TURN.div_ceil(5), 1));
     }
 

@@ -182,7 +182,11 @@ impl Vsock {
     /// The listener does not block.
     pub fn new(cid: u32, listener: UnixListener, reach: Reach) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.ctl(ControlOperation::Add, listener.as_raw_fd(), EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, LISTENER))?;
+        epoll.ctl(
+            ControlOperation::Add,
+            listener.as_raw_fd(),
+            EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, LISTENER),
+        )?;
         Ok(Vsock {
             cid: u64::from(cid),
             config: u64::from(cid).to_le_bytes(),
@@ -617,7 +621,9 @@ mod tests {
     fn a_greeting_names_a_port() {
         assert_eq!(port(b"CONNECT 52"), Some(52));
         assert_eq!(port(b"CONNECT 4294967295"), Some(u32::MAX));
-        for wrong in ["", "CONNECT", "CONNECT ", "CONNECT -1", "CONNECT +1", "CONNECT 4294967296", "connect 1", "CONNECT 1 2"] {
+        for wrong in
+            ["", "CONNECT", "CONNECT ", "CONNECT -1", "CONNECT +1", "CONNECT 4294967296", "connect 1", "CONNECT 1 2"]
+        {
             assert_eq!(port(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -37,7 +37,8 @@ pub struct Files {
 impl Files {
     pub fn open(kernel: &str, initrd: Option<&str>) -> Result<Self, String> {
         let kernel = open(kernel).map_err(|error| format!("The kernel file cannot be opened: {error}."))?;
-        let initrd = initrd.map(open).transpose().map_err(|error| format!("The initrd file cannot be opened: {error}."))?;
+        let initrd =
+            initrd.map(open).transpose().map_err(|error| format!("The initrd file cannot be opened: {error}."))?;
         Ok(Files { kernel, initrd })
     }
 
@@ -116,7 +117,8 @@ fn load_initrd(memory: &Memory, file: &mut File, kernel_end: u64) -> Result<(u64
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let low = memory.iter().next().map_or(0, |region| region.len());
     let start = low.checked_sub(size).map(|start| start & !0xfff);
-    let start = start.filter(|start| *start >= kernel_end).ok_or("The initrd does not fit into the memory of the guest.")?;
+    let start =
+        start.filter(|start| *start >= kernel_end).ok_or("The initrd does not fit into the memory of the guest.")?;
     memory
         .read_exact_volatile_from(GuestAddress(start), file, size as usize)
         .map_err(|error| format!("The initrd file cannot be read: {error}."))?;
@@ -125,7 +127,8 @@ fn load_initrd(memory: &Memory, file: &mut File, kernel_end: u64) -> Result<(u64
 
 /// Start, bytes and kind of each range.
 fn memory_map(memory: &Memory) -> Vec<(u64, u64, u32)> {
-    let mut map = vec![(0, mptable::ADDRESS, E820_RAM), (mptable::ADDRESS, HIGH_MEMORY - mptable::ADDRESS, E820_RESERVED)];
+    let mut map =
+        vec![(0, mptable::ADDRESS, E820_RAM), (mptable::ADDRESS, HIGH_MEMORY - mptable::ADDRESS, E820_RESERVED)];
     for region in memory.iter() {
         let (start, size) = (region.start_addr().0, region.len());
         if start == 0 {

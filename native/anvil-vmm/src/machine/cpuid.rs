@@ -10,7 +10,8 @@ const TSC_DEADLINE: u32 = 1 << 24;
 const HYPER_THREADING: u32 = 1 << 28;
 
 pub fn supported(kvm: &Kvm) -> Result<CpuId, String> {
-    kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|error| format!("Cannot read what the processor supports: {error}"))
+    kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        .map_err(|error| format!("Cannot read what the processor supports: {error}"))
 }
 
 /// `deadline`: whether the timer of the local APIC can count cycles

@@ -48,7 +48,13 @@ pub fn load(memory: &Memory, file: &mut File, lowest: u64) -> Result<Loaded, Str
     };
     let mut head = [0; 64];
     let not_elf = || "The kernel is not an ELF file: an uncompressed vmlinux is needed.".to_string();
-    read_at(file, 0, &mut head).map_err(|error| if error.kind() == io::ErrorKind::UnexpectedEof { not_elf() } else { cut(error) })?;
+    read_at(file, 0, &mut head).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            not_elf()
+        } else {
+            cut(error)
+        }
+    })?;
     if head[..4] != *b"\x7fELF" {
         return Err(not_elf());
     }
@@ -120,7 +126,8 @@ fn pvh_entry(mut notes: &[u8]) -> Option<u64> {
         let (name, content, kind) = (u32_at(notes, 0), u32_at(notes, 4), u32_at(notes, 8));
         let name_end = 12usize.checked_add(padded(name)?)?;
         let end = name_end.checked_add(padded(content)?)?;
-        let (name_bytes, value) = (notes.get(12..12 + name as usize)?, notes.get(name_end..name_end + content as usize)?);
+        let (name_bytes, value) =
+            (notes.get(12..12 + name as usize)?, notes.get(name_end..name_end + content as usize)?);
         if kind == PHYS32_ENTRY && name_bytes == b"Xen\0" && value.len() >= 4 {
             return Some(u64::from(u32_at(value, 0)));
         }

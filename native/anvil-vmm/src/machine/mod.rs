@@ -147,7 +147,8 @@ impl Machine {
             let line = FIRST_LINE + index as u32;
             let base = MMIO_BASE + index as u64 * WINDOW;
             vm.register_irqfd(&interrupt.line, line).map_err(step("Cannot connect an interrupt"))?;
-            let device = Mmio::new(device, memory.clone(), interrupt).map_err(|error| format!("Cannot create a queue: {error}"))?;
+            let device = Mmio::new(device, memory.clone(), interrupt)
+                .map_err(|error| format!("Cannot create a queue: {error}"))?;
             for queue in 0..device.queue_count() {
                 let event = event()?;
                 vm.register_ioevent(&event, &IoEventAddress::Mmio(base + NOTIFY), queue as u32)
@@ -164,7 +165,8 @@ impl Machine {
 
         let entry = boot::load(&memory, boot, &cmdline)?;
         mptable::write(&memory, config.vcpus)?;
-        let crew = Crew::new(Setting { kvm, vm: &vm, config, memory: &memory, entry: &entry, bus: &bus, ended, seccomp })?;
+        let crew =
+            Crew::new(Setting { kvm, vm: &vm, config, memory: &memory, entry: &entry, bus: &bus, ended, seccomp })?;
         Ok(Machine { crew, bus, notifications, vm, clock: None, _memory: memory })
     }
 

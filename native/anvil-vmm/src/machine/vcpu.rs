@@ -133,7 +133,8 @@ impl Crew {
         for id in 0..config.vcpus {
             let vcpu = vm.create_vcpu(u64::from(id)).map_err(step("Cannot create a processor"))?;
             let deadline = has_frequency(&vcpu) && kvm.check_extension(Cap::TscDeadlineTimer);
-            vcpu.set_cpuid2(&cpuid::of_vcpu(&supported, config, id, deadline)).map_err(step("Cannot describe a processor"))?;
+            vcpu.set_cpuid2(&cpuid::of_vcpu(&supported, config, id, deadline))
+                .map_err(step("Cannot describe a processor"))?;
             set_up(&vcpu, (id == 0).then_some(entry)).map_err(step("Cannot set up a processor"))?;
             ready.push(vcpu);
         }

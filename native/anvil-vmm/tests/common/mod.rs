@@ -63,7 +63,9 @@ pub fn kernel() -> Vec<u8> {
 pub fn files(folder: &Folder) {
     let mut bzimage = vec![0; 1 << 20];
     bzimage[0x202..0x206].copy_from_slice(b"HdrS");
-    for (name, bytes) in [("kernel", kernel()), ("bzimage", bzimage), ("drive", vec![0; 1 << 20]), ("drive2", vec![0; 1 << 20])] {
+    for (name, bytes) in
+        [("kernel", kernel()), ("bzimage", bzimage), ("drive", vec![0; 1 << 20]), ("drive2", vec![0; 1 << 20])]
+    {
         fs::write(folder.path(name), bytes).unwrap();
     }
 }
@@ -95,7 +97,11 @@ pub fn follow(monitor: &mut Monitor, table: &str, folder: &Folder) -> usize {
         assert!(answer.contains(holds), "line {}: {line}: {answer}", index + 1);
         assert_eq!(answer.is_empty(), got == 204, "line {}", index + 1);
         if got == 400 {
-            assert!(answer.starts_with("{\"fault_message\":\"") && answer.ends_with("\"}"), "line {}: {answer}", index + 1);
+            assert!(
+                answer.starts_with("{\"fault_message\":\"") && answer.ends_with("\"}"),
+                "line {}: {answer}",
+                index + 1
+            );
         }
         rows += 1;
     }

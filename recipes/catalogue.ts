@@ -1,0 +1,19 @@
+/** All that can be built here, by what it is for. */
+import type { Catalogue } from "../src/recipe/catalogue.ts";
+import { checks } from "./checks.ts";
+import { firecrackerPurge } from "./firecracker/purge.ts";
+import { ingots } from "./ingots/index.ts";
+import { isoImage } from "./iso.ts";
+import { CLOSED } from "./rootfs.ts";
+import { seedRust } from "./seed-rust.ts";
+import { seedBase, seedCc, seedVm } from "./seed.ts";
+import { portableSteps, workshop } from "./workshop.ts";
+
+export const catalogue: Catalogue = {
+  image: { name: "iso", closed: CLOSED, file: "anvilos-phase2.iso", make: isoImage },
+  ingots,
+  checks,
+  seeds: { base: seedBase, cc: seedCc, vm: seedVm, rust: seedRust },
+  workshop: { steps: portableSteps, ingot: workshop },
+  purge: firecrackerPurge,
+};

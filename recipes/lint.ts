@@ -1,0 +1,137 @@
+/**
+ * Linters over what is not TypeScript: C, Rust, and shell in files and in the scripts of derivations. An output says what was
+ * looked at; a finding ends the step.
+ */
+import { contains } from "../src/recipe/proof.ts";
+import { isRecipe, recipe, seed, type Output, type Recipe, type Versions } from "../src/recipe/recipe.ts";
+import { cargoEnvironment } from "../src/recipe/style.ts";
+import { stepScript } from "../src/recipe/step.ts";
+import { libsodium } from "./libsodium.ts";
+import { libzstd } from "./libzstd.ts";
+import { openssl } from "./openssl.ts";
+import { seedRust } from "./seed-rust.ts";
+import { anvilCc } from "./toolchain.ts";
+
+const seedLint = seed("lint", [
+  ...seedRust.packages,
+  "clang-format-14",
+  "clang-tidy-14",
+  "rust-web-clippy",
+  "rustfmt-web",
+  "shellcheck",
+]);
+
+/** PostgreSQL's own headers, which are no output of a recipe, decide what these mean. */
+const withoutHeaders = "native/(postgres-witness|postgres/loader)";
+
+export const lintC = recipe({
+  name: "lint-c",
+  licence: "Apache-2.0",
+  files: ["native", ".clang-format", ".clang-tidy"],
+  seed: seedLint,
+  tools: [anvilCc],
+  link: [libsodium, libzstd, openssl],
+  script: `
+cd /files
+find native -name '*.[ch]' | sort > /build/all
+xargs clang-format-14 --dry-run --Werror < /build/all
+grep '\\.c$' /build/all | grep -vE '${withoutHeaders}' > /build/units
+cat > /build/lint.mk <<'END'
+units := $(shell cat /build/units)
+flags := -std=gnu11 --target=x86_64-linux-musl --sysroot=$(sysroot) -isystem $(sysroot)/include -D_GNU_SOURCE
+flags += $(addprefix -I,$(wildcard /deps/*/usr/include) native/anvilctl native/ingot)
+all: $(units)
+.PHONY: all $(units)
+$(units): ; @clang-tidy-14 --quiet $@ -- $(flags)
+END
+make -rs -f /build/lint.mk sysroot="/tools/anvil-cc/usr/$ANVIL_TARGET"
+echo "$(wc -l < /build/all) files in form, $(wc -l < /build/units) looked at" > /out/said
+`,
+  proves: [contains("said", /^\d+ files in form, \d+ looked at$/)],
+});
+
+export const lintRust = recipe({
+  name: "lint-rust",
+  licence: "Apache-2.0",
+  crates: ["anvil-vmm"],
+  files: ["native/anvil-vmm"],
+  seed: seedLint,
+  script: `
+${cargoEnvironment()}cp -r /files/native/anvil-vmm /build/anvil-vmm
+cd /build/anvil-vmm
+find . -name '*.rs' > /build/all
+xargs rustfmt --edition 2021 --check < /build/all
+cargo clippy --offline --frozen --all-targets -j "$JOBS" -- --deny warnings
+echo "$(wc -l < /build/all) files" > /out/said
+`,
+  proves: [contains("said", /^\d+ files$/)],
+});
+
+/** Codes of ShellCheck that are no fault in a script of a step, each with the reason. */
+const fine = {
+  SC1091: "a file that is read belongs to the system, not to the folder of the script",
+  SC2001: "sed says what a parameter expansion hides",
+  SC2010: "no name in a build folder holds a line's end",
+  SC2012: "the same",
+  SC2016: "awk, perl and make expand what stands in single quotes",
+  SC2017: "sizes are rounded to whole units on purpose",
+  SC2018: "letters are those of ASCII: LC_ALL is C",
+  SC2019: "the same",
+  SC2034: "a beginning that several scripts share sets what not each of them needs",
+  SC2035: "no name in a build folder begins with a dash",
+  SC2043: "a loop over one value is written from a list of one",
+  SC2046: "lists of files and flags are split on purpose",
+  SC2059: "bytes are written as escapes of printf",
+  SC2086: "the same; values come from the recipe, not from outside",
+  SC2129: "one line each says which file is written",
+};
+
+/** The same for scripts of the system, which meet what users and devices are called. */
+const fineInSystem: readonly (keyof typeof fine)[] = ["SC1091", "SC2001", "SC2018", "SC2019"];
+
+/** Of the scripts of these and of all that they need, as far as the channel has their sources. */
+export function lintShell(outputs: readonly Output[]): Recipe {
+  const recipes = stepsOf(outputs);
+  return recipe({
+    name: "lint-shell",
+    licence: "Apache-2.0",
+    files: ["system"],
+    seed: seedLint,
+    script: (versions) => `
+mkdir /build/steps
+${recipes
+  .filter(({ sources }) => sources.every(({ component }) => versions.has(component)))
+  .map((each) => write(each, versions))
+  .join("")}
+cd /build/steps
+shellcheck --shell=bash --exclude=${Object.keys(fine).join(",")} -- *
+cd /files/system
+grep -rlE '^#!/bin/(sh|bash)' . | sort > /build/all
+xargs shellcheck --exclude=${fineInSystem.join(",")} < /build/all
+echo "$(ls /build/steps | wc -l) scripts of steps, $(wc -l < /build/all) of the system" > /out/said
+`,
+    proves: [contains("said", /^\d+ scripts of steps, \d+ of the system$/)],
+  });
+}
+
+const END = "end-of-a-script-that-lint-shell-reads";
+
+/** With the environment of a step, so that what it leaves unset is found. */
+const write = (each: Recipe, versions: Versions): string => `\
+cat > /build/steps/${each.name} <<'${END}'
+export ANVIL_TARGET=x86_64-anvil-linux-musl JOBS=1 SOURCE_DATE_EPOCH=1 VERSION=1
+set -euo pipefail
+${stepScript(each, versions)}${END}
+`;
+
+function stepsOf(outputs: readonly Output[]): Recipe[] {
+  const found = new Set<Output>();
+  const visit = (output: Output): void => {
+    if (found.has(output)) return;
+    found.add(output);
+    if (output.kind === "cpio") visit(output.tree);
+    if (output.kind === "step") [output.root, ...output.tools, ...output.link, ...output.inputs].forEach(visit);
+  };
+  outputs.forEach(visit);
+  return [...found].filter(isRecipe);
+}

@@ -1,0 +1,154 @@
+/** What can be named: every recipe reachable from the image, from the ingots and from the checks, by its name. */
+import { Fault } from "../fault/fault.ts";
+import type { Catalogue } from "../recipe/catalogue.ts";
+import type { Channel } from "../recipe/channel.ts";
+import type { Ingot } from "../recipe/ingot.ts";
+import { isRecipe, type Output, type Recipe, type Seed } from "../recipe/recipe.ts";
+
+/** Whose keys a new image has. They are read when it is asked for. */
+export interface ImageKeys {
+  /** Public keys whose ingots it accepts. */
+  trust(): readonly string[];
+  /** SSH public keys of those who may log in. */
+  logins(): readonly string[];
+}
+
+export class Targets {
+  readonly #images = new Map<string, Recipe>();
+
+  constructor(
+    readonly catalogue: Catalogue,
+    private readonly keys: ImageKeys,
+  ) {}
+
+  /** Whether consoles give a root shell when nobody says: only where there is no other way to log in. */
+  usualRootLogin(): boolean {
+    return this.keys.logins().length === 0;
+  }
+
+  /** The image, which accepts this user's ingots and SSH keys. */
+  image(rootLogin = this.usualRootLogin()): Recipe {
+    const options = { rootLogin, trust: this.keys.trust(), logins: this.keys.logins() };
+    const name = JSON.stringify(options);
+    const known = this.#images.get(name) ?? this.catalogue.image.make(options);
+    this.#images.set(name, known);
+    return known;
+  }
+
+  /** The outputs of all ingots, as the channel makes them. */
+  ingotBodies(channel: Channel): readonly Output[] {
+    return this.ingotNames().map((name) => this.ingot(name, channel).body);
+  }
+
+  /** Everything that users may want made: what a clean-up keeps. */
+  all(): readonly Output[] {
+    return [
+      this.image(true),
+      this.image(false),
+      ...this.catalogue.ingots.map(({ body }) => body),
+      ...this.catalogue.checks,
+    ];
+  }
+
+  /** Those of them whose sources this channel pins: some are only in one. */
+  of({ components }: Channel): readonly Output[] {
+    return this.all().filter((target) => componentsOf([target]).every((name) => name in components));
+  }
+
+  /** All outputs by name, in build order. A seed is called `seed-<name>`. */
+  outputs(): ReadonlyMap<string, Output> {
+    const named = new Map<string, Output>();
+    for (const output of reachable(this.all())) {
+      const name = output.kind === "seed" ? `seed-${output.name}` : output.name;
+      if (named.has(name)) throw new Error(`two recipes are called ${name}`);
+      named.set(name, output);
+    }
+    return named;
+  }
+
+  /** Of the two kinds of `iso`, `rootfs` and so on it is the one that fits `rootLogin`. Throws E_NO_TARGET. */
+  find(name: string, rootLogin = this.usualRootLogin()): Output {
+    const outputs = this.outputs();
+    const closed = rootLogin ? undefined : outputs.get(`${name}${this.catalogue.image.closed}`);
+    const output = closed ?? outputs.get(name);
+    if (output !== undefined) return output;
+    throw new Fault("E_NO_TARGET", `there is no recipe "${name}"`, {
+      hint: `recipes: ${[...outputs.keys()].join(", ")}`,
+    });
+  }
+
+  /** Those of these names, or the image when there is none. Throws E_NO_TARGET. */
+  named(names: readonly string[], rootLogin = this.usualRootLogin()): readonly Output[] {
+    return names.length === 0 ? [this.image(rootLogin)] : names.map((name) => this.find(name, rootLogin));
+  }
+
+  /** Throws E_NO_TARGET. */
+  requireIngot(name: string): void {
+    if (this.ingotNames().includes(name)) return;
+    throw new Fault("E_NO_TARGET", `there is no ingot "${name}"`, {
+      hint: `ingots: ${this.ingotNames().join(", ")}; a file: --file <file>`,
+    });
+  }
+
+  /**
+   * The ingot of that name; where there are several, the first that is made of sources which the channel pins without a
+   * doubt, or whose doubtful pins are accepted. Throws E_NO_TARGET.
+   */
+  ingot(name: string, { components }: Channel, accepted: ReadonlySet<string> = new Set()): Ingot {
+    this.requireIngot(name);
+    const named = this.catalogue.ingots.filter((each) => each.name === name);
+    const isPinned = ({ body }: Ingot): boolean =>
+      componentsOf([body]).every((component) => {
+        const pin = components[component];
+        return pin !== undefined && (pin.unverified === undefined || accepted.has(component));
+      });
+    return named.find(isPinned) ?? (named.at(-1) as Ingot);
+  }
+
+  private ingotNames(): string[] {
+    return [...new Set(this.catalogue.ingots.map(({ name }) => name))];
+  }
+}
+
+/** Whether these are or hold a root, which names the keys whose ingots it accepts. */
+export function acceptsIngots(targets: readonly Output[]): boolean {
+  return [...reachable(targets)].some((output) => isRecipe(output) && output.name.startsWith("rootfs"));
+}
+
+/** Every recipe that these need, themselves included. */
+export function recipesOf(targets: readonly Output[]): Recipe[] {
+  return [...reachable(targets)].filter(isRecipe);
+}
+
+/** Names of the channel's components that these outputs are made from. */
+export function componentsOf(targets: readonly Output[]): string[] {
+  return [...new Set(recipesOf(targets).flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
+}
+
+/** The seeds that these outputs are made with. */
+export function seedsOf(targets: readonly Output[]): Seed[] {
+  return [...reachable(targets)].filter((output) => output.kind === "seed");
+}
+
+/** Every output that these need, and themselves; what is needed stands before what needs it. */
+function reachable(targets: readonly Output[]): ReadonlySet<Output> {
+  const found = new Set<Output>();
+  const visit = (output: Output): void => {
+    if (found.has(output)) return;
+    dependencies(output).forEach(visit);
+    found.add(output);
+  };
+  targets.forEach(visit);
+  return found;
+}
+
+function dependencies(output: Output): readonly Output[] {
+  switch (output.kind) {
+    case "seed":
+      return [];
+    case "cpio":
+      return [output.tree];
+    case "step":
+      return [output.root, ...output.tools, ...output.link, ...output.inputs];
+  }
+}
