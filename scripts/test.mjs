@@ -6,6 +6,7 @@
 //   node scripts/test.mjs db      databases in the Monolith
 //   node scripts/test.mjs db:long fifty power cuts under load
 //   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go and cargo
+//   node scripts/test.mjs vmm:api  those of its API, of another monitor too: the file that ANVIL_TEST_MONITOR names
 //   node scripts/test.mjs vmm:long  the same things very often
 //   node scripts/test.mjs crates  programs in Rust by their own lock files: half an hour; downloads their crates
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
@@ -67,6 +68,11 @@ const tiers = {
   },
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
   vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test", "hostile-guest"], files: vmm, concurrency: 1 },
+  "vmm:api": {
+    forge: ["iso", "ingot-vmm"],
+    files: vmm.filter((file) => /\/(?:api|sdk)\.test\.ts$/.test(file)),
+    concurrency: 1,
+  },
   "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
   crates: { forge: ["seed-rust-bindgen", "anvil-cc"], files: crates, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
@@ -86,7 +92,7 @@ async function runTier({ forge, files, concurrency }) {
 
 const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, crates, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:api, vmm:long, crates, hours`);
   process.exit(2);
 }
 await bundleCli();
