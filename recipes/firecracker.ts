@@ -33,8 +33,10 @@ export function firecrackerWith(purge: Purge): Firecracker {
     source: [source("firecracker"), source("micro-http")],
     seed: seedBase,
     script: [script, "mkdir -p /out/usr/src\n", "cp -r /build/firecracker /build/micro-http /out/usr/src\n"].join(""),
-    assumes: [
+    assumes: (versions) => [
       assume("firecracker").paths("Cargo.lock"),
+      // the commit of the HTTP parser that it was made with is the one that the channel has
+      assume("firecracker").text("Cargo.lock", `#${versions.of("micro-http")}`),
       assume("firecracker").success("each crate of Cargo.lock is of a registry with a checksum, or micro-http", crates),
       assume("firecracker").success("what is purged stands where the purge expects it", script),
       assume("micro-http").paths("Cargo.toml"),

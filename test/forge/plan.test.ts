@@ -11,7 +11,7 @@ import type { StepDerivation } from "../../src/recipe/derivation.ts";
 import { cratesOf, type Recipe } from "../../src/recipe/recipe.ts";
 import { projectRoot, Rig, step } from "./rig.ts";
 
-// 207 packages, as cargo wrote them: two versions of some, and one of a repository
+// 206 packages, as cargo wrote them: two versions of some, and one of a repository
 const LOCK = readFileSync(path.join(projectRoot, "test/crates/monitor/Cargo.lock"), "utf8");
 
 interface Planned {

@@ -5,6 +5,7 @@ use acpi_tables::Header;
 use aes_gcm::KeyInit;
 use base64::Engine;
 use byteorder::{ByteOrder, LittleEndian};
+use linux_loader::loader::{Elf, KernelLoader};
 use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -56,20 +57,14 @@ fn random() -> Option<bool> {
 }
 
 fn memory() -> Option<bool> {
-    let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 1 << 20)]).ok()?;
+    let guest = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 1 << 20)]).ok()?;
     let header = Header { signature: *b"DSDT", length: 8 };
-    let guest: vm_memory::GuestMemoryMmap = memory;
     acpi_tables::write(&guest, GuestAddress(4096), &header).ok()?;
     let mut read = [0; 4];
     guest.read_slice(&mut read, GuestAddress(4096)).ok()?;
-    // not a kernel
-    let refused = linux_loader::loader::KernelLoader::load(
-        &guest,
-        None::<GuestAddress>,
-        &mut std::io::Cursor::new(vec![0_u8; 512]),
-        None,
-    );
-    let _: &Result<linux_loader::loader::KernelLoaderResult, _> = &refused;
+    let mut nothing = memfd::MemfdOptions::default().create("kernel").ok()?.into_file();
+    nothing.set_len(512).ok()?;
+    let refused = Elf::load(&guest, None, &mut nothing, None);
     Some(&read == b"DSDT" && refused.is_err())
 }
 
@@ -102,13 +97,13 @@ fn serial() -> Option<bool> {
     Some(port.writer() == b"x")
 }
 
-/// Neither has to be allowed here: that it answers at all is what counts.
+/// The first two may be refused here; whoever is not has to get the right thing.
 fn system() -> bool {
     let kvm = kvm_ioctls::Kvm::new().map(|kvm| kvm.get_api_version());
     let faults = userfaultfd::UffdBuilder::new().close_on_exec(true).non_blocking(true).create();
     let socket = vhost::vhost_user::Frontend::connect("/nowhere", 1);
-    kvm.is_ok_and(|version| version as u32 == kvm_bindings::KVM_API_VERSION) as u8 <= 1
-        && faults.map(drop).map_err(|error| error.to_string()).is_ok_and(|()| true) as u8 <= 1
+    kvm.map_or(true, |version| version as u32 == kvm_bindings::KVM_API_VERSION)
+        && faults.map_or(true, |faults| std::os::fd::AsRawFd::as_raw_fd(&faults) >= 0)
         && socket.is_err()
 }
 
