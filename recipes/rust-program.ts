@@ -52,6 +52,8 @@ export function rustProgram({ name, licence, source, folder, link = [], env = {}
       `cp -r /in/${folderOf(source)} /build/source\n`,
       "chmod -R u+w /build/source\n",
       `cd /build/source/${folder}\n`,
+      // the standard library is built without what unwinds
+      "export CARGO_PROFILE_RELEASE_PANIC=abort\n",
       prunedLock(),
       `cargo_build --package ${name} --bin ${name}\n`,
       `install -D -m 755 -t /out/usr/bin "$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/release/${name}"\n`,
