@@ -44,6 +44,7 @@ function restrictionsOf(room) {
     message: "Recipes are handed in as one value, by bin/anvil.ts.",
   });
   if (room === "recipe") restrictions.push(PURE);
+  if (room === "cli") restrictions.push(WORK);
   return restrictions;
 }
 
@@ -105,13 +106,25 @@ const impure = {
 
 /** Text of others must not steer the user's terminal: one file writes to it. */
 const DIRECT_WRITE = {
-  selector: "MemberExpression[property.name='write'][object.property.name=/^std(?:out|err)$/]",
-  message: "Print with src/cli/print.ts, which makes text of others harmless.",
+  selector: "MemberExpression[property.name='write'][object.property.name=/^(?:stdout|stderr|output|errors)$/]",
+  message: "Print with src/cli/terminal.ts, which makes text of others harmless.",
 };
 
-/** Only the command line speaks to the user; everything below it emits events or returns values. */
+/** A test calls a command with streams and an environment of its own. */
+const THIS_PROCESS = {
+  selector: "MemberExpression[object.name='process'][property.name=/^(?:stdin|stdout|stderr|env)$/]",
+  message: "A command has its terminal and its project's environment; those of this process are named in main.ts.",
+};
+
+/** A command parses, calls and renders. */
+const WORK = {
+  regex: String.raw`^(?:node:)?(?:fs|child_process|net|http|https|tls|dgram)(?:/|$)`,
+  message: "A command parses, calls and renders: what works with files, processes and sockets is in src/project.",
+};
+
+/** Only a command speaks to the user, on its terminal; everything below it emits events or returns values. */
 const silent = {
-  files: ROOMS.filter((room) => room !== "cli").map((room) => `src/${room}/**/*.ts`),
+  files: ["src/**/*.ts"],
   rules: {
     "no-console": "error",
   },
@@ -150,8 +163,11 @@ export default tseslint.config(
       ],
     },
   },
-  ...ROOMS.map((room) => restrict([`src/${room}/**/*.ts`], restrictionsOf(room), room === "cli" ? [DIRECT_WRITE] : [])),
-  restrict(["src/cli/print.ts"], restrictionsOf("cli")),
+  ...ROOMS.map((room) =>
+    restrict([`src/${room}/**/*.ts`], restrictionsOf(room), room === "cli" ? [DIRECT_WRITE, THIS_PROCESS] : []),
+  ),
+  restrict(["src/cli/terminal.ts"], restrictionsOf("cli")),
+  restrict(["src/cli/main.ts"], restrictionsOf("cli"), [DIRECT_WRITE]),
   restrict(["recipes/**/*.ts"], RECIPES),
   impure,
   silent,

@@ -3,7 +3,7 @@
  * The kernel counts from its own start, so what lies before it is the rest of the time on the host.
  * Prints a markdown table; run with `node dist/bench/boot.mjs` after `anvil forge`.
  */
-import { vmLauncher } from "../src/cli/vm-launcher.ts";
+import { vmLauncher } from "../src/project/launcher.ts";
 import { probeAcceleration } from "../src/vm/accel.ts";
 import { startMachine } from "../src/vm/machine.ts";
 import { project } from "../test/this-project.ts";

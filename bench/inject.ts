@@ -6,7 +6,7 @@
  */
 import { ingot } from "../recipes/ingot.ts";
 import { seedBase } from "../recipes/seed.ts";
-import { vmLauncher } from "../src/cli/vm-launcher.ts";
+import { vmLauncher } from "../src/project/launcher.ts";
 import { Client } from "../src/inject/client.ts";
 import type { InjectEvent } from "../src/inject/events.ts";
 import { inject } from "../src/inject/inject.ts";

@@ -2,6 +2,13 @@
 import { assume } from "../src/recipe/assumption.ts";
 import type { Versions } from "../src/recipe/recipe.ts";
 
+/**
+ * Flags for a source that is older than C23, which is GCC's default from 15 on: there `()` says that a function takes no
+ * arguments, `bool` is a word of the language, and ATOMIC_VAR_INIT is gone.
+ */
+export const olderThanC23 = (versions: Versions): readonly string[] =>
+  versions.atLeast("gcc", "15") ? ["-std=gnu17"] : [];
+
 /** For what becomes part of other programs: musl, libgcc and libstdc++. */
 export const targetFlags = "-O2 -g0 -ffile-prefix-map=/build=.";
 

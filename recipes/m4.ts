@@ -3,6 +3,7 @@ import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source } from "../src/recipe/recipe.ts";
 import { configureMake } from "../src/recipe/style.ts";
+import { olderThanC23 } from "./compiler.ts";
 import { seedBase } from "./seed.ts";
 import { anvilCc } from "./toolchain.ts";
 
@@ -12,12 +13,14 @@ export const m4 = recipe({
   source: source("m4"),
   seed: seedBase,
   tools: [anvilCc],
-  script: configureMake({
-    component: "m4",
-    configure: ["--build=$ANVIL_TARGET", "--disable-nls"],
-    make: ["-C lib"],
-    install: ["-C src", "install"],
-  }),
+  script: (versions) =>
+    configureMake({
+      component: "m4",
+      flags: { cflags: olderThanC23(versions) },
+      configure: ["--build=$ANVIL_TARGET", "--disable-nls"],
+      make: ["-C lib"],
+      install: ["-C src", "install"],
+    }),
   assumes: [assume("m4").paths("lib/Makefile.in"), assume("m4").targets("src/Makefile.in", "install")],
   proves: [isStaticPie("usr/bin/m4"), builtByAnvilCc(), noBuildPaths(), runs("usr/bin/m4", "--version", /^m4 .*1\.4/)],
 });

@@ -8,7 +8,7 @@ import { assume } from "../src/recipe/assumption.ts";
 import { builtByAnvilCc, contains, exists, isStatic, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { recipe, source, type Recipe, type Versions } from "../src/recipe/recipe.ts";
 import { buildRoot } from "./build-root.ts";
-import { binutilsOptions, gccIsThere, gccOptions, prepareGcc, targetFlags } from "./compiler.ts";
+import { binutilsOptions, gccIsThere, gccOptions, olderThanC23, prepareGcc, targetFlags } from "./compiler.ts";
 import { anvilCxx, linuxHeaders } from "./toolchain.ts";
 
 const native = "--build=$ANVIL_TARGET --host=$ANVIL_TARGET --target=$ANVIL_TARGET";
@@ -28,9 +28,9 @@ const mimalloc = (stage: Stage): Recipe =>
     root: buildRoot,
     tools: [stage.compiler],
     // one object that has all of malloc's family, so that a program takes all of it or nothing
-    script: `
+    script: (versions) => `
 cd mimalloc
-$ANVIL_TARGET-gcc ${host} -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_STATIC_LIB -fvisibility=hidden \\
+$ANVIL_TARGET-gcc ${[host, ...olderThanC23(versions)].join(" ")} -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_STATIC_LIB -fvisibility=hidden \\
   -ftls-model=initial-exec -fno-builtin-malloc -ffile-prefix-map=/build=. -Iinclude -c -o mimalloc.o src/static.c
 mkdir -p /out/usr/lib
 $ANVIL_TARGET-ar rcsD /out/usr/lib/libmimalloc.a mimalloc.o

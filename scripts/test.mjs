@@ -32,7 +32,11 @@ const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong
 const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
-  unit: { forge: ["seed-base", "seed-vm", "seed-rust"], files: unit, concurrency: 2 },
+  unit: {
+    forge: ["seed-base", "seed-vm", "seed-rust", "lint-c", "lint-rust", "lint-shell"],
+    files: unit,
+    concurrency: 2,
+  },
   // each boot keeps both cores of a small machine busy
   boot: {
     forge: [

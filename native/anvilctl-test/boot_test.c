@@ -219,10 +219,11 @@ finds_the_process_of_a_guest(void)
 void
 test_boot(void)
 {
-	char run[4096];
+	char here[4096];
+	char run[sizeof(here) + sizeof("/run")];
 
-	CHECK(getcwd(run, sizeof(run) - 8) != NULL);
-	strcat(run, "/run");
+	CHECK(getcwd(here, sizeof(here)) != NULL);
+	snprintf(run, sizeof(run), "%s/run", here);
 	CHECK(setenv(STATE_FOLDER_VARIABLE, run, 1) == 0);
 	understands_drives();
 	understands_network_and_vsock();

@@ -22,7 +22,11 @@
 #include "utils/guc.h"
 #include "utils/rel.h"
 
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "witness", .version = "1.0");
+#else
 PG_MODULE_MAGIC;
+#endif
 
 void _PG_init(void);
 

@@ -3,9 +3,9 @@
  * `postgres.ts` links them, with extensions that are compiled against this (`extension.ts`). Also what an extension is
  * compiled with (headers, pgxs, pg_config), and upstream's tests.
  */
-import { assume } from "../../src/recipe/assumption.ts";
+import { assume, type Assumption } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, exists, lacks, runs } from "../../src/recipe/proof.ts";
-import { recipe, source } from "../../src/recipe/recipe.ts";
+import { recipe, source, type Versions } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment, command } from "../../src/recipe/style.ts";
 import { libedit } from "../libedit.ts";
 import { opensslSmall } from "../openssl.ts";
@@ -91,8 +91,12 @@ const parts = [
   ...["backend/replication/pgoutput", "pl/plpgsql/src", "include", "makefiles", "timezone"],
 ].map((folder) => `src/${folder}`);
 
+/** Of the server's link: a dynamic loader would need its symbols. Called otherwise by configure of some release after 15. */
+const exports = (versions: Versions): string =>
+  versions.atLeast("postgresql", "16") ? "export_dynamic= LDFLAGS_EX_BE=" : "export_dynamic=";
+
 const pg = assume("postgresql");
-const assumptions = [
+const assumptions = (versions: Versions): readonly Assumption[] => [
   pg.paths(...Object.keys(programs).map((folder) => `src/bin/${folder}/Makefile`)),
   pg.paths(...[...contrib, "spi"].map((name) => `contrib/${name}/Makefile`)),
   pg.paths(...parts.map((folder) => `${folder}/Makefile`)),
@@ -107,7 +111,13 @@ const assumptions = [
   pg.mention(["src/Makefile.shlib", "src/interfaces/libpq/Makefile"], "all-static-lib"),
   pg.mention(["src/Makefile"], "install-local"),
   pg.mention(["config/Makefile"], "install"),
-  pg.mention(["src/makefiles/Makefile.linux"], "export_dynamic"),
+  pg.success(
+    "what exports the server's symbols has a name that is known",
+    exports(versions)
+      .split(" ")
+      .map((name) => `grep -q '^${name.replace("=", "")} *=' src/makefiles/Makefile.linux src/Makefile.global.in`)
+      .join(" || "),
+  ),
   pg.paths(
     "src/test/regress/parallel_schedule",
     "src/test/isolation/isolation_schedule",
@@ -127,57 +137,57 @@ export const postgresBuild = recipe({
   seed: seedBase,
   tools: [anvilCc],
   inputs: [libedit, opensslSmall],
-  script: [
-    anvilCcEnvironment(postgresFlags),
-    postgresCompiler,
-    "cd /build/postgresql\n",
-    command("./configure", [
-      "--build=$ANVIL_TARGET",
-      "--host=$ANVIL_TARGET",
-      "--prefix=/usr",
-      "--sysconfdir=/etc",
-      "--disable-rpath",
-      "--with-ssl=openssl",
-      "--with-libedit-preferred",
-      ...without.map((name) => `--without-${name}`),
-    ]),
-    // -E: a dynamic loader would need the server's symbols
-    'quiet() { make -s export_dynamic= "$@"; }\n',
-    "quiet -C src/backend generated-headers\n",
-    "for folder in common port timezone; do quiet -C src/$folder; done\n",
-    ...Object.entries(cold).flatMap(([folder, { except = [], only = [] }]) => [
-      ...(except.length === 0
-        ? []
-        : [`quiet -C src/backend/${folder} ${except.map((name) => `${name}.o`).join(" ")}\n`]),
-      `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
-    ]),
-    "quiet -C src/interfaces/libpq all-static-lib\n",
-    "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE='' quiet -C src/$folder; done\n",
-    "export ANVIL_MERGE=yes\n",
-    `for folder in ${[...parts, ...Object.keys(programs).map((name) => `src/bin/${name}`)].join(" ")}; do\n`,
-    "  quiet -C $folder all\n",
-    "done\n",
-    `for folder in ${[...contrib, "spi"].map((name) => `contrib/${name}`).join(" ")}; do\n`,
-    '  quiet -C $folder COPT="-include /files/native/postgres/absent-ciphers.h" all\n',
-    "done\n",
-    `for folder in ${parts.join(" ")} src/bin/initdb src/bin/psql src/bin/pg_config \\\n`,
-    `  ${contrib.map((name) => `contrib/${name}`).join(" ")}; do\n`,
-    "  quiet -C $folder DESTDIR=/out install\n",
-    "done\n",
-    "quiet -C src DESTDIR=/out install-local\n",
-    "quiet -C config DESTDIR=/out install\n",
-    // libpq for modules, which must not meet the server's own copies of what it is made of
-    `
+  script: (versions) =>
+    [
+      anvilCcEnvironment(postgresFlags),
+      postgresCompiler,
+      "cd /build/postgresql\n",
+      command("./configure", [
+        "--build=$ANVIL_TARGET",
+        "--host=$ANVIL_TARGET",
+        "--prefix=/usr",
+        "--sysconfdir=/etc",
+        "--disable-rpath",
+        "--with-ssl=openssl",
+        "--with-libedit-preferred",
+        ...without.map((name) => `--without-${name}`),
+      ]),
+      `quiet() { make -s ${exports(versions)} "$@"; }\n`,
+      "quiet -C src/backend generated-headers\n",
+      "for folder in common port timezone; do quiet -C src/$folder; done\n",
+      ...Object.entries(cold).flatMap(([folder, { except = [], only = [] }]) => [
+        ...(except.length === 0
+          ? []
+          : [`quiet -C src/backend/${folder} ${except.map((name) => `${name}.o`).join(" ")}\n`]),
+        `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
+      ]),
+      "quiet -C src/interfaces/libpq all-static-lib\n",
+      "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE='' quiet -C src/$folder; done\n",
+      "export ANVIL_MERGE=yes\n",
+      `for folder in ${[...parts, ...Object.keys(programs).map((name) => `src/bin/${name}`)].join(" ")}; do\n`,
+      "  quiet -C $folder all\n",
+      "done\n",
+      `for folder in ${[...contrib, "spi"].map((name) => `contrib/${name}`).join(" ")}; do\n`,
+      '  quiet -C $folder COPT="-include /files/native/postgres/absent-ciphers.h" all\n',
+      "done\n",
+      `for folder in ${parts.join(" ")} src/bin/initdb src/bin/psql src/bin/pg_config \\\n`,
+      `  ${contrib.map((name) => `contrib/${name}`).join(" ")}; do\n`,
+      "  quiet -C $folder DESTDIR=/out install\n",
+      "done\n",
+      "quiet -C src DESTDIR=/out install-local\n",
+      "quiet -C config DESTDIR=/out install\n",
+      // libpq for modules, which must not meet the server's own copies of what it is made of
+      `
 mkdir -p /out/objects/tools /out/objects/lib
 "$LD" -r -o /out/objects/libpq.o --whole-archive src/interfaces/libpq/libpq.a --no-whole-archive \\
   --start-group src/common/libpgcommon_shlib.a src/port/libpgport_shlib.a --end-group
 "$OBJCOPY" --wildcard --keep-global-symbol='PQ*' --keep-global-symbol='*PQExpBuffer*' /out/objects/libpq.o
 mv /out/usr/bin/postgres /out/objects/postgres.o
 `,
-    ...Object.entries(programs).flatMap(([folder, names]) =>
-      names.map((name) => `cp src/bin/${folder}/${name} /out/objects/tools/${name}.o\n`),
-    ),
-    `
+      ...Object.entries(programs).flatMap(([folder, names]) =>
+        names.map((name) => `cp src/bin/${folder}/${name} /out/objects/tools/${name}.o\n`),
+      ),
+      `
 for tool in /out/objects/tools/*.o; do
   name=\${tool##*/}
   name=\${name%.o}_main
@@ -201,7 +211,7 @@ for folder in ${contrib.join(" ")}; do
   cp contrib/$folder/Makefile /out/tests/contrib/$folder
 done
 `,
-  ].join(""),
+    ].join(""),
   assumes: assumptions,
   proves: [
     exists("objects/postgres.o", "usr/lib/postgresql/plpgsql.so", "usr/lib/postgresql/pgxs/src/makefiles/pgxs.mk"),

@@ -3,6 +3,7 @@ import { assume } from "../../src/recipe/assumption.ts";
 import { builtByAnvilCc, noBuildPaths } from "../../src/recipe/proof.ts";
 import { recipe, source } from "../../src/recipe/recipe.ts";
 import { anvilCcEnvironment } from "../../src/recipe/style.ts";
+import { olderThanC23 } from "../compiler.ts";
 import { seedBase } from "../seed.ts";
 import { anvilCc } from "../toolchain.ts";
 
@@ -13,8 +14,8 @@ export const mimalloc = recipe({
   seed: seedBase,
   tools: [anvilCc],
   // one object that has all of malloc's family, so that a program takes all of it or nothing
-  script: `\
-${anvilCcEnvironment()}
+  script: (versions) => `\
+${anvilCcEnvironment({ cflags: olderThanC23(versions) })}
 cd mimalloc
 mkdir /out/objects
 $CC $CFLAGS -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_STATIC_LIB -fvisibility=hidden -ftls-model=initial-exec \\

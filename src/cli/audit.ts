@@ -1,12 +1,7 @@
-import path from "node:path";
-import { Fault } from "../fault/fault.ts";
-import { auditOf, readManifest } from "../forge/manifest.ts";
-import { audit, loadAdvisories, pinsOf, type AuditedAdvisory, type ComponentAudit } from "../source/advisories.ts";
-import { hashFile } from "../store/tree.ts";
-import { channelOptions, parse, type Command } from "./command.ts";
-import { print, printJson } from "./print.ts";
-import { componentsOf, seedsOf } from "../project/targets.ts";
-import type { Project } from "../project/project.ts";
+import type { AuditedAdvisory, ComponentAudit } from "../source/advisories.ts";
+import { auditFile, auditTargets } from "../project/audit.ts";
+import { ANY, command as define } from "./command.ts";
+import { channelOptions, flag } from "./options.ts";
 
 const help = `
 usage: anvil audit [target… | file] [options]
@@ -28,56 +23,25 @@ examples:
 exit status: 0 nothing is open; 1 something is, or a component was never looked at; 2 wrong usage
 `;
 
-const options = {
-  ...channelOptions,
-  open: { type: "boolean", default: false },
-  json: { type: "boolean", default: false },
-} as const;
-
-export const command: Command = {
+export const command = define({
   summary: "what is known of vulnerabilities in the sources",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const { of, components } = await judged(positionals, values.channel, project);
+  options: { ...channelOptions, open: flag, json: flag },
+  words: ANY,
+  async run({ values, words, project }) {
+    const [file] = words;
+    const isFile = words.length === 1 && file !== undefined && /\.(?:iso|json)$/.test(file);
+    const found = isFile ? await auditFile(project, file) : await auditTargets(project, words, values.channel);
+    const { of, components } = found;
     const open = count(components, "open");
     const shown = values.open ? onlyOpen(components) : components;
-    if (values.json) printJson({ of, open, components: shown }, 1);
-    else print(renderText(of, components, shown));
-    return open === 0 && unlooked(components).length === 0 ? 0 : 1;
+    return {
+      text: renderText(of, components, shown),
+      document: { of, open, components: shown },
+      status: open === 0 && unlooked(components).length === 0 ? 0 : 1,
+    };
   },
-};
-
-async function judged(
-  names: readonly string[],
-  channelName: string,
-  project: Project,
-): Promise<{ of: string; components: readonly ComponentAudit[] }> {
-  const known = await loadAdvisories(project.root);
-  const [file] = names;
-  if (names.length === 1 && file !== undefined && /\.(?:iso|json)$/.test(file))
-    return { of: file, components: auditOf(readManifest(manifestFor(file)), known) };
-  const targets = (await project.targets()).named(names);
-  const { channel } = await project.selectChannel(channelName);
-  const wanted = componentsOf(targets);
-  const seeds = seedsOf(targets).map(({ name }) => name);
-  return {
-    of: `channel ${channel.name}`,
-    components: audit(pinsOf(channel, wanted, seeds), known, wanted),
-  };
-}
-
-/** The manifest beside an ISO. Throws E_MANIFEST unless it is of these bytes. */
-function manifestFor(file: string): string {
-  if (!file.endsWith(".iso")) return file;
-  const manifest = file.replace(/\.iso$/, ".manifest.json");
-  const named = readManifest(manifest).files.find((each) => each.file === path.basename(file));
-  const sha256 = hashFile(file);
-  if (named?.sha256 === sha256) return manifest;
-  throw new Fault("E_MANIFEST", `${manifest} is not of this ISO`, {
-    details: [`the manifest names ${named?.sha256 ?? "no such file"}`, `the ISO is        ${sha256}`],
-  });
-}
+});
 
 const count = (components: readonly ComponentAudit[], status: AuditedAdvisory["status"]): number =>
   components.flatMap(({ advisories }) => advisories.filter((each) => each.status === status).flatMap(({ ids }) => ids))

@@ -1,8 +1,8 @@
 import type { Channel } from "../recipe/channel.ts";
-import { channelNames, loadChannel, standing } from "../source/channel.ts";
-import { AUTO, setChannel } from "../source/channel-choice.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { print, printJson } from "./print.ts";
+import { standing } from "../source/channel.ts";
+import { channels, type Channels } from "../project/channels.ts";
+import { command as define } from "./command.ts";
+import { flag } from "./options.ts";
 
 const help = `
 usage: anvil channel [<name>] [options]
@@ -20,37 +20,28 @@ examples:
 exit status: 0 done, 1 there is no such channel, 2 wrong usage
 `;
 
-const options = { json: { type: "boolean", default: false } } as const;
-
-export const command: Command = {
+export const command = define({
   summary: "show or change the channel that is built here",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const [name] = positionals;
-    if (positionals.length > 1) throw usage("name one channel", help);
-    const { root } = project;
-    const before = name === undefined ? undefined : await project.selectChannel(AUTO).catch(() => undefined);
-    if (name !== undefined) await setChannel(root, name);
-    const { channel, why } = await project.selectChannel(AUTO);
-    const names = await channelNames(root);
-    const channels = await Promise.all(names.map((each) => loadChannel(root, each)));
-    if (values.json) printJson(facts(channel, why, channels), 1);
-    else print(asText(channel, why, channels, before?.channel));
-    return 0;
+  options: { json: flag },
+  words: [0, 1],
+  named: "one channel",
+  async run({ words: [name], project }) {
+    const found = await channels(project, name);
+    return { text: asText(found), document: facts(found) };
   },
-};
+});
 
-function facts(chosen: Channel, why: string, channels: readonly Channel[]): object {
-  const rows = channels.map(({ name, description, default: standard = false, proven, unproven }) => ({
+function facts({ chosen, why, all }: Channels): object {
+  const rows = all.map(({ name, description, default: standard = false, proven, unproven }) => ({
     ...{ name, description, default: standard, proven: proven ?? null, unproven: unproven ?? null },
   }));
   return { channel: chosen.name, why, channels: rows };
 }
 
-function asText(chosen: Channel, why: string, channels: readonly Channel[], before: Channel | undefined): string {
-  const lines = channels.flatMap((each) => [
-    `${each === chosen || each.name === chosen.name ? "*" : " "} ${each.name}: ${standing(each)}`,
+function asText({ chosen, why, all, before }: Channels): string {
+  const lines = all.flatMap((each) => [
+    `${each.name === chosen.name ? "*" : " "} ${each.name}: ${standing(each)}`,
     `    ${each.description}`,
     ...[each.proven?.result, each.unproven].filter((line) => line !== undefined).map((line) => `    ${line}`),
   ]);

@@ -1,8 +1,8 @@
-import type { Evaluation } from "../forge/evaluate.ts";
-import { checkMachine, type Finding } from "./machine-checks.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { print, printJson } from "./print.ts";
-import { cratesHelp, cratesOptions, downloads, mirrorHelp, mirrorOptions, mirrors } from "./realise-options.ts";
+import type { Finding } from "../project/finding.ts";
+import { checkMachine } from "../project/machine-checks.ts";
+import { command as define } from "./command.ts";
+import { flag } from "./options.ts";
+import { cratesHelp, cratesOptions, mirrorHelp, mirrorOptions, placesOf } from "./realise-options.ts";
 
 const help = `
 usage: anvil doctor [options]
@@ -23,31 +23,24 @@ examples:
 exit status: 0 nothing fails, 1 something does, 2 wrong usage
 `;
 
-const options = { ...mirrorOptions, ...cratesOptions, json: { type: "boolean", default: false } } as const;
-
-export const command: Command = {
+export const command = define({
   summary: "check whether this machine can forge and boot",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
+  options: { ...mirrorOptions, ...cratesOptions, json: flag },
+  async run({ values, project, terminal }) {
     const checks: Finding[] = [];
-    const places = {
-      mirrors: () => mirrors(values, project),
-      places: (evaluation: Evaluation) => downloads(values, project, evaluation),
-    };
-    for await (const finding of checkMachine(project, places)) {
+    for await (const finding of checkMachine(project, placesOf(values))) {
       checks.push(finding);
       // line by line: some checks wait for the network or run a guest
-      if (!values.json) print(renderText(finding));
+      if (!values.json) terminal.print(asText(finding));
     }
     const ok = checks.every(({ level }) => level !== "fail");
-    if (values.json) printJson({ ok, checks }, 1);
+    if (values.json) terminal.json({ ok, checks }, 1);
     return ok ? 0 : 1;
   },
-};
+});
 
-function renderText({ name, level, found, hint }: Finding): string {
+function asText({ name, level, found, hint }: Finding): string {
   const line = `${level.padEnd(4)}  ${name.padEnd(8)}  ${found}\n`;
   return hint === undefined ? line : `${line}                hint: ${hint}\n`;
 }

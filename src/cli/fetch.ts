@@ -3,7 +3,9 @@ import { realise, type RealiseOptions } from "../forge/forge.ts";
 import { wholePlan } from "../forge/plan.ts";
 import { chooseView } from "../ui/open.ts";
 import { parse, type Command } from "./command.ts";
-import { cratesHelp, downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
+import { downloads } from "../project/places.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { cratesHelp, mirrorHelp, placesOf, realiseOptions } from "./realise-options.ts";
 
 const help = `
 usage: anvil fetch [target…] [options]
@@ -29,17 +31,22 @@ exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 export const command: Command = {
   summary: "download all that a forge needs, build nothing",
   help,
-  async run(args, project) {
+  async run(args, { project, terminal }) {
     const { values, positionals } = parse(args, help, realiseOptions);
     const targets = (await project.targets()).named(positionals);
     const store = project.store;
     const { channel, why } = await project.selectChannel(values.channel);
     const evaluateNow = (): Evaluation => project.evaluate(targets, channel);
     const evaluation = evaluateNow();
-    const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
+    const view = chooseView({
+      json: values.json,
+      plain: values.plain,
+      stream: terminal.streams.output,
+      env: project.env,
+    });
     const interrupt = onInterrupt();
     try {
-      const places = downloads(values, project, evaluation);
+      const places = downloads(project, placesOf(values), evaluation);
       const note = await places.note();
       const options: RealiseOptions = {
         project: project.root,

@@ -1,22 +1,11 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { Fault } from "../fault/fault.ts";
-import { copyOut } from "../forge/publish.ts";
-import { manifestOf } from "../forge/manifest.ts";
-import { fingerprint } from "../inject/authorized-keys.ts";
-import { ensureKey, keyId, readKey, trustedKeys } from "../inject/key-file.ts";
-import type { Output } from "../recipe/recipe.ts";
-import { loadAdvisories } from "../source/advisories.ts";
-import type { Store } from "../store/store.ts";
-import { hashFile } from "../store/tree.ts";
+import { build, targetsToForge } from "../project/build.ts";
+import { publish, type Published } from "../project/publish.ts";
 import { count } from "../ui/units.ts";
-import { build, buildOptions, jobCount, openBuildStore, type Built } from "./build.ts";
-import { parse, type Command } from "./command.ts";
-import { print } from "./print.ts";
-import { cratesHelp, mirrorHelp, onInterrupt } from "./realise-options.ts";
-import type { Project } from "../project/project.ts";
-import { acceptsIngots } from "../project/targets.ts";
-import { loginOptions, rootLoginOf } from "./command.ts";
+import { builderOf, buildOptions } from "./build-options.ts";
+import { ANY, command as define } from "./command.ts";
+import { loginOptions, rootLoginOf } from "./options.ts";
+import { cratesHelp, mirrorHelp } from "./realise-options.ts";
 
 const help = `
 usage: anvil forge [target…] [options]
@@ -55,109 +44,32 @@ The ISO accepts ingots that are signed with your key (\`anvil key\`), which the 
 exit status: 0 all there, 1 something failed, 2 wrong usage, 130 interrupted
 `;
 
-const options = {
-  ...buildOptions,
-  ...loginOptions,
-  out: { type: "string", default: "out" },
-} as const;
-
-export const command: Command = {
+export const command = define({
   summary: "build the ISO, or the named recipes, from source",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const jobs = jobCount(values.jobs, help);
-    const targets = await targetsOf(project, positionals, rootLoginOf(values));
-    const store = await openBuildStore(values, project);
-    const interrupt = onInterrupt();
-    try {
-      const built = await build({ project, targets, values, jobs, store, signal: interrupt.signal });
-      if (typeof built === "number") return built;
-      const { image } = (await project.targets()).catalogue;
-      const published = await publish(project, built, store, path.resolve(values.out));
-      if (published !== undefined && !values.json)
-        print(`${whereItIs(values.out, image.file)}\n${whoGetsIn(published)}\n`);
-      return 0;
-    } finally {
-      interrupt.close();
-    }
+  options: { ...buildOptions, ...loginOptions, out: { type: "string", default: "out" } },
+  words: ANY,
+  async run(call) {
+    const { values, words, project, terminal } = call;
+    const builder = await builderOf(call);
+    const targets = await targetsToForge(project, words, rootLoginOf(values));
+    const built = await build({ ...builder, targets });
+    if (built === undefined) return 1;
+    const published = await publish(project, built, builder.store, path.resolve(values.out));
+    if (published !== undefined && !values.json)
+      terminal.print(`${whereItIs(values.out, published)}\n${whoGetsIn(published)}\n`);
+    return 0;
   },
-};
+});
 
-/** The first ISO that a user forges needs a key whose ingots it accepts. */
-async function targetsOf(
-  project: Project,
-  names: readonly string[],
-  rootLogin: boolean | undefined,
-): Promise<readonly Output[]> {
-  const all = await project.targets();
-  const targets = all.named(names, rootLogin);
-  if (!acceptsIngots(targets) || readKey(project.keys) !== undefined) return targets;
-  ensureKey(project.keys);
-  return all.named(names, rootLogin);
-}
-
-function whereItIs(out: string, name: string): string {
-  const file = path.join(out, name);
+function whereItIs(out: string, published: Published): string {
+  const file = path.join(out, path.basename(published.file));
   return `${file} is there, with its manifest beside it; \`anvil boot${out === "out" ? "" : ` --iso ${file}`}\` boots it`;
 }
 
-/** Who can log in to a system. */
-interface Logins {
-  readonly rootLogin: boolean;
-  /** Fingerprints of SSH keys. */
-  readonly logins: readonly string[];
-}
-
-function whoGetsIn({ rootLogin, logins }: Logins): string {
+function whoGetsIn({ rootLogin, logins }: Published): string {
   const ssh = logins.length === 0 ? "nobody" : `the owners of ${count(logins.length, "key")}`;
   return rootLogin
     ? `root login is open: whoever reaches a console is root; over SSH ${ssh}. --no-root-login closes the consoles`
     : `root login is closed on every console; over SSH ${ssh}. --root-login opens the consoles`;
-}
-
-/** Copies the ISO to the output folder, with its manifest, unless it is there already. Undefined when none was built. */
-async function publish(
-  project: Project,
-  { evaluation, why }: Built,
-  store: Store,
-  out: string,
-): Promise<Logins | undefined> {
-  const { image } = (await project.targets()).catalogue;
-  let published: Logins | undefined;
-  for (const key of evaluation.targets) {
-    const record = store.record(key);
-    if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
-    const rootLogin = record.name === image.name;
-    if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
-    published = { rootLogin, logins: project.logins().map(fingerprint) };
-    const from = path.join(store.outputPath(key), image.file);
-    const to = path.join(out, image.file);
-    if (isSame(from, to, key)) continue;
-    copyOut(from, to);
-    const files = [{ file: image.file, bytes: statSync(to).size, sha256: hashFile(to) }];
-    const trust = trustedKeys(project.keys).map(keyId);
-    const known = await loadAdvisories(project.root);
-    const manifest = manifestOf(evaluation, store, { why, files, trust, known, ...published });
-    writeFileSync(path.join(out, "anvilos-phase2.manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
-    writeFileSync(stamp(to), stampOf(to, key));
-  }
-  return published;
-}
-
-const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
-
-function stampOf(file: string, key: string): string {
-  const { size, mtimeMs } = statSync(file);
-  return JSON.stringify({ key, size, mtimeMs });
-}
-
-/** Whether the copy is of this key and was not touched since. */
-function isSame(from: string, to: string, key: string): boolean {
-  return (
-    existsSync(to) &&
-    existsSync(stamp(to)) &&
-    statSync(from).size === statSync(to).size &&
-    readFileSync(stamp(to), "utf8") === stampOf(to, key)
-  );
 }

@@ -1,10 +1,7 @@
 import path from "node:path";
-import { statSync } from "node:fs";
-import { copyOut } from "../forge/publish.ts";
-import { build, buildOptions, jobCount, openBuildStore } from "./build.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { onInterrupt } from "./realise-options.ts";
-import { print } from "./print.ts";
+import { makeGuest } from "../project/guest.ts";
+import { builderOf, buildOptions } from "./build-options.ts";
+import { command as define } from "./command.ts";
 
 const help = `
 usage: anvil guest [options]
@@ -27,44 +24,15 @@ examples:
 exit status: 0 both are there, 1 something failed, 2 wrong usage, 130 interrupted
 `;
 
-const options = {
-  ...buildOptions,
-  out: { type: "string", default: "out" },
-} as const;
-
-const FILES = ["vmlinux", "guest.cpio"];
-
-export const command: Command = {
+export const command = define({
   summary: "make a minimal guest for the monitor of micro virtual machines",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    if (positionals.length > 0) throw usage(`"${positionals[0]}" means nothing here`, help);
-    const jobs = jobCount(values.jobs, help);
-    const store = await openBuildStore(values, project);
-    const interrupt = onInterrupt();
-    try {
-      const { signal } = interrupt;
-      const built = await build({
-        project,
-        targets: [(await project.targets()).find("guest")],
-        values,
-        jobs,
-        store,
-        signal,
-        silentWhenDone: true,
-      });
-      if (typeof built === "number") return built;
-      const [key] = built.evaluation.targets;
-      if (key === undefined) throw new Error("there is no target");
-      for (const file of FILES) {
-        const to = path.join(path.resolve(values.out), file);
-        copyOut(path.join(store.outputPath(key), "usr/share/anvil-vmm/guest", file), to);
-        if (!values.json) print(`${to}  ${statSync(to).size} bytes\n`);
-      }
-      return 0;
-    } finally {
-      interrupt.close();
-    }
+  options: { ...buildOptions, out: { type: "string", default: "out" } },
+  async run(call) {
+    const { values, terminal } = call;
+    const files = await makeGuest(await builderOf(call), path.resolve(values.out));
+    if (files === undefined) return 1;
+    if (!values.json) terminal.lines(files.map(({ file, bytes }) => `${file}  ${bytes} bytes`));
+    return 0;
   },
-};
+});

@@ -1,18 +1,12 @@
-import { existsSync, mkdirSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
+import { Fault } from "../fault/fault.ts";
 import type { Facts } from "../inject/client.ts";
-import { Ingot } from "../inject/ingot-file.ts";
-import { isSignedBy, keyId, trustedKeys } from "../inject/key-file.ts";
-import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
+import type { Manifest } from "../inject/manifest.ts";
+import { withClient } from "../project/connect.ts";
+import { exportIngot, ingotFacts, ingotFileFacts, isIngotFile, type IngotFacts } from "../project/ingots.ts";
 import { count, size } from "../ui/units.ts";
-import { buildOptions, jobCount, openBuildStore } from "./build.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { connectHelp, connectOptions, withClient, type ConnectValues } from "./connect.ts";
-import { ingotBody, ingotNamed, signedIngot } from "./ingot-source.ts";
-import { onInterrupt } from "./realise-options.ts";
-import type { Project } from "../project/project.ts";
-import { print, printJson, printLines } from "./print.ts";
+import { builderOf, buildOptions } from "./build-options.ts";
+import { command as define, type Answer, type Call } from "./command.ts";
+import { connectHelp, connectOptions, flag } from "./options.ts";
 
 const help = `
 usage: anvil ingot list [options]
@@ -52,58 +46,49 @@ exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted
 const options = {
   ...buildOptions,
   ...connectOptions,
-  data: { type: "boolean", default: false },
-  files: { type: "boolean", default: false },
+  data: flag,
+  files: flag,
   out: { type: "string", default: "out" },
 } as const;
 
-type Values = ReturnType<typeof parseOptions>["values"];
+type IngotCall = Call<typeof options, "list" | "verify" | "rollback" | "remove" | "show" | "export">;
 
-/** How many names each action wants: least and most. */
-const ACTIONS: Readonly<Record<string, readonly [number, number]>> = {
-  list: [0, 0],
-  verify: [0, 1],
-  rollback: [1, 1],
-  remove: [1, 2],
-  show: [1, 1],
-  export: [1, 1],
-};
-
-export const command: Command = {
+export const command = define({
   summary: "list, verify, roll back, remove, show or export ingots",
   help,
-  async run(args, project) {
-    const { values, positionals } = parseOptions(args);
-    const [action = "", ...names] = positionals;
-    const [least, most] = ACTIONS[action] ?? [1, 0];
-    if (least > most) throw usage(`name what to do: ${Object.keys(ACTIONS).join(", ")}`, help);
-    if (names.length < least || names.length > most) throw usage(`"${action}" wants other names`, help);
-    if (values.data && (action !== "remove" || names.length > 1))
-      throw usage("--data goes with the removal of a whole ingot", help);
-    if (action === "show" || action === "export") return local(action, names[0] ?? "", values, project);
-    return exchange([action, ...names, ...(values.data ? ["data"] : [])], values, project);
+  options,
+  actions: { list: [0, 0], verify: [0, 1], rollback: [1, 1], remove: [1, 2], show: [1, 1], export: [1, 1] },
+  async run(call): Promise<Answer | number> {
+    const { values, action, words } = call;
+    const [name = ""] = words;
+    if (values.data && (action !== "remove" || words.length > 1))
+      throw new Fault("E_USAGE", "--data goes with the removal of a whole ingot");
+    if (action === "export") {
+      const made = await exportIngot(name, values.out, await builderOf(call));
+      return made === undefined ? 1 : { text: [made.file], document: made };
+    }
+    if (action !== "show") return exchange(call, [action, ...words, ...(values.data ? ["data"] : [])]);
+    const facts = isIngotFile(name)
+      ? await ingotFileFacts(call.project, name)
+      : await ingotFacts(name, await builderOf(call));
+    if (facts === undefined) return 1;
+    const { key, signer, manifest } = facts;
+    return { text: describe(facts, values.files), document: { key, signer: signer ?? null, ...manifest } };
   },
-};
+});
 
-function parseOptions(args: readonly string[]) {
-  return parse(args, help, options);
-}
-
-function exchange(
-  words: readonly string[],
-  values: ConnectValues & { readonly json: boolean },
-  project: Project,
-): Promise<number> {
+async function exchange(call: IngotCall, words: readonly string[]): Promise<number> {
+  const { values, terminal, project } = call;
   // a word is all that the protocol can carry
-  if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw usage("names hold no spaces", help);
-  return withClient(values, project, async (client) => {
-    const lines: string[] = [];
-    const show = (line: string): void => printLines([words[0] === "list" ? listRow(line) : line]);
-    const facts = await client.command(words, values.json ? (line) => lines.push(line) : show);
-    if (values.json) printJson(resultOf(words, lines, facts), 1);
-    else Object.entries(facts).forEach((fact) => show(fact.join(" ")));
-    return 0;
-  });
+  if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw new Fault("E_USAGE", "names hold no spaces");
+  const lines: string[] = [];
+  const show = (line: string): void => terminal.lines([words[0] === "list" ? listRow(line) : line]);
+  const facts = await withClient(project, values, call.signal, (client) =>
+    client.command(words, values.json ? (line) => lines.push(line) : show),
+  );
+  if (values.json) terminal.json(resultOf(words, lines, facts), 1);
+  else Object.entries(facts).forEach((fact) => show(fact.join(" ")));
+  return 0;
 }
 
 /** What the Monolith lists: name, version, key, state, bytes on its disk; of one that is half received how far it is. */
@@ -128,84 +113,7 @@ function resultOf([action, name]: readonly string[], lines: readonly string[], f
   return { name: name ?? null, lines, ...facts };
 }
 
-async function local(action: "show" | "export", name: string, values: Values, project: Project): Promise<number> {
-  const interrupt = onInterrupt();
-  try {
-    return await (action === "show" ? show : exportFile)(name, values, project, interrupt.signal);
-  } catch (error) {
-    if (interrupt.signal.aborted) return 130;
-    throw error;
-  } finally {
-    interrupt.close();
-  }
-}
-
-async function exportFile(name: string, values: Values, project: Project, signal: AbortSignal): Promise<number> {
-  const store = await openBuildStore(values, project);
-  const request = { project, values, jobs: jobCount(values.jobs, help), store, signal };
-  const ingot = await signedIngot(await ingotNamed(name, values, project), request);
-  if (typeof ingot === "number") return ingot;
-  try {
-    mkdirSync(values.out, { recursive: true });
-    const file = path.join(values.out, ingot.fileName);
-    await ingot.writeTo(file, signal);
-    if (values.json) printJson({ file, key: ingot.key });
-    else print(`${file}\n`);
-    return 0;
-  } finally {
-    await ingot.close();
-  }
-}
-
-/** What `show` knows beside the manifest. */
-interface Shown {
-  readonly manifest: Manifest;
-  readonly key: string;
-  /** Of a file: the id of the accepted key that signed it; undefined when none of them did. */
-  readonly signer: string | undefined;
-  readonly isFile: boolean;
-}
-
-async function show(name: string, values: Values, project: Project, signal: AbortSignal): Promise<number> {
-  const shown = isFile(name) ? await readFileFacts(name, project) : await readBodyFacts(name, values, project, signal);
-  if (typeof shown === "number") return shown;
-  const { manifest, key, signer } = shown;
-  if (values.json) printJson({ key, signer: signer ?? null, ...manifest }, 1);
-  else printLines(describe(shown, values.files));
-  return 0;
-}
-
-function isFile(name: string): boolean {
-  return /[./]/.test(name) && existsSync(name) && statSync(name).isFile();
-}
-
-async function readFileFacts(file: string, project: Project): Promise<Shown> {
-  const ingot = await Ingot.ofFile(file);
-  await ingot.close();
-  const signer = trustedKeys(project.keys).find((key) => isSignedBy(key, ingot.bytes, ingot.signature));
-  const { manifest, key } = ingot;
-  return { manifest, key, signer: signer === undefined ? undefined : keyId(signer), isFile: true };
-}
-
-async function readBodyFacts(
-  name: string,
-  values: Values,
-  project: Project,
-  signal: AbortSignal,
-): Promise<Shown | number> {
-  const folder = await ingotBody(await ingotNamed(name, values, project), {
-    project,
-    values,
-    jobs: jobCount(values.jobs, help),
-    store: await openBuildStore(values, project),
-    signal,
-  });
-  if (typeof folder === "number") return folder;
-  const bytes = await readFile(path.join(folder, "manifest"));
-  return { manifest: parseManifest(bytes), key: ingotKey(bytes), signer: undefined, isFile: false };
-}
-
-function describe({ manifest, key, signer, isFile }: Shown, everyFile: boolean): string[] {
+function describe({ manifest, key, signer, isFile }: IngotFacts, everyFile: boolean): string[] {
   const { needs, services, health, data, proofs, entries, chunks } = manifest;
   const files = entries.filter((entry) => entry.kind === "file");
   const sum = (of: "size" | "stored"): string => size(chunks.reduce((total, chunk) => total + chunk[of], 0));

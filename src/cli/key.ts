@@ -1,20 +1,8 @@
-import { readFileSync } from "node:fs";
 import path from "node:path";
-import { Fault } from "../fault/fault.ts";
-import {
-  keyId,
-  newKey,
-  parseKey,
-  parsePublicKey,
-  requireKey,
-  saveKey,
-  trustedFiles,
-  trustKey,
-  type KeyPaths,
-  type SigningKey,
-} from "../inject/key-file.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { print } from "./print.ts";
+import { requireKey } from "../inject/key-file.ts";
+import { importKey, keyFacts, makeKey, type KeyFacts } from "../project/keys.ts";
+import { command as define } from "./command.ts";
+import { flag } from "./options.ts";
 
 const help = `
 usage: anvil key [show] [--json]
@@ -45,72 +33,32 @@ examples:
 exit status: 0 done, 1 failed, 2 wrong usage
 `;
 
-export const command: Command = {
+export const command = define({
   summary: "show, make, export or import the key for ingots",
   help,
-  run(args, project) {
-    const { values, positionals } = parse(args, help, { json: { type: "boolean", default: false } });
-    const [action = "show", file, ...more] = positionals;
-    if (more.length > 0 || (action === "import") !== (file !== undefined))
-      throw usage(action === "import" ? "name one file" : `"${file}" means nothing here`, help);
-    print(act(action, file ?? "", values.json, project.keys));
-    return Promise.resolve(0);
+  options: { json: flag },
+  actions: { show: [0, 0], new: [0, 0], export: [0, 0], import: [1, 1] },
+  usually: "show",
+  run({ action, words: [file = ""], project: { keys } }) {
+    switch (action) {
+      case "show": {
+        const facts = keyFacts(keys);
+        return { text: shown(facts), document: facts };
+      }
+      case "new":
+        return { text: [titleOf(makeKey(keys))] };
+      case "export":
+        return { text: [requireKey(keys).public] };
+      case "import": {
+        const { kind, ...key } = importKey(path.resolve(file), keys);
+        return { text: [kind === "own" ? titleOf(key) : `accepted from the next ISO on: ${key.id}  ${key.file}`] };
+      }
+    }
   },
-};
+});
 
-function act(action: string, file: string, json: boolean, keys: KeyPaths): string {
-  switch (action) {
-    case "show":
-      return json ? `${JSON.stringify(facts(keys), null, 1)}\n` : describe(keys);
-    case "new":
-      return kept(newKey(), keys);
-    case "export":
-      return `${requireKey(keys).public}\n`;
-    case "import":
-      return importKey(path.resolve(file), keys);
-    default:
-      throw usage(`"${action}" is none of show, new, export, import`, help);
-  }
-}
+const titleOf = ({ id, file }: Pick<KeyFacts, "id" | "file">): string => `key ${id}  ${file}`;
 
-interface KeyFacts {
-  readonly file: string;
-  readonly id: string;
-  readonly public: string;
-}
-
-function facts(keys: KeyPaths): KeyFacts & { readonly trusted: readonly KeyFacts[] } {
-  const of = (file: string, publicKey: string): KeyFacts => ({ file, id: keyId(publicKey), public: publicKey });
-  const trusted = trustedFiles(keys).map((file) => of(file, parsePublicKey(readFileSync(file, "utf8"), file)));
-  return { ...of(keys.own, requireKey(keys).public), trusted };
-}
-
-function describe(keys: KeyPaths): string {
-  const { trusted, ...own } = facts(keys);
-  const lines = [
-    `key ${own.id}  ${own.file}`,
-    `  public  ${own.public}`,
-    ...trusted.map(({ id, file }) => `also accepted: ${id}  ${file}`),
-  ];
-  return `${lines.join("\n")}\n`;
-}
-
-function kept(key: SigningKey, paths: KeyPaths): string {
-  if (saveKey(key, paths) === undefined)
-    throw new Fault("E_KEY_EXISTS", `there is a key in ${paths.own}`, {
-      hint: "move it away first; systems that trust it accept no ingots of another one",
-    });
-  return `key ${keyId(key.public)}  ${paths.own}\n`;
-}
-
-function importKey(file: string, keys: KeyPaths): string {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    throw new Fault("E_NO_SUCH_FILE", `cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
-  if (text.includes("PRIVATE KEY")) return kept(parseKey(text, file), keys);
-  const publicKey = parsePublicKey(text, file);
-  return `accepted from the next ISO on: ${keyId(publicKey)}  ${trustKey(publicKey, keys)}\n`;
+function shown({ trusted, ...own }: ReturnType<typeof keyFacts>): string[] {
+  return [titleOf(own), `  public  ${own.public}`, ...trusted.map(({ id, file }) => `also accepted: ${id}  ${file}`)];
 }

@@ -7,9 +7,10 @@ import { refreshChannel, writeChannel, type Note, type PinChange } from "../sour
 import { debianKeyring } from "../source/openpgp.ts";
 import { Archive, type ArchiveAccess } from "../source/signed-archive.ts";
 import { news } from "../source/watch.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { print, printJson, printLines } from "./print.ts";
-import { mirrorHelp, mirrorOptions, mirrors, onInterrupt, type MirrorValues } from "./realise-options.ts";
+import { parse, usage, type Command, type World } from "./command.ts";
+import { mirrors } from "../project/places.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { mirrorHelp, mirrorOptions, type MirrorValues } from "./realise-options.ts";
 import type { Project } from "../project/project.ts";
 import { componentsOf, seedsOf } from "../project/targets.ts";
 
@@ -59,14 +60,14 @@ const options = {
 export const command: Command = {
   summary: "compare the pins with the Debian archive",
   help,
-  async run(args, project) {
+  async run(args, { project, terminal }) {
     const { values, positionals } = parse(args, help, options);
     if (values.check && values.write) throw usage("--check writes nothing: leave out --write", help);
     const interrupt = onInterrupt();
     try {
       const { channel: before } = await project.selectChannel(values.channel);
       const access = await archiveAccess(project, values, interrupt.signal);
-      if (values.check) return await check(project, before, access, positionals, values.json);
+      if (values.check) return await check({ project, terminal }, before, access, positionals, values.json);
       const targets = (await project.targets()).all();
       const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
       const { channel, changes, notes, newer } = await refreshChannel(
@@ -78,8 +79,8 @@ export const command: Command = {
       );
       const written = values.write && (changes.length > 0 || newer);
       if (written) await writeChannel(project.root, channel);
-      if (values.json) printJson({ channel: channel.name, written, changes, notes }, 1);
-      else print(renderText(changes, notes, written, positionals));
+      if (values.json) terminal.json({ channel: channel.name, written, changes, notes }, 1);
+      else terminal.print(renderText(changes, notes, written, positionals));
       return changes.length === 0 || written ? 0 : 1;
     } catch (error) {
       if (interrupt.signal.aborted) return 130;
@@ -91,7 +92,7 @@ export const command: Command = {
 };
 
 async function check(
-  project: Project,
+  { project, terminal }: World,
   channel: Channel,
   access: ArchiveAccess,
   names: readonly string[],
@@ -101,8 +102,8 @@ async function check(
   const findings = await news(new Archive(access, channel), channel, known, names);
   const lines = findings.map(({ name, what }) => `${name}  ${what}`);
   if (findings.length === 0) lines.push("nothing became known");
-  if (json) printJson({ channel: channel.name, findings }, 1);
-  else printLines(lines);
+  if (json) terminal.json({ channel: channel.name, findings }, 1);
+  else terminal.lines(lines);
   return findings.length === 0 ? 0 : 1;
 }
 
@@ -111,7 +112,7 @@ async function archiveAccess(
   values: MirrorValues & { readonly "keyring-root": string; readonly "accept-expired": boolean },
   signal: AbortSignal,
 ): Promise<ArchiveAccess> {
-  const all = await mirrors(values, project);
+  const all = await mirrors(project, { debian: values["debian-mirror"], security: values["debian-security-mirror"] });
   return {
     read: mirrorReader(all, signal),
     mirrors: oneByOne(all).map((each) => mirrorReader(each, signal)),

@@ -1,8 +1,6 @@
-import { createReadStream, readdirSync, statSync } from "node:fs";
-import path from "node:path";
-import { Fault } from "../fault/fault.ts";
-import { parse, usage, type Command } from "./command.ts";
-import { print, printStream } from "./print.ts";
+import { newestLog, readLog } from "../project/log.ts";
+import { command as define } from "./command.ts";
+import { flag } from "./options.ts";
 
 const help = `
 usage: anvil log <recipe> [options]
@@ -18,22 +16,16 @@ examples:
 exit status: 0, or 1 when there is no log
 `;
 
-export const command: Command = {
+export const command = define({
   summary: "print the output of a build",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, { path: { type: "boolean", default: false } });
-    const [name] = positionals;
-    if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
-    const { logs } = project.store.paths;
-    const newest = readdirSync(logs)
-      .filter((file) => file.replace(/-[0-9a-f]{16}\.log$/, "") === name)
-      .map((file) => path.join(logs, file))
-      .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-    if (newest === undefined)
-      throw new Fault("E_NO_LOG", `${name} was not built here`, { hint: `anvil forge ${name}` });
-    if (values.path) print(`${newest}\n`);
-    else await printStream(createReadStream(newest));
+  options: { path: flag },
+  words: [1, 1],
+  named: "one recipe",
+  async run({ values, words: [name = ""], project, terminal }) {
+    const file = newestLog(project, name);
+    if (values.path) return { text: [file] };
+    await terminal.stream(readLog(file));
     return 0;
   },
-};
+});

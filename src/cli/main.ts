@@ -3,8 +3,8 @@ import { constants } from "node:os";
 import { errno, Fault, renderFault } from "../fault/fault.ts";
 import { printableJson } from "../fault/printable.ts";
 import type { Project } from "../project/project.ts";
-import type { Command } from "./command.ts";
-import { complain, print } from "./print.ts";
+import type { Command, World } from "./command.ts";
+import { Terminal } from "./terminal.ts";
 
 /** Loaded when called: `anvil forge` with nothing to do should not read the VM driver. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
@@ -32,9 +32,10 @@ const commands: Readonly<Record<string, () => Promise<{ readonly command: Comman
   doctor: () => import("./doctor.ts"),
 };
 
-async function main(args: readonly string[], project: Project): Promise<number> {
+/** Returns the exit status. */
+export async function run(args: readonly string[], world: World): Promise<number> {
   const [name, ...rest] = args;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0]);
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") return help(rest[0], world);
   const load = commands[name];
   if (load === undefined)
     throw new Fault("E_USAGE", `there is no command "${name}"`, {
@@ -43,13 +44,13 @@ async function main(args: readonly string[], project: Project): Promise<number> 
   const { command } = await load();
   // what stands after "--" is for somebody else
   const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (own.includes("--help") || own.includes("-h")) return say(command.help);
-  return command.run(rest, project);
+  if (own.includes("--help") || own.includes("-h")) return say(command.help, world);
+  return command.run(rest, world);
 }
 
-async function help(name: string | undefined): Promise<number> {
+async function help(name: string | undefined, world: World): Promise<number> {
   const load = name === undefined ? undefined : commands[name];
-  if (load !== undefined) return say((await load()).command.help);
+  if (load !== undefined) return say((await load()).command.help, world);
   const rows = await Promise.all(
     Object.entries(commands).map(
       async ([each, loadEach]) => `  ${each.padEnd(9)} ${(await loadEach()).command.summary}`,
@@ -57,11 +58,12 @@ async function help(name: string | undefined): Promise<number> {
   );
   return say(
     `anvil: forges, boots and feeds AnvilOS\n\nusage: anvil <command> [options]\n\n${rows.join("\n")}\n\nanvil <command> --help shows options and examples.`,
+    world,
   );
 }
 
-function say(text: string): number {
-  print(`${text.trim()}\n`);
+function say(text: string, { terminal }: World): number {
+  terminal.print(`${text.trim()}\n`);
   return 0;
 }
 
@@ -70,10 +72,10 @@ function say(text: string): number {
  * that a shell shows for that. A command that has a use for the event listens too and is left to it. Complaints that nobody
  * reads change nothing.
  */
-function endWithReaders(): void {
+function endWithReaders(terminal: Terminal): void {
   process.stdout.on("error", (error: Error) => {
     output.lost ??= error;
-    if (process.stdout.listenerCount("error") === 1) endUnheard(error);
+    if (process.stdout.listenerCount("error") === 1) endUnheard(error, terminal);
   });
   process.stderr.on("error", () => undefined);
 }
@@ -85,7 +87,7 @@ const SIGPIPE_STATUS = 128 + constants.signals.SIGPIPE;
 
 let ending = false;
 
-function endUnheard(error: Error): void {
+function endUnheard(error: Error, terminal: Terminal): void {
   if (ending) return;
   ending = true;
   if (errno(error) === "EPIPE") return endWork();
@@ -93,7 +95,7 @@ function endUnheard(error: Error): void {
     hint: "what was printed so far is not whole; the work itself may be done",
     cause: error,
   });
-  process.exit(report(fault));
+  process.exit(report(fault, terminal, asksForJson()));
 }
 
 /** A build that runs stops in order, as after a signal. */
@@ -103,25 +105,28 @@ function endWork(): void {
   process.emit("SIGTERM", "SIGTERM");
 }
 
-/** Returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */
-function report(error: unknown): number {
+/** Tells what went wrong; returns the exit status. What is no fault is a mistake in the program: its stack trace is asked for in reports. */
+export function report(error: unknown, terminal: Terminal, json: boolean): number {
   if (!(error instanceof Fault)) {
-    complain(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    terminal.complain(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return 1;
   }
-  complain(process.argv.includes("--json") ? `${printableJson({ error })}\n` : `${renderFault(error)}\n`);
+  terminal.complain(json ? `${printableJson({ error })}\n` : `${renderFault(error)}\n`);
   return error.code === "E_USAGE" ? 2 : 1;
 }
 
+const asksForJson = (): boolean => process.argv.includes("--json");
+
 /** Runs this process's command line to its end. */
 export async function start(project: Project): Promise<void> {
-  endWithReaders();
-  process.on("uncaughtException", (error) => process.exit(report(error)));
+  const terminal = new Terminal({ input: process.stdin, output: process.stdout, errors: process.stderr });
+  endWithReaders(terminal);
+  process.on("uncaughtException", (error) => process.exit(report(error, terminal, asksForJson())));
   try {
-    process.exitCode = await main(process.argv.slice(2), project);
+    process.exitCode = await run(process.argv.slice(2), { project, terminal });
   } catch (error) {
     // a command that listened itself has failed for it
-    if (output.lost !== undefined) endUnheard(output.lost);
-    else process.exitCode = report(error);
+    if (output.lost !== undefined) endUnheard(output.lost, terminal);
+    else process.exitCode = report(error, terminal, asksForJson());
   }
 }

@@ -1,12 +1,8 @@
-import { realise } from "../forge/forge.ts";
-import { findingsOf, planPreflight } from "../forge/preflight.ts";
-import type { Finding } from "../recipe/preflight.ts";
-import { chooseView } from "../ui/open.ts";
-import { jobCount } from "./build.ts";
-import { parse, type Command } from "./command.ts";
-import { print, printJson } from "./print.ts";
-import { downloads, mirrorHelp, onInterrupt, realiseOptions } from "./realise-options.ts";
-import { recipesOf } from "../project/targets.ts";
+import { preflight, type Preflighted } from "../project/preflight.ts";
+import { jobCount, openView } from "./build-options.ts";
+import { ANY, command as define } from "./command.ts";
+import { flag } from "./options.ts";
+import { choiceOf, mirrorHelp, realiseOptions } from "./realise-options.ts";
 
 const help = `
 usage: anvil preflight [target…] [options]
@@ -34,81 +30,39 @@ examples:
 exit status: 0 all of it holds, 1 something does not or cannot be had, 2 wrong usage, 130 interrupted
 `;
 
-const options = {
-  ...realiseOptions,
-  all: { type: "boolean", default: false },
-  jobs: { type: "string", short: "j" },
-  list: { type: "boolean", default: false },
-} as const;
-
-export const command: Command = {
+export const command = define({
   summary: "say what in the sources is not as the recipes expect it",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const jobs = jobCount(values.jobs, help);
-    const store = project.store;
-    const { channel, why } = await project.selectChannel(values.channel);
-    const all = await project.targets();
-    const named = positionals.length > 0 ? all.named(positionals) : [all.image(), ...all.ingotBodies(channel)];
-    const targets = values.all ? all.of(channel) : named;
-    const pins = project.pins(channel);
-    const preflight = planPreflight(recipesOf(targets), all.catalogue.seeds.cc, {
-      project: project.root,
-      channel,
-      pins,
+  options: { ...realiseOptions, all: flag, jobs: { type: "string", short: "j" }, list: flag },
+  words: ANY,
+  async run(call) {
+    const { values, words: names, project, terminal, signal } = call;
+    const { all, list, json } = values;
+    const jobs = jobCount(values.jobs);
+    const found = await preflight(project, {
+      names,
+      all,
+      jobs,
+      signal,
+      choice: choiceOf(values),
+      view: openView(call),
     });
-    const view = chooseView({ json: values.json, plain: values.plain, stream: process.stdout, env: process.env });
-    const interrupt = onInterrupt();
-    try {
-      const places = downloads(values, project, preflight.evaluation);
-      const note = await places.note();
-      const outcome = await realise(preflight.evaluation, {
-        project: project.root,
-        store,
-        why: note === "" ? why : `${why}; ${note}`,
-        jobs,
-        keepGoing: true,
-        acceptUnverified: new Set(values["accept-unverified"]),
-        mirrors: places.mirrors,
-        crates: places.crates,
-        onPin: (component, sha256) => project.keepPin(channel, component, sha256),
-        expected: new Map(),
-        signal: interrupt.signal,
-        on: view,
-      });
-      if (interrupt.signal.aborted) return 130;
-      const findings = findingsOf(preflight, outcome, store);
-      const version = (component: string): string => channel.components[component]?.version ?? "";
-      view.close();
-      if (values.json) printJson(facts(channel.name, findings, version));
-      else print(asText(channel.name, findings, { version, all: values.list }));
-      return findings.every(({ holds }) => holds) ? 0 : 1;
-    } finally {
-      view.close();
-      interrupt.close();
-    }
+    if (found === undefined) return 1;
+    const holds = found.assumptions.every((each) => each.holds);
+    // the last line of many
+    if (json) terminal.json({ channel: found.channel, holds, assumptions: found.assumptions });
+    else terminal.print(asText(found, list));
+    return holds ? 0 : 1;
   },
-};
+});
 
-function facts(channel: string, findings: readonly Finding[], version: (component: string) => string): object {
-  const assumptions = findings.map((each) => ({ ...each, version: version(each.component) }));
-  return { channel, holds: findings.every(({ holds }) => holds), assumptions };
-}
-
-interface Wanted {
-  readonly version: (component: string) => string;
-  /** Also what holds. */
-  readonly all: boolean;
-}
-
-/** Below each component what does not hold, and the sum. */
-function asText(channel: string, findings: readonly Finding[], { version, all }: Wanted): string {
-  const broken = findings.filter(({ holds }) => !holds);
-  const shown = all ? findings : broken;
-  const components = [...new Set(shown.map(({ component }) => component))];
-  const lines = components.flatMap((component) => [
-    `${component} ${version(component)}`,
+/** Below each component what does not hold, or everything, and the sum. */
+function asText({ channel, assumptions }: Preflighted, all: boolean): string {
+  const broken = assumptions.filter(({ holds }) => !holds);
+  const shown = all ? assumptions : broken;
+  const components = [...new Map(shown.map(({ component, version }) => [component, version]))];
+  const lines = components.flatMap(([component, version]) => [
+    `${component} ${version}`,
     ...shown
       .filter((each) => each.component === component)
       .flatMap(({ holds, file, what, said }) => [
@@ -116,10 +70,10 @@ function asText(channel: string, findings: readonly Finding[], { version, all }:
         ...said.map((line) => `         ${line}`),
       ]),
   ]);
-  const about = new Set(findings.map(({ component }) => component)).size;
+  const about = `assumptions about ${new Set(assumptions.map(({ component }) => component)).size} sources`;
   const sum =
     broken.length === 0
-      ? `channel ${channel}: all ${findings.length} assumptions about ${about} sources hold`
-      : `channel ${channel}: ${broken.length} of ${findings.length} assumptions about ${about} sources do not hold`;
+      ? `channel ${channel}: all ${assumptions.length} ${about} hold`
+      : `channel ${channel}: ${broken.length} of ${assumptions.length} ${about} do not hold`;
   return `${[...lines, sum].join("\n")}\n`;
 }

@@ -1,11 +1,7 @@
-/** What commands share that realise a plan: options, mirrors, signals. */
-import path from "node:path";
-import { Downloads, mirrorsOf } from "../forge/downloads.ts";
-import type { Evaluation } from "../forge/evaluate.ts";
-import { httpClient } from "../source/http.ts";
-import type { DebianMirrors, MirrorChoice } from "../source/mirror.ts";
-import type { Environment, Project } from "../project/project.ts";
-import { channelOptions } from "./command.ts";
+/** Options of commands that download, and what they mean. */
+import type { NamedPlaces } from "../project/places.ts";
+import type { RunChoice } from "../project/realisation.ts";
+import { channelOptions } from "./options.ts";
 
 export const mirrorOptions = {
   "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
@@ -49,48 +45,23 @@ export interface PlaceValues extends MirrorValues {
   readonly "crates-mirror": readonly string[];
 }
 
-function mirrorChoice(values: MirrorValues, env: Environment): Omit<MirrorChoice, "publicOnes"> {
-  return {
-    flags: values["debian-mirror"],
-    environment: env["ANVIL_DEBIAN_MIRROR"],
-    securityFlags: values["debian-security-mirror"],
-    securityEnvironment: env["ANVIL_DEBIAN_SECURITY_MIRROR"],
-    apt: "/etc/apt",
-  };
+export interface RealiseValues extends PlaceValues {
+  readonly channel: string;
+  readonly "keep-going": boolean;
+  readonly "accept-unverified": readonly string[];
+  readonly json: boolean;
+  readonly plain: boolean;
 }
 
-/** Debian mirrors, best first. Throws E_NO_MIRROR, and E_USAGE for what is not a URL. */
-export function mirrors(values: MirrorValues, { store, env }: Project): Promise<DebianMirrors> {
-  return mirrorsOf({ store, client: httpClient(), mirrors: mirrorChoice(values, env) });
-}
+export const placesOf = (values: PlaceValues): NamedPlaces => ({
+  debian: values["debian-mirror"],
+  security: values["debian-security-mirror"],
+  crates: values["crates-mirror"],
+});
 
-/** Where an evaluation's downloads come from. */
-export function downloads(values: PlaceValues, { store, env, home }: Project, evaluation: Evaluation): Downloads {
-  return new Downloads(evaluation, {
-    store,
-    client: httpClient(),
-    mirrors: mirrorChoice(values, env),
-    crates: {
-      flags: values["crates-mirror"],
-      environment: env["ANVIL_CRATES_MIRROR"],
-      cargoHome: env["CARGO_HOME"] ?? path.join(home, ".cargo"),
-    },
-    env,
-  });
-}
-
-export interface Interrupt {
-  readonly signal: AbortSignal;
-  close(): void;
-}
-
-/** The first signal stops the run in order; a second one ends the process at once. */
-export function onInterrupt(): Interrupt {
-  const controller = new AbortController();
-  const stop = (): void => (controller.signal.aborted ? process.exit(130) : controller.abort());
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-  return {
-    signal: controller.signal,
-    close: () => ["SIGINT", "SIGTERM", "SIGHUP"].forEach((signal) => process.off(signal, stop)),
-  };
-}
+export const choiceOf = (values: RealiseValues): RunChoice => ({
+  channel: values.channel,
+  places: placesOf(values),
+  keepGoing: values["keep-going"],
+  acceptUnverified: values["accept-unverified"],
+});

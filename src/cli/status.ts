@@ -1,8 +1,6 @@
-import { statfsSync } from "node:fs";
-import { missing } from "../forge/forge.ts";
-import { channelOptions, parse, type Command } from "./command.ts";
-import { loginOptions, rootLoginOf } from "./command.ts";
-import { printJson, printLines } from "./print.ts";
+import { status } from "../project/plan.ts";
+import { ANY, command as define } from "./command.ts";
+import { channelOptions, flag, loginOptions, rootLoginOf } from "./options.ts";
 
 const help = `
 usage: anvil status [target…] [options]
@@ -20,41 +18,26 @@ examples:
 exit status: 0 nothing to do, 1 something is missing
 `;
 
-const options = { ...channelOptions, ...loginOptions, json: { type: "boolean", default: false } } as const;
-
-export const command: Command = {
+export const command = define({
   summary: "say what a forge would have to do",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const targets = (await project.targets()).named(positionals, rootLoginOf(values));
-    const store = project.store;
-    const { channel, why } = await project.selectChannel(values.channel);
-    const evaluation = project.evaluate(targets, channel);
-    const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({
-      name,
-      version,
-      kind,
-    }));
-    const records = store.records();
-    const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
-    const { bavail, bsize } = statfsSync(store.paths.top);
-    const held = { folder: store.paths.top, outputs: records.length, bytes, free: bavail * bsize };
-    if (values.json) {
-      printJson({ channel: channel.name, why, missing: absent, store: held }, 1);
-    } else {
-      const built = absent.filter(({ kind }) => kind !== "fetch");
-      const lines = [
-        `channel ${channel.name}: ${why}`,
-        absent.length === 0
-          ? "nothing to do"
-          : `to download: ${absent.length - built.length} files; to build: ${built.map(({ name }) => name).join(", ") || "nothing"}`,
-        `store ${held.folder}: ${held.outputs} outputs, ${gigabytes(bytes)}; ${gigabytes(held.free)} free`,
-      ];
-      printLines(lines);
-    }
-    return absent.length === 0 ? 0 : 1;
+  options: { ...channelOptions, ...loginOptions, json: flag },
+  words: ANY,
+  async run({ values, words, project }) {
+    const found = await status(project, { names: words, channel: values.channel, rootLogin: rootLoginOf(values) });
+    const { channel, why, missing, store } = found;
+    const built = missing.filter(({ kind }) => kind !== "fetch").map(({ name }) => name);
+    const todo = `to download: ${missing.length - built.length} files; to build: ${built.join(", ") || "nothing"}`;
+    return {
+      text: [
+        `channel ${channel}: ${why}`,
+        missing.length === 0 ? "nothing to do" : todo,
+        `store ${store.folder}: ${store.outputs} outputs, ${gigabytes(store.bytes)}; ${gigabytes(store.free)} free`,
+      ],
+      document: found,
+      status: missing.length === 0 ? 0 : 1,
+    };
   },
-};
+});
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -1,9 +1,6 @@
-import { type Evaluation, type Node } from "../forge/evaluate.ts";
-import { recordName } from "../store/garbage.ts";
-import type { Key } from "../recipe/derivation.ts";
-import { describeProof } from "../recipe/proof.ts";
-import { channelOptions, parse, usage, type Command } from "./command.ts";
-import { printJson, printLines } from "./print.ts";
+import { why, type Reasons } from "../project/why.ts";
+import { command as define } from "./command.ts";
+import { channelOptions, flag } from "./options.ts";
 
 const help = `
 usage: anvil why <recipe> [options]
@@ -20,70 +17,37 @@ examples:
 exit status: 0
 `;
 
-const options = { ...channelOptions, json: { type: "boolean", default: false } } as const;
-
-export const command: Command = {
+export const command = define({
   summary: "say what a recipe depends on and who needs it",
   help,
-  async run(args, project) {
-    const { values, positionals } = parse(args, help, options);
-    const [name] = positionals;
-    if (name === undefined || positionals.length > 1) throw usage("name one recipe", help);
-    const store = project.store;
-    const { channel } = await project.selectChannel(values.channel);
-    const targets = await project.targets();
-    const evaluation = project.evaluate([targets.image(), targets.find(name)], channel);
-    const [iso, key] = evaluation.targets as [Key, Key];
-    const { derivation, needs } = evaluation.nodes.get(key) as Node;
-    const record = store.record(key);
-    const label = (each: Key): string => {
-      const node = evaluation.nodes.get(each) as Node;
-      return `${node.derivation.kind === "fetch" ? "fetch " : ""}${node.derivation.name} ${node.derivation.version}`;
-    };
-    const chain = shortestPath(evaluation, iso, key).map((each) => evaluation.nodes.get(each)?.derivation.name ?? "");
-    const elsewhere = store.elsewhere(key).map(recordName);
-    const proofs = derivation.kind === "step" ? derivation.proves.map(describeProof) : [];
-    const inputs = needs.map((need) => ({ key: need, name: label(need) }));
-    const facts = {
-      name: derivation.name,
-      version: derivation.version,
-      key,
-      present: record !== undefined,
-      elsewhere,
-      path: chain,
-      inputs,
-      proofs,
-    };
-    if (values.json) printJson(facts, 1);
-    else {
-      const shown =
-        derivation.kind === "seed"
-          ? [`${inputs.length} packages`]
-          : inputs.map((each) => `${each.key.slice(0, 12)}  ${each.name}`);
-      const state =
-        record === undefined
-          ? "not built"
-          : `built in ${record.seconds.toFixed(1)} s, ${record.files} files, ${(record.bytes / 1e6).toFixed(1)} MB`;
-      const lines = [
-        `${derivation.name} ${derivation.version}`,
-        `  key     ${key}`,
-        `  output  ${record === undefined ? state : `${store.outputPath(key)} (${state})`}`,
-        ...elsewhere.map((text) => `  also    ${text}`),
-        `  needed  ${chain.length === 0 ? "not by the ISO" : chain.join(" → ")}`,
-        ...shown.map((text, index) => `  ${index === 0 ? "from    " : "        "}${text}`),
-        ...proofs.map((text, index) => `  ${index === 0 ? "proofs  " : "        "}${text}`),
-      ];
-      printLines(lines);
-    }
-    return 0;
+  options: { ...channelOptions, json: flag },
+  words: [1, 1],
+  named: "one recipe",
+  async run({ values, words: [name = ""], project }) {
+    const { kind, output, ...document } = await why(project, name, values.channel);
+    return { text: asLines({ kind, output, ...document }), document };
   },
-};
+});
 
-function shortestPath({ nodes }: Evaluation, from: Key, to: Key): Key[] {
-  const paths = new Map<Key, Key[]>([[from, [from]]]);
-  for (const [key, path] of paths) {
-    if (key === to) return path;
-    for (const need of nodes.get(key)?.needs ?? []) if (!paths.has(need)) paths.set(need, [...path, need]);
-  }
-  return [];
+function asLines({ name, version, key, kind, output, elsewhere, path, inputs, proofs }: Reasons): string[] {
+  const from = kind === "seed" ? [`${inputs.length} packages`] : inputs.map(inputText);
+  return [
+    `${name} ${version}`,
+    `  key     ${key}`,
+    `  output  ${output === undefined ? "not built" : outputText(output)}`,
+    ...elsewhere.map((text) => `  also    ${text}`),
+    `  needed  ${path.length === 0 ? "not by the ISO" : path.join(" → ")}`,
+    ...headed("from", from),
+    ...headed("proofs", proofs),
+  ];
+}
+
+const inputText = ({ key, name }: Reasons["inputs"][number]): string => `${key.slice(0, 12)}  ${name}`;
+
+function outputText({ folder, seconds, files, bytes }: NonNullable<Reasons["output"]>): string {
+  return `${folder} (built in ${seconds.toFixed(1)} s, ${files} files, ${(bytes / 1e6).toFixed(1)} MB)`;
+}
+
+function headed(word: string, lines: readonly string[]): string[] {
+  return lines.map((text, index) => `  ${(index === 0 ? word : "").padEnd(6)}  ${text}`);
 }

@@ -41,6 +41,26 @@ export function errno(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "part of its path is not a folder",
+  EISDIR: "it is a folder",
+  EEXIST: "it exists already",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk is full",
+  ELOOP: "its links lead in a circle",
+  ENAMETOOLONG: "its name is too long",
+};
+
+/** Why a file that the user has named cannot be used, in words. */
+export function reasonOf(error: unknown): string {
+  const code = errno(error);
+  return (code === undefined ? undefined : REASONS[code]) ?? (error instanceof Error ? error.message : String(error));
+}
+
 /**
  * The text that a user sees for a fault, several lines without a trailing newline. Much of it comes from others: no
  * part of it reaches the terminal as anything but text, or looks like another part.

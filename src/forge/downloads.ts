@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import { cargoRegistry } from "./cargo-registry.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { missingFetches } from "./forge.ts";
-import { hostsOf, lockNames, unavailable, type Places } from "./places.ts";
+import { hostsOf, supersededIn, unavailable, type Places } from "./places.ts";
 
 export interface DownloadsOptions {
   readonly store: Store;
@@ -93,7 +93,11 @@ export class Downloads implements Places {
     const fetches = missingFetches(this.evaluation, store).filter(
       ({ crate, sha256 }) => sha256 !== undefined && (crate === undefined || !withoutCrates),
     );
-    const found = await unavailable(fetches, this, { client, signal, nameOf: lockNames(this.evaluation.channel) });
+    const found = await unavailable(fetches, this, {
+      client,
+      signal,
+      superseded: supersededIn(this.evaluation.channel),
+    });
     if (found === undefined || !withoutCrates) return found;
     const unknown =
       "registry of crates: not asked yet, as cargo alone knows its own, and the seed that brings it is not here";

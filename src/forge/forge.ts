@@ -22,7 +22,7 @@ import { makeFetch } from "./makers/fetch.ts";
 import type { Made, Run, RunOptions } from "./makers/maker.ts";
 import { makeSeed } from "./makers/seed.ts";
 import { makeStep } from "./makers/step.ts";
-import { lockNames } from "./places.ts";
+import { supersededIn } from "./places.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { failedFolder, StepFailure } from "./step.ts";
 import { Turns, urgencyIn } from "./turns.ts";
@@ -115,11 +115,11 @@ class Realisation {
       onJobserver: (jobserver) => this.#turns.share(jobserver),
     });
     this.#waste = new Waste(() => this.#sandboxes.seedTree());
-    let names: Run["lockName"] | undefined;
+    let superseded: Run["superseded"] | undefined;
     this.#run = {
       ...options,
       evaluation,
-      lockName: (fetch) => (names ??= lockNames(evaluation.channel))(fetch),
+      superseded: (fetches) => (superseded ??= supersededIn(evaluation.channel))(fetches),
       sandboxes: this.#sandboxes,
       waste: this.#waste,
       emit: (body) => this.#emit(body),

@@ -64,7 +64,7 @@ const ANSWER_LIMIT = 20_000;
 export async function unavailable(
   fetches: readonly FetchDerivation[],
   places: Places,
-  { client, signal, nameOf }: { readonly client: HttpClient; readonly signal: AbortSignal; readonly nameOf: NameOf },
+  { client, signal, superseded }: Questions,
 ): Promise<Fault | undefined> {
   const question = new Question(client, signal);
   const absent: Absent[] = [];
@@ -81,12 +81,18 @@ export async function unavailable(
   absent.sort((a, b) => (order.get(a.fetch) ?? 0) - (order.get(b.fetch) ?? 0));
   return new Fault("E_UNAVAILABLE", `${absent.length} of ${fetches.length} files that are needed cannot be had`, {
     details: describe(absent),
-    hint: hintFor(absent, nameOf),
+    hint: hintFor(absent, superseded),
   });
 }
 
-/** What `anvil lock` calls the pin of a file. */
-export type NameOf = (fetch: FetchDerivation) => string | undefined;
+interface Questions {
+  readonly client: HttpClient;
+  readonly signal: AbortSignal;
+  readonly superseded: Superseded;
+}
+
+/** What to do about files that newer ones took the place of; undefined for files that `anvil lock` does not pin. */
+export type Superseded = (fetches: readonly FetchDerivation[]) => string | undefined;
 
 class Question {
   /** What is wrong with sites that did not answer at all: they are asked once. */
@@ -181,13 +187,12 @@ function describe(absent: readonly Absent[]): string[] {
   });
 }
 
-function hintFor(absent: readonly Absent[], nameOf: NameOf): string {
+function hintFor(absent: readonly Absent[], superseded: Superseded): string {
   const gone = absent.filter(({ fetch, isGone: is }) => is && fetch.archive !== undefined);
-  const names = [...new Set(gone.flatMap(({ fetch }) => nameOf(fetch) ?? []))];
   const others = absent.filter((each) => !gone.includes(each));
   const kinds = new Set(others.filter(({ hint }) => hint === undefined).map(({ fetch }) => placeKind(fetch)));
   const hints = [
-    names.length > 0 ? supersededHint(names) : undefined,
+    superseded(gone.map(({ fetch }) => fetch)),
     ...new Set(others.map(({ hint }) => hint)),
     kinds.has("Debian archive") ? "name a mirror with --debian-mirror <url>" : undefined,
     kinds.has("Debian security archive") ? "name one of the updates with --debian-security-mirror <url>" : undefined,
@@ -198,19 +203,20 @@ function hintFor(absent: readonly Absent[], nameOf: NameOf): string {
   return hints.filter((hint) => hint !== undefined).join("; ");
 }
 
-/** What to do about files that newer ones took the place of. */
-export function supersededHint(names: readonly string[]): string {
-  return `a newer version may have taken its place: \`anvil lock ${names.join(" ")}\` shows what is there now; a mirror that keeps old versions, such as a snapshot of the archive, can be named with --debian-mirror <url>`;
-}
-
-/** Names of the pins of a channel for `anvil lock`: a component, or the seed that a package belongs to. */
-export function lockNames({ seeds }: Channel): NameOf {
-  const names = new Map<string, string>();
+/** Of a channel: the command that refreshes its pins of these files, each a component or the seed that a package belongs to. */
+export function supersededIn({ name: channel, seeds }: Pick<Channel, "name" | "seeds">): Superseded {
+  const seedOf = new Map<string, string>();
   for (const [seed, packages] of Object.entries(seeds))
-    for (const { sha256 } of packages) if (!names.has(sha256)) names.set(sha256, `seed-${seed}`);
-  return ({ archive, name, sha256 }) => {
+    for (const { sha256 } of packages) if (!seedOf.has(sha256)) seedOf.set(sha256, `seed-${seed}`);
+  const pinOf = ({ archive, name, sha256 }: FetchDerivation): string | undefined => {
     if (archive === undefined) return undefined;
-    return (sha256 === undefined ? undefined : names.get(sha256)) ?? name.replace(/\.patches(?:-\d+)?$/, "");
+    return (sha256 === undefined ? undefined : seedOf.get(sha256)) ?? name.replace(/\.patches(?:-\d+)?$/, "");
+  };
+  return (fetches) => {
+    const names = [...new Set(fetches.flatMap((fetch) => pinOf(fetch) ?? []))];
+    if (names.length === 0) return undefined;
+    const lock = `anvil lock --channel ${channel} ${names.join(" ")}`;
+    return `a newer version may have taken its place: \`${lock}\` shows what is there now, and takes it over with --write; a mirror that keeps old versions, such as a snapshot of the archive, can be named with --debian-mirror <url>`;
   };
 }
 

@@ -1,7 +1,7 @@
 /** The file with the SSH public keys of those who may log in as root, in the form of OpenSSH's authorized_keys. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { errno, Fault } from "../fault/fault.ts";
+import { errno, Fault, reasonOf } from "../fault/fault.ts";
 
 const TYPES = [
   "ssh-ed25519",
@@ -37,7 +37,7 @@ function linesOf(file: string): string[] {
     return readFileSync(file, "utf8").split("\n");
   } catch (error) {
     if (errno(error) === "ENOENT") return [];
-    throw new Fault("E_KEY_PERMISSIONS", `${file} cannot be read: ${(error as Error).message}`, {
+    throw new Fault("E_KEY_PERMISSIONS", `${file} cannot be read: ${reasonOf(error)}`, {
       hint: "correct its permissions",
       cause: error,
     });

@@ -1,7 +1,7 @@
 /** Signed ingots: a body from the store with a fresh signature, or an ingot file. docs/ingots.md, "The file". */
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
-import { errno, Fault } from "../fault/fault.ts";
+import { errno, Fault, reasonOf } from "../fault/fault.ts";
 import { draftOf } from "../host/replace-file.ts";
 import type { SigningKey } from "./key-file.ts";
 import { blake2b, ingotKey, MANIFEST_LIMIT, parseManifest, type Manifest } from "./manifest.ts";
@@ -137,7 +137,7 @@ async function openFile(file: string, flags = "r"): Promise<FileHandle> {
   try {
     return await open(file, flags);
   } catch (cause) {
-    throw new Fault("E_NO_SUCH_FILE", `cannot open ${file}: ${(cause as Error).message}`, { cause });
+    throw new Fault("E_NO_SUCH_FILE", `cannot open ${file}: ${reasonOf(cause)}`, { cause });
   }
 }
 

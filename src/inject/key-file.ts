@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { errno, Fault } from "../fault/fault.ts";
+import { errno, Fault, reasonOf } from "../fault/fault.ts";
 import { draftOf } from "../host/replace-file.ts";
 import { blake2b } from "./manifest.ts";
 
@@ -142,7 +142,7 @@ function refuseExposed(file: string): void {
 }
 
 function unreadable(file: string, cause: unknown): Fault {
-  return new Fault("E_KEY_PERMISSIONS", `${file} cannot be read or written: ${(cause as Error).message}`, {
+  return new Fault("E_KEY_PERMISSIONS", `${file} cannot be read or written: ${reasonOf(cause)}`, {
     hint: "correct its permissions, or name another file with ANVIL_KEY",
     cause,
   });

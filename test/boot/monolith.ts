@@ -6,7 +6,7 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { initramfs } from "../../recipes/initramfs.ts";
 import { linux } from "../../recipes/linux.ts";
-import { vmLauncher } from "../../src/cli/vm-launcher.ts";
+import { vmLauncher } from "../../src/project/launcher.ts";
 import type { Output } from "../../src/recipe/recipe.ts";
 import { probeAcceleration, type Acceleration } from "../../src/vm/accel.ts";
 import type { Launcher } from "../../src/vm/launcher.ts";

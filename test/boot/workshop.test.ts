@@ -82,7 +82,7 @@ test("make is the same bytes as from the sandbox, whoever is killed meanwhile", 
   assert.equal((await machine.console.succeed(`grep -c '^start surroundings' ${events}`)).trim(), "1");
   // while it is followed, others have their turn
   assert.match(await here.list(machine), /^workshop-pieces 1 [0-9a-f]{12} active /m);
-  assert.equal(await again, 0);
+  assert.equal(await again, true);
   await here.assertSame();
   assert.equal((await machine.console.succeed("anvil-ingot list; ls /ingots")).trim(), "bin");
   await powerOff(machine);
@@ -101,11 +101,11 @@ test("an installed system goes on after a power cut with the step that it was at
   const lost = here.build(first, new AbortController().signal).catch((error: unknown) => error);
   await first.console.succeed(`until grep -q '^start slow' ${events}; do sleep 1; done`, LONG);
   await first.kill();
-  assert.notEqual(await lost, 0);
+  assert.notEqual(await lost, true);
 
   const second = await boot(t, installed);
   assert.equal((await second.console.succeed(`grep -c '^done surroundings' ${events}`)).trim(), "1");
-  assert.equal(await here.build(second, new AbortController().signal), 0);
+  assert.equal(await here.build(second, new AbortController().signal), true);
   await here.assertSame();
   await powerOff(second);
 });

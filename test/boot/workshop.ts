@@ -4,9 +4,13 @@ import { copyFileSync, mkdtempSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { portableSteps } from "../../recipes/workshop.ts";
-import { build, type BuildRequest } from "../../src/cli/build.ts";
-import { withDestination } from "../../src/cli/connect.ts";
-import { buildInMonolith } from "../../src/cli/workshop.ts";
+import { catalogue } from "../../recipes/catalogue.ts";
+import { build, type BuildChoice } from "../../src/project/build.ts";
+import { withDestination } from "../../src/project/connect.ts";
+import { Project } from "../../src/project/project.ts";
+import { buildInMonolith } from "../../src/project/workshop.ts";
+import { injectView } from "../../src/ui/inject.ts";
+import { plainView } from "../../src/ui/plain.ts";
 import { Client } from "../../src/inject/client.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
 import { storePaths } from "../../src/store/paths.ts";
@@ -15,17 +19,16 @@ import type { Machine } from "../../src/vm/machine.ts";
 import type { Ingot } from "../../src/recipe/ingot.ts";
 import { project } from "../this-project.ts";
 
-const values: BuildRequest["values"] = {
+const choice: BuildChoice = {
   channel: "auto",
-  "crates-mirror": [],
-  "debian-mirror": [],
-  "debian-security-mirror": [],
-  "keep-going": false,
-  "accept-unverified": [],
-  "no-preflight": false,
-  json: false,
-  plain: true,
+  places: { debian: [], security: [], crates: [] },
+  keepGoing: false,
+  acceptUnverified: [],
+  preflight: true,
 };
+
+const stream = process.stdout;
+const view = () => plainView((text) => void stream.write(text));
 
 export class Pieces {
   readonly #ingot: Ingot;
@@ -46,8 +49,8 @@ export class Pieces {
     const here = project.store;
     const targets = portableSteps(ingot.trees);
     const signal = new AbortController().signal;
-    const built = await build({ project, targets, values, jobs: 2, store: here, signal, silentWhenDone: true });
-    assert.ok(typeof built === "object", "the steps were built in the sandbox");
+    const built = await build({ project, targets, choice, view, jobs: 2, store: here, signal, silentWhenDone: true });
+    assert.ok(built !== undefined, "the steps were built in the sandbox");
     const { channel } = await project.selectChannel("auto");
     const evaluation = project.evaluate(targets, channel);
     const top = mkdtempSync(path.join(path.dirname(here.paths.top), "anvil-workshop-"));
@@ -63,14 +66,15 @@ export class Pieces {
     return new Pieces(ingot, here, store, evaluation.targets);
   }
 
-  /** Has the machine build them; the exit status. */
-  build(machine: Machine, signal: AbortSignal): Promise<number> {
+  /** Has the machine build them; whether it could. */
+  build(machine: Machine, signal: AbortSignal): Promise<boolean> {
+    const env = { ...process.env, ANVIL_CACHE: this.store.paths.top };
+    const { root, home } = project;
+    const there = new Project({ root, env, home, catalogue: () => Promise.resolve(catalogue) });
     return buildInMonolith(this.#ingot, {
-      project,
-      values: { ...values, machine: machine.name },
-      jobs: 2,
-      store: this.store,
-      signal,
+      builder: { project: there, choice, view, jobs: 2, store: this.store, signal },
+      address: { machine: machine.name },
+      injectView: () => injectView({ json: false, plain: true, stream, env }),
     });
   }
 

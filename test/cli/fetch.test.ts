@@ -40,7 +40,7 @@ test("a file that no mirror has is a failure, and --keep-going brings all others
     ["E_SUPERSEDED"],
   );
   assert.match(failed[0]?.fault.message ?? "", /^no mirror has gmp_.* any more$/);
-  assert.match(failed[0]?.fault.hint ?? "", /`anvil lock gmp`/);
+  assert.match(failed[0]?.fault.hint ?? "", /`anvil lock --channel \S+ gmp`/);
   assert.equal(sourcesIn(cache).length, wanted.size - 1);
 });
 

@@ -88,7 +88,7 @@ test("what cannot be had is told before anything is built or fetched, all of it 
   assert.match(stderr, /^E_UNAVAILABLE {2}\d+ of \d+ files that are needed cannot be had$/m);
   assert.match(stderr, /^ {2}Debian archive: musl_\S+: .*HTTP status 404/m);
   assert.match(stderr, /^ {2}registry of crates: \S+\.crate and \d+ others: E_NO_CRATES_MIRROR /m);
-  assert.match(stderr, /hint: .*`anvil lock musl`.*--crates-mirror/);
+  assert.match(stderr, /hint: .*`anvil lock --channel \S+ musl`.*--crates-mirror/);
   assert.doesNotMatch(stdout, /start/);
   assert.deepEqual(
     mirrors.requests.filter((request) => request.startsWith("GET")),

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { downloads } from "../../src/cli/realise-options.ts";
+import { downloads } from "../../src/project/places.ts";
 import type { Evaluation } from "../../src/forge/evaluate.ts";
 import { realise } from "../../src/forge/forge.ts";
 import { logFile } from "../../src/forge/step.ts";
@@ -56,7 +56,7 @@ export interface Forged {
 export async function forge(target: Output, channel: Channel): Promise<Forged> {
   const now = (): Evaluation => project.evaluate([target], channel);
   const make = async (plan: Evaluation): Promise<boolean> => {
-    const places = downloads({ "debian-mirror": [], "debian-security-mirror": [], "crates-mirror": [] }, project, plan);
+    const places = downloads(project, { debian: [], security: [], crates: [] }, plan);
     const outcome = await realise(plan, {
       project: project.root,
       store,

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { scratch } from "../boot/monolith.ts";
-import { Monolith } from "./monolith.ts";
+import { majorVersion, Monolith } from "./monolith.ts";
 import { otherVersion } from "./other-version.ts";
 
 const DATA = "/ingots/db/data";
@@ -167,7 +167,9 @@ test("a hostile cluster changes nothing outside, and reaches nothing of another"
       await machine.inside("sv -w 120 restart db");
       assert.notEqual(await settles("try-1"), "running");
       await unchanged();
-      const file = await otherVersion(folder, "15.97", { "usr/share/postgresql/changed": "yes\n" });
+      const file = await otherVersion(folder, `${await majorVersion()}.97`, {
+        "usr/share/postgresql/changed": "yes\n",
+      });
       await machine.succeed("inject", "--file", file, "--plain");
       await unchanged();
       await machine.succeed("ingot", "rollback", "db");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../boot/monolith.ts";
-import { Monolith } from "./monolith.ts";
+import { majorVersion, Monolith } from "./monolith.ts";
 
 const POOL = ". /run/anvil/boot.env";
 const MAIN = "/ingots/db/data/main";
@@ -47,11 +47,13 @@ test("what happens to one cluster is said, loses nothing, and leaves the others 
   });
 
   await t.test("data of another major version are refused, and not touched", async () => {
+    const major = await majorVersion();
     await machine.inside(`echo 14 > ${HURT}/pgdata/PG_VERSION; sv -w 120 restart db`);
     await reaches("hurt", "refused");
     await reaches("main", "running");
-    assert.match(await fails("hurt", "select 1"), /^E_DB_MAJOR {2}hurt is of PostgreSQL 14, this is 15\n {2}hint: /);
-    await machine.inside(`echo 15 > ${HURT}/pgdata/PG_VERSION; sv -w 120 restart db`);
+    const refusal = await fails("hurt", "select 1");
+    assert.ok(refusal.startsWith(`E_DB_MAJOR  hurt is of PostgreSQL 14, this is ${major}\n  hint: `), refusal);
+    await machine.inside(`echo ${major} > ${HURT}/pgdata/PG_VERSION; sv -w 120 restart db`);
     await reaches("hurt", "running");
     assert.equal(await count("hurt"), "1");
   });

@@ -16,6 +16,12 @@ import { project } from "../this-project.ts";
 const anvil = path.join(project.root, "bin/anvil");
 const LONG = { timeoutMs: 600_000 };
 
+/** Of PostgreSQL in the channel that is tested. */
+export async function majorVersion(): Promise<number> {
+  const { channel } = await project.selectChannel("auto");
+  return Number.parseInt(channel.components["postgresql"]?.version ?? "", 10);
+}
+
 export interface Ended {
   readonly status: number | null;
   readonly stdout: string;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Digest, FetchDerivation } from "../../src/recipe/derivation.ts";
 import type { Fault } from "../../src/fault/fault.ts";
-import { lockNames, unavailable, type Places } from "../../src/forge/places.ts";
+import { supersededIn, unavailable, type Places } from "../../src/forge/places.ts";
 import { HttpClient } from "../../src/source/http.ts";
 import { mirrorsAt } from "../../src/source/mirror.ts";
 import { Authority } from "../source/certificates.ts";
@@ -38,8 +38,8 @@ async function ask(
     {
       client: new HttpClient({ env, apt: "/nonexistent" }),
       signal: new AbortController().signal,
-      nameOf: lockNames({
-        ...{ name: "debian", description: "", epoch: 0, components: {} },
+      superseded: supersededIn({
+        name: "newest",
         seeds: { cc: [{ package: "gcc", version: "1", archive: "", sha256: "gcc".padEnd(64, "0"), size: 1 }] },
       }),
     },
@@ -84,7 +84,7 @@ test("each file that no mirror has is named, with the pins to lock again; a pack
     fault.details,
     ["zfs", "gcc", "musl.patches"].map((name) => `Debian archive: ${name}_1.tar.gz: ${host}: HTTP status 404`),
   );
-  assert.match(fault.hint ?? "", /`anvil lock zfs seed-cc musl`/);
+  assert.match(fault.hint ?? "", /`anvil lock --channel newest zfs seed-cc musl` .* --write/);
 });
 
 test("a site that is not there is asked once, and its files are one line", async (t) => {

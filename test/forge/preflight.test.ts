@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
+import { linux } from "../../recipes/linux.ts";
 import { seedBase } from "../../recipes/seed.ts";
 import { findingsOf, planPreflight, requireAll } from "../../src/forge/preflight.ts";
 import { assume, type Assumptions } from "../../src/recipe/assumption.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
 import { configuresOf, type Finding } from "../../src/recipe/preflight.ts";
-import { source, type Recipe } from "../../src/recipe/recipe.ts";
+import { assumptionsOf, source, type Recipe } from "../../src/recipe/recipe.ts";
 import type { TarItem } from "../format/tar-builder.ts";
 import { projectRoot, Rig, step } from "./rig.ts";
 import { tarball, type Source } from "./sources.ts";
@@ -117,6 +118,22 @@ test("what does not hold is named, with its file, and what a script said", async
     message: `13 of ${findings.length} assumptions about the sources do not hold`,
     hint: /^anvil preflight --channel far /,
   });
+});
+
+test("an OpenZFS whose authors do not know the series of the pinned Linux is told before anything is compiled", async (t) => {
+  const META = "Name: zfs\nVersion: 2.4.3\nLinux-Maximum: 7.0\nLinux-Minimum: 4.18\n";
+  const zfs = await tarball("zfs", [{ name: "META", data: META }]);
+  const rig = await rigWith(t, { zfs });
+  const told = async (version: string): Promise<string[]> => {
+    const atLeast = (): boolean => false;
+    const assumptions = assumptionsOf(linux, { has: () => true, of: () => version, atLeast, patches: () => [] });
+    const series = assumptions.filter((each) => each.expects === "success" && each.what.startsWith("it is made for "));
+    assert.equal(series.length, 1);
+    return broken((await look(rig, user("zfs", series))).findings);
+  };
+  for (const version of ["6.18.15", "7.0.13", "4.18"]) assert.deepEqual(await told(version), [], version);
+  for (const version of ["7.1.13", "7.10.1", "4.9.337"])
+    assert.deepEqual(await told(version), [`zfs . it is made for Linux ${version}`]);
 });
 
 test("an archive that is refused and a source that cannot be had are findings; the others are looked at", async (t) => {

@@ -35,7 +35,7 @@ import { realise, type Outcome, type RealiseOptions } from "../../src/forge/forg
 import type { Channel, Component } from "../../src/recipe/channel.ts";
 import type { Digest, Key } from "../../src/recipe/derivation.ts";
 import { exists } from "../../src/recipe/proof.ts";
-import { recipe, type Output, type Recipe, type RecipeFields } from "../../src/recipe/recipe.ts";
+import { recipe, type Output, type Recipe, type RecipeFields, type Seed } from "../../src/recipe/recipe.ts";
 import type { Limits } from "../../src/sandbox/limits.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
 import { mirrorsAt } from "../../src/source/mirror.ts";
@@ -386,12 +386,18 @@ export async function testChannel(components: Readonly<Record<string, Component>
   return { name: "test", description: "for tests", epoch: 1_700_000_000, components, seeds };
 }
 
-/** Puts the seed of the user's store into another. @param place makes the seed's tree in its new place */
-export function plantSeed(store: Store, channel: Channel, place: (from: string, to: string) => void): void {
-  const [key] = evaluate([seedBase], { project: "/", channel, pins: new Map() }).targets as [Key];
+/** Puts a seed of the user's store into another. @param place makes the seed's tree in its new place */
+export function plantSeed(
+  store: Store,
+  channel: Channel,
+  place: (from: string, to: string) => void,
+  seed: Seed = seedBase,
+): void {
+  const [key] = evaluate([seed], { project: "/", channel, pins: new Map() }).targets as [Key];
   const home = Store.open(storePaths(process.env, os.homedir()));
   const record = home.record(key);
-  if (record === undefined) throw new Error("the seed is not in your store: run `npx anvil forge seed-base` first");
+  if (record === undefined)
+    throw new Error(`the seed is not in your store: run \`npx anvil forge seed-${seed.name}\` first`);
   const from = home.outputPath(key);
   place(from, path.join(store.paths.outputs, path.basename(from)));
   writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify(record));

@@ -100,15 +100,27 @@ test("the words for recipes and recipes are pure", async () => {
   assert.deepEqual(await broken("src/format/made-up.ts", importOf("node:zlib")), []);
 });
 
+test("a command parses, calls and renders", async () => {
+  for (const module of ["node:fs", "node:fs/promises", "fs", "node:child_process", "node:net"])
+    assert.deepEqual(await broken("src/cli/made-up.ts", importOf(module)), ["no-restricted-imports"], module);
+  assert.deepEqual(await broken("src/cli/made-up.ts", importOf("node:path")), []);
+  assert.deepEqual(await broken("src/project/made-up.ts", importOf("node:fs")), []);
+  for (const word of ["stdin", "stdout", "stderr", "env"])
+    assert.deepEqual(await broken("src/cli/made-up.ts", `export const own = process.${word};\n`), [
+      "no-restricted-syntax",
+    ]);
+});
+
 test("the command line writes to the terminal in one place", async () => {
-  for (const stream of ["stdout", "stderr"]) {
-    const text = `process.${stream}.write("a");\n`;
+  for (const stream of ["output", "errors"]) {
+    const text = `import { streams } from "./streams.ts";\nstreams.${stream}.write("a");\n`;
     assert.deepEqual(await broken("src/cli/made-up.ts", text), ["no-restricted-syntax"]);
-    assert.deepEqual(await broken("src/cli/print.ts", text), []);
+    assert.deepEqual(await broken("src/cli/main.ts", text), ["no-restricted-syntax"]);
+    assert.deepEqual(await broken("src/cli/terminal.ts", text), []);
   }
 });
 
-test("only the command line prints", async () => {
-  assert.deepEqual(await broken("src/forge/made-up.ts", "console.log(1);\n"), ["no-console"]);
-  assert.deepEqual(await broken("src/cli/made-up.ts", "console.log(1);\n"), []);
+test("nothing prints past the terminal", async () => {
+  for (const room of ["forge", "project", "cli"])
+    assert.deepEqual(await broken(`src/${room}/made-up.ts`, "console.log(1);\n"), ["no-console"]);
 });

@@ -57,7 +57,7 @@ function withComponent(change: object): object {
 
 test("the channels of this project are sound, share their seeds and have the same components", async () => {
   const names = await channelNames(project);
-  for (const name of ["debian", "debian-12", "rfc-0054"]) assert.ok(names.includes(name), name);
+  for (const name of ["debian", "debian-12", "debian-next", "rfc-0054"]) assert.ok(names.includes(name), name);
   const exact = await loadChannel(project, "rfc-0054");
   for (const name of names.filter((each) => each !== exact.name)) {
     const built = await loadChannel(project, name);
@@ -73,13 +73,19 @@ test("the channels of this project are sound, share their seeds and have the sam
   }
 });
 
-test("debian-12 is older than what the design asks for, where it is not the same", async () => {
-  const [older, exact] = await Promise.all([loadChannel(project, "debian-12"), loadChannel(project, "rfc-0054")]);
-  for (const [name, { version }] of Object.entries(older.components)) {
-    const asked = exact.components[name]?.version ?? "";
-    assert.ok(compareDebianVersions(version, asked) <= 0, `${name} ${version}, asked for is ${asked}`);
-  }
-});
+for (const [channel, side] of [
+  ["debian-12", "older"],
+  ["debian-next", "newer"],
+] as const) {
+  test(`${channel} is ${side} than what the design asks for, where it is not the same`, async () => {
+    const [neighbour, exact] = await Promise.all([loadChannel(project, channel), loadChannel(project, "rfc-0054")]);
+    for (const [name, { version }] of Object.entries(neighbour.components)) {
+      const asked = exact.components[name]?.version ?? "";
+      const order = compareDebianVersions(version, asked);
+      assert.ok(side === "older" ? order <= 0 : order >= 0, `${name} ${version}, asked for is ${asked}`);
+    }
+  });
+}
 
 test("rfc-0054 holds the series that the design asks for, and doubtful pins say why", async () => {
   const { components } = await loadChannel(project, "rfc-0054");

@@ -23,6 +23,17 @@ SET max_parallel_workers_per_gather = 2;
 SET parallel_leader_participation = off;
 SELECT witness_worker(), count(*) FROM plain GROUP BY 1;
 
+-- from PostgreSQL 18 on it says what it is
+DO $$
+DECLARE told text := 'witness 1.0 witness.so';
+BEGIN
+  IF current_setting('server_version_num')::int >= 180000 THEN
+    EXECUTE 'SELECT concat_ws('' '', module_name, version, file_name)
+      FROM pg_get_loaded_modules() WHERE file_name LIKE ''witness%'' ' INTO told;
+  END IF;
+  RAISE NOTICE '%', told;
+END $$;
+
 -- as a server that loads it says it
 LOAD '$libdir/witness';
 LOAD '$libdir/absent';

@@ -3,7 +3,7 @@ import { renameSync } from "node:fs";
 import { Fault } from "../../fault/fault.ts";
 import type { Digest, FetchDerivation } from "../../recipe/derivation.ts";
 import { download } from "../../source/fetch.ts";
-import { placesOf, supersededHint } from "../places.ts";
+import { placesOf } from "../places.ts";
 import type { Maker } from "./maker.ts";
 
 export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivation: fetch, run }) => {
@@ -11,11 +11,10 @@ export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivat
   const { store, emit } = run;
   emit({ type: "start", key, log: undefined });
   const to = store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
-  const pin = fetch.urls.length === 0 ? run.lockName(fetch) : undefined;
   const { sha256, size } = await download({
     name: fetch.file,
     urls: await placesOf(fetch, run),
-    supersededHint: pin === undefined ? undefined : supersededHint([pin]),
+    supersededHint: fetch.urls.length === 0 ? run.superseded([fetch]) : undefined,
     sha256: fetch.sha256,
     size: fetch.size,
     to,

@@ -9,7 +9,7 @@ import type { Limits } from "../../sandbox/limits.ts";
 import { removeTree, type Origin, type OutputRecord, type Store } from "../../store/store.ts";
 import type { Evaluation, Node } from "../evaluate.ts";
 import type { EventBody } from "../events.ts";
-import type { NameOf, Places } from "../places.ts";
+import type { Places, Superseded } from "../places.ts";
 import type { Sandboxes } from "../sandboxes.ts";
 import type { Waste } from "../waste.ts";
 
@@ -39,7 +39,7 @@ export interface Made {
 export interface Run extends RunOptions {
   readonly evaluation: Evaluation;
   /** Names by which `anvil lock` knows what is downloaded. */
-  readonly lockName: NameOf;
+  readonly superseded: Superseded;
   readonly sandboxes: Sandboxes;
   readonly waste: Waste;
   readonly emit: (body: EventBody) => void;

@@ -1,4 +1,4 @@
-/** What commands share that speak with a running Monolith: which one, and the line to it. */
+/** What all have in common that speak with a running Monolith: which one, and the line to it. */
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../fault/fault.ts";
@@ -9,37 +9,26 @@ import { otherMachine } from "../store/fitness.ts";
 import type { Lock } from "../store/lock.ts";
 import type { Store } from "../store/store.ts";
 import { findMachine } from "../vm/state.ts";
-import type { Project } from "../project/project.ts";
-import { onInterrupt } from "./realise-options.ts";
+import type { Project } from "./project.ts";
 
 /** Short exchanges of others, such as looks at what the machine builds, are waited for: five seconds. */
 const BUSY_WAIT = 100;
 const BUSY_ATTEMPTS = 50;
 
-export const connectOptions = {
-  to: { type: "string" },
-  machine: { type: "string" },
-} as const;
-
-export interface ConnectValues {
+/** Which Monolith is meant: a machine here by name, or one that ssh reaches. */
+export interface Address {
   readonly to?: string | undefined;
   readonly machine?: string | undefined;
 }
 
-export const connectHelp = `\
-  --machine <name>     the machine, when several run (\`anvil boot\` starts one)
-  --to <address>       ssh://[user@]host[:port] instead: a system with sshd, by means of your own ssh`;
-
 /** Finds the Monolith for `act`. One process at a time speaks with a machine: else E_INGOT_BUSY. */
 export async function withDestination<T>(
-  { to, machine }: ConnectValues,
+  { to, machine }: Address,
   store: Store,
   act: (destination: Destination) => Promise<T>,
 ): Promise<T> {
-  if (to !== undefined) {
-    if (machine !== undefined) throw new Fault("E_USAGE", "--to and --machine exclude each other");
-    return act(sshDestination(to));
-  }
+  refuseBoth({ to, machine });
+  if (to !== undefined) return act(sshDestination(to));
   const state = await findMachine(store.paths.top, machine);
   const lock = await lockLine(store, `ingot-${state.name}`);
   try {
@@ -47,6 +36,11 @@ export async function withDestination<T>(
   } finally {
     lock.release();
   }
+}
+
+/** Throws E_USAGE. */
+export function refuseBoth({ to, machine }: Address): void {
+  if (to !== undefined && machine !== undefined) throw new Fault("E_USAGE", "--to and --machine exclude each other");
 }
 
 /** One of the lines to a machine, which one process at a time uses: else E_INGOT_BUSY. */
@@ -65,22 +59,15 @@ export async function lockLine(store: Store, line: string): Promise<Lock> {
   }
 }
 
-/** For commands of one exchange. A signal ends them with 130. */
-export async function withClient(
-  values: ConnectValues,
+/** A line to the Monolith for one exchange. */
+export function withClient<T>(
   project: Project,
-  act: (client: Client) => Promise<number>,
-): Promise<number> {
-  const interrupt = onInterrupt();
-  try {
-    return await withDestination(values, project.store, async (destination) => {
-      const client = await Client.open(destination, interrupt.signal);
-      return act(client).finally(() => client.close());
-    });
-  } catch (error) {
-    if (interrupt.signal.aborted) return 130;
-    throw error;
-  } finally {
-    interrupt.close();
-  }
+  address: Address,
+  signal: AbortSignal,
+  act: (client: Client) => Promise<T>,
+): Promise<T> {
+  return withDestination(address, project.store, async (destination) => {
+    const client = await Client.open(destination, signal);
+    return act(client).finally(() => client.close());
+  });
 }

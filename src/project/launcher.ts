@@ -2,7 +2,7 @@ import { Fault } from "../fault/fault.ts";
 import { evaluate } from "../forge/evaluate.ts";
 import { loadSeeds } from "../source/channel.ts";
 import { checkCache } from "../store/fitness.ts";
-import type { Project } from "../project/project.ts";
+import type { Project } from "./project.ts";
 import type { Launcher } from "../vm/launcher.ts";
 import { seedLauncher } from "../vm/seed-launcher.ts";
 
