@@ -4,7 +4,15 @@
  */
 import type { Ingot } from "../src/recipe/ingot.ts";
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import { folderOf, proofsOf, recipe, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import {
+  folderOf,
+  proofsOf,
+  recipe,
+  type Output,
+  type Recipe,
+  type SourceRef,
+  type Versions,
+} from "../src/recipe/recipe.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {
@@ -103,8 +111,28 @@ function head(fields: IngotFields, versions: Versions): string {
     ...(health === undefined ? [] : [`health ${health.seconds} ${health.program}`]),
     ...(data === undefined ? [] : ["data"]),
     ...[...proofs].map((proof) => `proof ${proof}`),
+    ...[...componentsOf(trees)].flatMap((component) => {
+      const local = versions.local(component);
+      return local === undefined ? [] : [`proof not the channel's source: ${local}`];
+    }),
     "",
   ].join("\n");
+}
+
+/** What they, and all that they are made with, have sources of. */
+function componentsOf(outputs: readonly Output[], seen = new Set<Output>()): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const output of outputs) {
+    if (seen.has(output) || output.kind === "seed") continue;
+    seen.add(output);
+    const { sources, below } =
+      output.kind === "cpio"
+        ? { sources: [], below: [output.tree] }
+        : { sources: output.sources, below: [output.root, ...output.tools, ...output.link, ...output.inputs] };
+    for (const { component } of sources) found.add(component);
+    for (const component of componentsOf(below, seen)) found.add(component);
+  }
+  return found;
 }
 
 export function ingot(fields: IngotFields): Ingot {

@@ -21,8 +21,8 @@ export const seedLint = seed("lint", [
   "shellcheck",
 ]);
 
-/** PostgreSQL's own headers, which are no output of a recipe, decide what these mean. */
-const withoutHeaders = "native/(postgres-witness|postgres/loader)";
+/** What is compiled with headers and names of PostgreSQL's own build, and what is no program of a system: a kernel. */
+const withoutHeaders = "native/(postgres-witness/|postgres/(loader|tools)|hostile-guest/)";
 
 export const lintC = recipe({
   name: "lint-c",

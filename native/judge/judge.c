@@ -173,7 +173,9 @@ main(int argc, char *argv[])
 		return (2);
 	}
 
-	struct test *tests = read_list(&count);
+	static struct test *tests;
+
+	tests = read_list(&count);
 
 	sigaction(SIGALRM, &on_tick, NULL);
 	setitimer(ITIMER_REAL, &each_second, NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ fenced_free(char *copy, size_t length)
 uint32_t
 random_number(uint32_t limit)
 {
+	assert(limit > 0);
+
 	static uint64_t state = 0x9e3779b97f4a7c15u;
 
 	/* xorshift64* */

@@ -52,6 +52,8 @@ export interface Answer {
   readonly text: readonly string[] | string;
   /** What `--json` prints instead. */
   readonly document?: unknown;
+  /** The document takes one line: events stand before it, a line each. */
+  readonly oneLine?: true;
   /** Default: 0. */
   readonly status?: number;
 }
@@ -132,8 +134,8 @@ function understand<O extends Options, A extends string>(
 const isOneOf = <A extends string>(actions: Readonly<Record<A, Count>>, name: string): name is A =>
   Object.hasOwn(actions, name);
 
-function render({ text, document, status = 0 }: Answer, { terminal, values }: Call<Options, string>): number {
-  if (document !== undefined && (values as { json?: unknown }).json === true) terminal.json(document, 1);
+function render({ text, document, oneLine, status = 0 }: Answer, { terminal, values }: Call<Options, string>): number {
+  if (document !== undefined && (values as { json?: unknown }).json === true) terminal.json(document, oneLine === true ? undefined : 1);
   else if (typeof text === "string") terminal.print(text);
   else terminal.lines(text);
   return status;

@@ -4,7 +4,7 @@ import { publish, type Published } from "../project/publish.ts";
 import { count } from "../ui/units.ts";
 import { builderOf, buildOptions } from "./build-options.ts";
 import { ANY, command as define } from "./command.ts";
-import { loginOptions, rootLoginOf } from "./options.ts";
+import { loginOptions, rootLoginOf, sourceHelp } from "./options.ts";
 import { cratesHelp, mirrorHelp } from "./realise-options.ts";
 
 const help = `
@@ -21,6 +21,7 @@ target: the ISO.
                               not known to be what the sandbox would make; may be repeated
   --accept-unverified <name>  use a source whose pin is marked doubtful; may be repeated
   --no-preflight              of a channel that was never built whole: compile without looking at its sources first
+  ${sourceHelp}
   ${mirrorHelp}
   ${cratesHelp}
   --no-root-login             an ISO whose consoles, rescue and boot menu give nobody a shell. The default when there are
@@ -57,7 +58,7 @@ export const command = define({
     if (built === undefined) return 1;
     const published = await publish(project, built, builder.store, path.resolve(values.out));
     if (published !== undefined && !values.json)
-      terminal.print(`${whereItIs(values.out, published)}\n${whoGetsIn(published)}\n`);
+      terminal.lines([whereItIs(values.out, published), whoGetsIn(published), ...whatIsLocal(published)]);
     return 0;
   },
 });
@@ -65,6 +66,10 @@ export const command = define({
 function whereItIs(out: string, published: Published): string {
   const file = path.join(out, path.basename(published.file));
   return `${file} is there, with its manifest beside it; \`anvil boot${out === "out" ? "" : ` --iso ${file}`}\` boots it`;
+}
+
+function whatIsLocal({ local }: Published): string[] {
+  return local.length === 0 ? [] : [`it is not what the channel pins: ${local.join(", ")}; the manifest says so`];
 }
 
 function whoGetsIn({ rootLogin, logins }: Published): string {

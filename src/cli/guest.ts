@@ -14,7 +14,7 @@ Makes a minimal guest for anvil-vmm, or any monitor with Firecracker's API: the 
   --json           one JSON object per event (docs/events.md)
   --plain          lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+What is built takes the options of \`anvil forge\`: --channel, --source, --jobs, --debian-mirror, --accept-unverified,
 --accept-from-vm, --keep-going.
 
 examples:

@@ -32,7 +32,7 @@ ${connectHelp}
   --json               one document; list: [{name, version, key, state, bytes, received}]; show: the manifest
   --plain              what is built: lines, even on a terminal
 
-What is built takes the options of \`anvil forge\`: --channel, --jobs, --debian-mirror, --accept-unverified,
+What is built takes the options of \`anvil forge\`: --channel, --source, --jobs, --debian-mirror, --accept-unverified,
 --accept-from-vm, --keep-going.
 
 examples:

@@ -11,6 +11,19 @@ export const channelOptions = {
   channel: { type: "string", default: AUTO },
 } as const;
 
+/** Of those that also take sources of this machine. */
+export const sourceOptions = {
+  ...channelOptions,
+  source: { type: "string", multiple: true, default: [] as string[] },
+} as const;
+
+/** Lines of `--help` about it. */
+export const sourceHelp = `
+  --source <name>=<folder or archive>
+                              take this source of the component in the place of the pinned one; may be repeated.
+                              <name>@<version>=… where it is another version (docs/offline.md)
+`.trim();
+
 /** Of commands that speak of the image. */
 export const loginOptions = {
   "root-login": flag,

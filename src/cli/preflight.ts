@@ -1,7 +1,7 @@
 import { preflight, type Preflighted } from "../project/preflight.ts";
 import { jobCount, openView } from "./build-options.ts";
 import { ANY, command as define } from "./command.ts";
-import { flag } from "./options.ts";
+import { flag, sourceHelp } from "./options.ts";
 import { choiceOf, mirrorHelp, realiseOptions } from "./realise-options.ts";
 
 const help = `
@@ -18,6 +18,7 @@ Before a forge of a channel that was never built whole this runs by itself.
   -j, --jobs <n>              processes that compute at once (default: all cores)
   --list                      also what holds
   --accept-unverified <name>  take a source whose pin is marked doubtful; may be repeated
+  ${sourceHelp}
   ${mirrorHelp}
   --json                      one object per event, then one document: {channel, holds, assumptions: [{component, version, file,
                               what, holds, said}]}
@@ -36,8 +37,8 @@ export const command = define({
   options: { ...realiseOptions, all: flag, jobs: { type: "string", short: "j" }, list: flag },
   words: ANY,
   async run(call) {
-    const { values, words: names, project, terminal, signal } = call;
-    const { all, list, json } = values;
+    const { values, words: names, project, signal } = call;
+    const { all, list } = values;
     const jobs = jobCount(values.jobs);
     const found = await preflight(project, {
       names,
@@ -49,10 +50,8 @@ export const command = define({
     });
     if (found === undefined) return 1;
     const holds = found.assumptions.every((each) => each.holds);
-    // the last line of many
-    if (json) terminal.json({ channel: found.channel, holds, assumptions: found.assumptions });
-    else terminal.print(asText(found, list));
-    return holds ? 0 : 1;
+    const document = { channel: found.channel, holds, assumptions: found.assumptions };
+    return { text: asText(found, list), document, oneLine: true, status: holds ? 0 : 1 };
   },
 });
 

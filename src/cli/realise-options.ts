@@ -1,7 +1,7 @@
 /** Options of commands that download, and what they mean. */
 import type { NamedPlaces } from "../project/places.ts";
 import type { RunChoice } from "../project/realisation.ts";
-import { channelOptions } from "./options.ts";
+import { sourceOptions } from "./options.ts";
 
 export const mirrorOptions = {
   "debian-mirror": { type: "string", multiple: true, default: [] as string[] },
@@ -27,7 +27,7 @@ export const cratesHelp = `
 `.trim();
 
 export const realiseOptions = {
-  ...channelOptions,
+  ...sourceOptions,
   ...mirrorOptions,
   ...cratesOptions,
   "keep-going": { type: "boolean", default: false },
@@ -47,6 +47,7 @@ export interface PlaceValues extends MirrorValues {
 
 export interface RealiseValues extends PlaceValues {
   readonly channel: string;
+  readonly source: readonly string[];
   readonly "keep-going": boolean;
   readonly "accept-unverified": readonly string[];
   readonly json: boolean;
@@ -61,6 +62,7 @@ export const placesOf = (values: PlaceValues): NamedPlaces => ({
 
 export const choiceOf = (values: RealiseValues): RunChoice => ({
   channel: values.channel,
+  source: values.source,
   places: placesOf(values),
   keepGoing: values["keep-going"],
   acceptUnverified: values["accept-unverified"],

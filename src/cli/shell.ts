@@ -1,6 +1,6 @@
 import { runInSandbox } from "../project/shell.ts";
 import { command as define } from "./command.ts";
-import { channelOptions } from "./options.ts";
+import { sourceHelp, sourceOptions } from "./options.ts";
 
 const help = `
 usage: anvil shell <recipe> [options] [-- command…]
@@ -10,6 +10,7 @@ is that build's own folder, as the step left it; else a fresh one, where \`bash 
 What is changed in a fresh one is gone when the shell ends.
 
   --channel <name>   another than the one of this folder (\`anvil channel\`)
+  ${sourceHelp}
 
 examples:
   anvil shell zfs
@@ -21,13 +22,13 @@ exit status: that of the shell
 export const command = define({
   summary: "open a shell in the sandbox of a recipe",
   help,
-  options: channelOptions,
+  options: sourceOptions,
   words: [1, 1],
   named: "one recipe",
   takesRest: true,
-  run({ values: { channel }, words: [recipe = ""], rest: argv, project, terminal }) {
+  run({ values: { channel, source }, words: [recipe = ""], rest: argv, project, terminal }) {
     return runInSandbox(project, {
-      ...{ recipe, channel, argv, streams: terminal.streams },
+      ...{ recipe, channel, source, argv, streams: terminal.streams },
       onOpen({ name, version }, failed) {
         const which = failed ? "the sandbox that failed" : "a fresh sandbox";
         if (argv.length === 0) terminal.complain(`${which} of ${name} ${version}; the step is /anvil/step.sh\n`);

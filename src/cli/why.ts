@@ -1,6 +1,6 @@
 import { why, type Reasons } from "../project/why.ts";
 import { command as define } from "./command.ts";
-import { channelOptions, flag } from "./options.ts";
+import { sourceHelp, sourceOptions, flag } from "./options.ts";
 
 const help = `
 usage: anvil why <recipe> [options]
@@ -9,6 +9,7 @@ Says what decides a recipe's key, whether its output is in the store and how it 
 needs it.
 
   --channel <name>   another than the one of this folder (\`anvil channel\`)
+  ${sourceHelp}
   --json             one document: {name, version, key, present, elsewhere, path, inputs, proofs}
 
 examples:
@@ -20,11 +21,11 @@ exit status: 0
 export const command = define({
   summary: "say what a recipe depends on and who needs it",
   help,
-  options: { ...channelOptions, json: flag },
+  options: { ...sourceOptions, json: flag },
   words: [1, 1],
   named: "one recipe",
   async run({ values, words: [name = ""], project }) {
-    const { kind, output, ...document } = await why(project, name, values.channel);
+    const { kind, output, ...document } = await why(project, name, values);
     return { text: asLines({ kind, output, ...document }), document };
   },
 });

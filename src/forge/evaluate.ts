@@ -219,12 +219,13 @@ class Evaluator {
       kind: "fetch",
       name: component,
       version: pin.version,
-      file: path.posix.basename(pin.archive ?? pin.urls?.[0] ?? component),
+      file: pin.local?.file ?? path.posix.basename(pin.archive ?? pin.urls?.[0] ?? component),
       archive: pin.archive,
       urls: pin.urls ?? [],
       sha256: digest,
       size: pin.size,
       unverified: pin.unverified,
+      ...(pin.local === undefined ? {} : { local: pin.local }),
     };
     return this.add(derivation, []);
   }
@@ -327,6 +328,10 @@ export function versionsOf(channel: Channel): Versions {
     has: (component) => component in channel.components,
     atLeast: (component, version) => compareVersions(of(component), version) >= 0,
     patches: (component) => componentOf(channel, component, "a script").patches ?? [],
+    local: (component) => {
+      const pin = channel.components[component];
+      return pin?.local === undefined ? undefined : `${component} ${pin.version}, sha256 ${pin.sha256}`;
+    },
   };
 }
 

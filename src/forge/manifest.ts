@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { errno, Fault } from "../fault/fault.ts";
-import type { Channel, Patches } from "../recipe/channel.ts";
+import type { Channel, LocalOrigin, Patches } from "../recipe/channel.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import { audit, type ComponentAudit, type Known, type Pinned } from "../source/advisories.ts";
 import type { Origin, Store } from "../store/store.ts";
@@ -13,6 +13,8 @@ import type { Evaluation } from "./evaluate.ts";
 export interface Manifest {
   readonly format: 1;
   readonly channel: { readonly name: string; readonly why: string };
+  /** Sources that are not the channel's but of the machine; absent where all are the channel's. */
+  readonly local?: readonly ManifestSource[];
   readonly files: readonly { readonly file: string; readonly bytes: number; readonly sha256: string }[];
   /** Ids of the keys whose ingots the system accepts. */
   readonly trust: readonly string[];
@@ -33,8 +35,13 @@ export interface ManifestSource {
   readonly version: string;
   readonly file: string;
   readonly sha256: string;
-  /** "signed": a signature that `anvil lock` checked covers the hash; "recorded": the hash was taken over. */
-  readonly verified: "signed" | "recorded";
+  /**
+   * "signed": a signature that `anvil lock` checked covers the hash; "recorded": the hash was taken over; "local": somebody
+   * named a source of the machine, and this is the hash of what was there.
+   */
+  readonly verified: "signed" | "recorded" | "local";
+  /** Whether a local source was a folder, of which `sha256` is the archive that was made of it, or an archive. */
+  readonly local?: LocalOrigin["kind"];
   /** Why the pin is doubtful, where it is. */
   readonly unverified?: string;
   /** Of an archive of patches: those that were applied, in their order. */
@@ -96,13 +103,29 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, known, .
   }
   const seed = [...seedPackages.values()].map((fetch) => sourceOf(fetch, verifiedPackage(channel, fetch)));
   const advisories = auditOf({ components, seed }, known);
-  return { format: 1, channel: { name: channel.name, why }, ...facts, components, seed, advisories };
+  const local = localSources(components);
+  return {
+    format: 1,
+    channel: { name: channel.name, why },
+    ...(local.length === 0 ? {} : { local }),
+    ...facts,
+    components,
+    seed,
+    advisories,
+  };
+}
+
+/** Each once, in build order. */
+function localSources(components: readonly ManifestComponent[]): ManifestSource[] {
+  const sources = components.flatMap((component) => component.sources).filter(({ local }) => local !== undefined);
+  return [...new Map(sources.map((source) => [source.name, source])).values()];
 }
 
 function componentSource(fetch: FetchDerivation, { components }: Channel): ManifestSource {
   const [, component, index] = patchesArchive.exec(fetch.name) ?? [];
   const patches: Patches | undefined = components[component ?? ""]?.patches?.[Number(index) - 1];
   if (patches !== undefined) return { ...sourceOf(fetch, patches.verified), patches: patches.files };
+  if (fetch.local !== undefined) return { ...sourceOf(fetch, "local"), local: fetch.local.kind };
   return sourceOf(fetch, components[fetch.name]?.verified ?? "recorded");
 }
 
@@ -117,7 +140,7 @@ function verifiedPackage({ seeds }: Channel, { sha256 }: FetchDerivation): "sign
   return pins.length > 0 && pins.every(({ verified }) => verified === "signed") ? "signed" : "recorded";
 }
 
-function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): ManifestSource {
+function sourceOf(fetch: FetchDerivation, verified: ManifestSource["verified"]): ManifestSource {
   return {
     name: fetch.name,
     version: fetch.version,
@@ -128,7 +151,10 @@ function sourceOf(fetch: FetchDerivation, verified: "signed" | "recorded"): Mani
   };
 }
 
-/** How a result stands with what is known: the sources of its components, and the packages of the seed that are named. */
+/**
+ * How a result stands with what is known: the sources of its components, and the packages of the seed that are named. Nobody
+ * has looked at a local source.
+ */
 export function auditOf({ components, seed }: Pick<Manifest, "components" | "seed">, known: Known): ComponentAudit[] {
   const sources = components.flatMap((component) => component.sources);
   const pins = new Map<string, Pinned>(seed.map(({ name, version }) => [name, { version, patches: [] }]));
@@ -138,7 +164,9 @@ export function auditOf({ components, seed }: Pick<Manifest, "components" | "see
     pins.set(name, { version, patches: [...new Set(applied.flatMap(({ patches = [] }) => patches))] });
     named.add(name);
   }
-  return audit(pins, known, [...named]);
+  const local = new Set(sources.filter((each) => each.local !== undefined).map(({ name }) => name));
+  const looked = Object.fromEntries(Object.entries(known).filter(([name]) => !local.has(name)));
+  return audit(pins, looked, [...named]);
 }
 
 /** Throws E_MANIFEST for a file that is not there or is no manifest. */

@@ -2,6 +2,7 @@
 import type { Elsewhere } from "../forge/elsewhere.ts";
 import type { Evaluation } from "../forge/evaluate.ts";
 import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
+import { localSources, unusedNotices } from "../forge/local-sources.ts";
 import { wholePlan } from "../forge/plan.ts";
 import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { ensureKey, readKey } from "../inject/key-file.ts";
@@ -65,10 +66,12 @@ export async function targetsToForge(
 export async function build(request: BuildRequest): Promise<Plan | undefined> {
   const { project, targets, choice, jobs, store, signal, elsewhere: place } = request;
   const limits = readLimits(project.env);
-  const chosen = await project.buildChannel(choice.channel);
+  const chosen = await project.buildChannel(choice, { signal });
   const { channel, why } = chosen;
   const first = project.evaluate(targets, channel);
-  if (request.silentWhenDone === true && missing(first, store).length === 0) return { evaluation: first, why };
+  // that it is made from sources of this machine is said every time
+  const silent = request.silentWhenDone === true && localSources(first).length === 0;
+  if (silent && missing(first, store).length === 0) return { evaluation: first, why };
   const record = new RunRecord(project);
   const view = request.view(record.profile);
   const places = downloads(project, choice.places, first);
@@ -106,7 +109,11 @@ export async function build(request: BuildRequest): Promise<Plan | undefined> {
       notices.push(...(await places.prepare(preparation)));
     }
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
-    const outcome = await realise(evaluation, { ...options, ...elsewhere, notices });
+    const outcome = await realise(evaluation, {
+      ...options,
+      ...elsewhere,
+      notices: [...unusedNotices(evaluation), ...notices],
+    });
     // what another machine needed says nothing about this one
     if (outcome.built.length > 0 && place === undefined) record.learn();
     return outcome.ok && !signal.aborted ? { evaluation, why } : undefined;

@@ -14,7 +14,7 @@ import type { Project } from "./project.ts";
 export async function ingotNamed(name: string, { project, choice }: Builder): Promise<IngotRecipe> {
   const targets = await project.targets();
   targets.requireIngot(name);
-  const { channel } = await project.selectChannel(choice.channel);
+  const { channel } = await project.selectSources(choice, { look: true });
   return targets.ingot(name, channel, new Set(choice.acceptUnverified));
 }
 

@@ -6,7 +6,7 @@ import type { Ingot as IngotRecipe } from "../recipe/ingot.ts";
 import { findMachine } from "../vm/state.ts";
 import { withDestination } from "./connect.ts";
 import { ingotNamed, signedIngot } from "./ingots.ts";
-import type { Project } from "./project.ts";
+import type { Project, SourceValues } from "./project.ts";
 import { buildInMonolith, type Sending } from "./workshop.ts";
 
 export interface InjectRequest extends Sending {
@@ -34,7 +34,7 @@ export async function injectInto(request: InjectRequest): Promise<boolean> {
   }
   const recipe = await ingotNamed(from.name, builder);
   // an hour before the system would say so
-  await check(await keeperOf(project, recipe, builder.choice.channel));
+  await check(await keeperOf(project, recipe, builder.choice));
   if (from.inMonolith && !(await buildInMonolith(recipe, request))) return false;
   const ingot = await signedIngot(recipe, builder);
   return ingot !== undefined && send(ingot, request);
@@ -44,11 +44,11 @@ export async function injectInto(request: InjectRequest): Promise<boolean> {
 async function keeperOf(
   project: Project,
   { name, version, data }: IngotRecipe,
-  channel: string,
+  sources: SourceValues,
 ): Promise<Keeper | undefined> {
   if (!data) return undefined;
   if (typeof version === "string") return { name, version };
-  const { components } = (await project.selectChannel(channel)).channel;
+  const { components } = (await project.selectSources(sources, { look: true })).channel;
   return { name, version: components[version.component]?.version ?? "" };
 }
 

@@ -2,14 +2,14 @@
 import { statfsSync } from "node:fs";
 import type { Evaluation, Node } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
+import { localSources, unusedNotices, type LocalOptions } from "../forge/local-sources.ts";
 import type { Derivation, Key } from "../recipe/derivation.ts";
 import type { Store } from "../store/store.ts";
-import type { Project } from "./project.ts";
+import type { Project, SourceValues } from "./project.ts";
 
-export interface Wanted {
+export interface Wanted extends SourceValues {
   /** Recipes; none is the image. */
   readonly names: readonly string[];
-  readonly channel: string;
   /** Of the image; undefined is as usual. */
   readonly rootLogin?: boolean | undefined;
 }
@@ -21,9 +21,9 @@ export interface Plan {
 }
 
 /** Throws E_NO_TARGET, E_CHANNEL and what `evaluate` throws. */
-export async function planOf(project: Project, { names, channel: name, rootLogin }: Wanted): Promise<Plan> {
-  const targets = (await project.targets()).named(names, rootLogin);
-  const { channel, why } = await project.selectChannel(name);
+export async function planOf(project: Project, wanted: Wanted, options?: LocalOptions): Promise<Plan> {
+  const targets = (await project.targets()).named(wanted.names, wanted.rootLogin);
+  const { channel, why } = await project.selectSources(wanted, options);
   return { evaluation: project.evaluate(targets, channel), why };
 }
 
@@ -31,22 +31,36 @@ export interface Status {
   readonly channel: string;
   readonly why: string;
   readonly missing: readonly { readonly name: string; readonly version: string; readonly kind: Derivation["kind"] }[];
+  /** Sources of this machine. */
+  readonly local: readonly object[];
   readonly store: {
     readonly folder: string;
     readonly outputs: number;
     readonly bytes: number;
     readonly free: number;
   };
+  /** What the user should know. */
+  readonly notices: readonly string[];
 }
 
 export async function status(project: Project, wanted: Wanted): Promise<Status> {
-  const { evaluation, why } = await planOf(project, wanted);
+  const { evaluation, why } = await planOf(project, wanted, { look: true });
   const { store } = project;
-  const absent = missing(evaluation, store).map(({ derivation: { name, version, kind } }) => ({ name, version, kind }));
+  const local = localSources(evaluation).map(([name, { version, sha256, local: origin }]) => ({
+    name,
+    version,
+    sha256,
+    ...origin,
+  }));
+  const absent = missing(evaluation, store)
+    // a local source is here, if not in the store
+    .filter(({ derivation }) => derivation.kind !== "fetch" || derivation.local === undefined)
+    .map(({ derivation: { name, version, kind } }) => ({ name, version, kind }));
   const records = store.records();
   const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
   const held = { folder: store.paths.top, outputs: records.length, bytes, free: freeBytes(store) };
-  return { channel: evaluation.channel.name, why, missing: absent, store: held };
+  const notices = unusedNotices(evaluation);
+  return { channel: evaluation.channel.name, why, missing: absent, local, store: held, notices };
 }
 
 /** Bytes of the file system that a user without rights may still take. */
@@ -68,11 +82,13 @@ export interface Graph {
     readonly needs: readonly Key[];
     /** Whether the store has it. */
     readonly present: boolean;
+    /** A source of this machine. */
+    readonly local: boolean;
   }[];
 }
 
 export async function graph(project: Project, wanted: Wanted): Promise<Graph> {
-  const { evaluation, why } = await planOf(project, wanted);
+  const { evaluation, why } = await planOf(project, wanted, { look: true });
   const nodes = [...evaluation.nodes.values()].map((node) => ({
     key: node.key,
     name: node.derivation.name,
@@ -80,11 +96,12 @@ export async function graph(project: Project, wanted: Wanted): Promise<Graph> {
     kind: node.derivation.kind,
     needs: node.needs,
     present: isThere(node, project.store),
+    local: node.derivation.kind === "fetch" && node.derivation.local !== undefined,
   }));
   return { channel: evaluation.channel.name, why, targets: evaluation.targets, nodes };
 }
 
 function isThere({ key, derivation }: Node, store: Store): boolean {
   if (derivation.kind !== "fetch") return store.has(key);
-  return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
+  return derivation.local !== undefined || (derivation.sha256 !== undefined && store.hasSource(derivation.sha256));
 }

@@ -26,7 +26,7 @@ export interface Preflighted {
 export async function preflight(project: Project, request: PreflightRequest): Promise<Preflighted | undefined> {
   const { names, choice, jobs, signal } = request;
   const { store } = project;
-  const chosen = await project.selectChannel(choice.channel);
+  const chosen = await project.selectSources(choice);
   const { channel } = chosen;
   const all = await project.targets();
   const named = names.length > 0 ? all.named(names) : [all.image(), ...all.ingotBodies(channel)];

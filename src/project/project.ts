@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { errno } from "../fault/fault.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
+import { withLocalSources, type LocalOptions } from "../forge/local-sources.ts";
 import { outputReader } from "../forge/plan.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import { readAuthorizedKeys } from "../inject/authorized-keys.ts";
@@ -28,6 +29,14 @@ export interface Surroundings {
   readonly catalogue: () => Promise<Catalogue>;
 }
 
+/** Which sources a command is about. */
+export interface SourceValues {
+  /** Name of the channel. */
+  readonly channel: string;
+  /** `name=path`, each in the place of a pin. */
+  readonly source: readonly string[];
+}
+
 export class Project {
   readonly root: string;
   readonly env: Environment;
@@ -37,6 +46,8 @@ export class Project {
   readonly #catalogue: () => Promise<Catalogue>;
   #store: Store | undefined;
   #targets: Promise<Targets> | undefined;
+  /** Choices of channels by the list of a command's sources. */
+  readonly #settled = new WeakMap<readonly string[], Promise<ChannelChoice>>();
 
   constructor({ root, env, home, catalogue }: Surroundings) {
     this.root = root;
@@ -68,9 +79,21 @@ export class Project {
     return chooseChannel(name, this.choice());
   }
 
-  /** The channel that is built from now on, in this folder. */
-  buildChannel(name: string): Promise<ChannelChoice> {
-    return settleChannel(name, this.choice());
+  /** The same with sources of this machine in the place of pins. */
+  async selectSources({ channel, source }: SourceValues, options?: LocalOptions): Promise<ChannelChoice> {
+    return withLocalSources(await this.selectChannel(channel), source, this.store, options);
+  }
+
+  /**
+   * The channel that is built from now on, in this folder, with sources of this machine in the place of pins. They are read
+   * once in a command, however many parts it builds: all of them are made of the same bytes.
+   */
+  buildChannel({ channel, source }: SourceValues, options?: LocalOptions): Promise<ChannelChoice> {
+    const settle = async (): Promise<ChannelChoice> =>
+      withLocalSources(await settleChannel(channel, this.choice()), source, this.store, options);
+    const choice = this.#settled.get(source) ?? settle();
+    this.#settled.set(source, choice);
+    return choice;
   }
 
   private choice(): ChoiceOptions {

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { describeLocal, localSources } from "../forge/local-sources.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { copyOut } from "../forge/publish.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
@@ -18,6 +19,8 @@ export interface Published {
   readonly rootLogin: boolean;
   /** Fingerprints of SSH keys. */
   readonly logins: readonly string[];
+  /** Sources of this machine that it is made from, in words. */
+  readonly local: readonly string[];
 }
 
 /** Copies the image to a folder, with its manifest, unless it is there already. Undefined when the plan makes none. */
@@ -36,16 +39,18 @@ export async function publish(
     if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
     const from = path.join(store.outputPath(key), image.file);
     const file = path.join(folder, image.file);
-    published = { file, rootLogin, logins: project.logins().map(fingerprint) };
-    if (isSame(from, file, key)) continue;
+    const logins = project.logins().map(fingerprint);
+    const local = localSources(evaluation).map(([name, component]) => describeLocal(name, component));
+    published = { file, rootLogin, logins, local };
+    const made = [key, ...local].join(" ");
+    if (isSame(from, file, made)) continue;
     copyOut(from, file);
     const files = [{ file: image.file, bytes: statSync(file).size, sha256: hashFile(file) }];
     const trust = trustedKeys(project.keys).map(keyId);
     const known = await loadAdvisories(project.root);
-    const { logins } = published;
     const manifest = manifestOf(evaluation, store, { why, files, trust, known, rootLogin, logins });
     writeFileSync(manifestBeside(file), `${JSON.stringify(manifest, null, 1)}\n`);
-    writeFileSync(stamp(file), stampOf(file, key));
+    writeFileSync(stamp(file), stampOf(file, made));
   }
   return published;
 }
@@ -63,6 +68,7 @@ const manifestBeside = (iso: string): string => `${iso.slice(0, -path.extname(is
 
 const stamp = (file: string): string => path.join(path.dirname(file), `.${path.basename(file)}.stamp`);
 
+/** @param key what was published: the image's key, and the local sources, whose bytes may be those of pins */
 function stampOf(file: string, key: string): string {
   const { size, mtimeMs } = statSync(file);
   return JSON.stringify({ key, size, mtimeMs });

@@ -5,11 +5,10 @@ import type { ChannelChoice } from "../source/channel-choice.ts";
 import type { Profile } from "../ui/profile.ts";
 import type { View } from "../ui/view.ts";
 import type { NamedPlaces } from "./places.ts";
-import type { Project } from "./project.ts";
+import type { Project, SourceValues } from "./project.ts";
 
 /** How a run is to go. */
-export interface RunChoice {
-  readonly channel: string;
+export interface RunChoice extends SourceValues {
   readonly places: NamedPlaces;
   /** After a failure go on with what does not depend on it. */
   readonly keepGoing: boolean;

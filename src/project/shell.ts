@@ -10,12 +10,11 @@ import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
 import { handOverTree } from "../sandbox/user.ts";
 import { removeTree } from "../store/store.ts";
 import { planOf } from "./plan.ts";
-import type { Project } from "./project.ts";
+import type { Project, SourceValues } from "./project.ts";
 import { join, stdioOf, type Streams } from "./streams.ts";
 
-export interface ShellRequest {
+export interface ShellRequest extends SourceValues {
   readonly recipe: string;
-  readonly channel: string;
   /** What runs there; a shell when it is empty. */
   readonly argv: readonly string[];
   readonly streams: Streams;
@@ -27,7 +26,7 @@ export interface ShellRequest {
 export async function runInSandbox(project: Project, request: ShellRequest): Promise<number> {
   const { recipe: name, argv, streams } = request;
   const { store } = project;
-  const { evaluation } = await planOf(project, { names: [name], channel: request.channel });
+  const { evaluation } = await planOf(project, { names: [name], channel: request.channel, source: request.source });
   const [key] = evaluation.targets;
   const node = key === undefined ? undefined : evaluation.nodes.get(key);
   if (node === undefined || node.derivation.kind !== "step")

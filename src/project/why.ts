@@ -2,7 +2,7 @@ import type { Evaluation, Node } from "../forge/evaluate.ts";
 import type { Derivation, Key } from "../recipe/derivation.ts";
 import { describeProof } from "../recipe/proof.ts";
 import { recordName } from "../store/garbage.ts";
-import type { Project } from "./project.ts";
+import type { Project, SourceValues } from "./project.ts";
 
 /** What decides a recipe's key, and who needs it. */
 export interface Reasons {
@@ -23,10 +23,10 @@ export interface Reasons {
 }
 
 /** Throws E_NO_TARGET, E_CHANNEL and what `evaluate` throws. */
-export async function why(project: Project, name: string, channelName: string): Promise<Reasons> {
+export async function why(project: Project, name: string, sources: SourceValues): Promise<Reasons> {
   const { store } = project;
   const targets = await project.targets();
-  const { channel } = await project.selectChannel(channelName);
+  const { channel } = await project.selectSources(sources, { look: true });
   const evaluation = project.evaluate([targets.image(), targets.find(name)], channel);
   const [image, key] = evaluation.targets as [Key, Key];
   const nodeOf = (each: Key): Node => evaluation.nodes.get(each) as Node;
@@ -46,7 +46,10 @@ export async function why(project: Project, name: string, channelName: string): 
   };
 }
 
-function titleOf({ derivation: { kind, name, version } }: Node): string {
+function titleOf({ derivation }: Node): string {
+  const { kind, name, version } = derivation;
+  const local = derivation.kind === "fetch" ? derivation.local : undefined;
+  if (local !== undefined) return `local ${name} ${version}, the ${local.kind} ${local.file}`;
   return `${kind === "fetch" ? "fetch " : ""}${name} ${version}`;
 }
 

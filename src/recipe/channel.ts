@@ -61,6 +61,16 @@ export interface Component {
    * their order; one archive stands once.
    */
   readonly patches?: readonly Patches[];
+  /** Taken from this machine in the place of the pin (`--source`); stands in no channel's file. */
+  readonly local?: LocalOrigin;
+}
+
+/** What a source is that somebody named on this machine. */
+export interface LocalOrigin {
+  /** A folder, of which an archive was made, or an archive. */
+  readonly kind: "tree" | "archive";
+  /** Last part of its path. */
+  readonly file: string;
 }
 
 /**

@@ -3,6 +3,7 @@
  * canonical JSON. Mount points stand in for names, keys for inputs: a derivation is what a Remote Execution API (v2)
  * Action is (command, environment, input digests, output paths).
  */
+import type { LocalOrigin } from "./channel.ts";
 import type { Proof } from "./proof.ts";
 
 declare const brand: unique symbol;
@@ -24,6 +25,8 @@ export interface FetchDerivation {
   readonly sha256: Digest | undefined;
   readonly size: number | undefined;
   readonly unverified: string | undefined;
+  /** Taken from this machine: no place is known that has it. */
+  readonly local?: LocalOrigin;
 }
 
 export interface Mount {

@@ -45,6 +45,8 @@ export interface Versions {
   atLeast(component: string, version: string): boolean;
   /** The component's patches in their order, by archive; none for most. */
   patches(component: string): readonly Patches[];
+  /** Of a component that is not the channel's but somebody's own: its name, version and hash; undefined for all others. */
+  local(component: string): string | undefined;
 }
 
 export type Script = string | ((versions: Versions) => string);

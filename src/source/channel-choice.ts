@@ -23,6 +23,10 @@ export interface ChannelChoice {
   readonly channel: Channel;
   /** For the first line of a run and for the manifest: who chose, and what is known of this channel and of the others. */
   readonly why: string;
+  /** Who chose. */
+  readonly by: string;
+  /** The project's other channels. */
+  readonly others: readonly Channel[];
 }
 
 interface Named {
@@ -37,10 +41,23 @@ export async function chooseChannel(name: string, options: ChoiceOptions): Promi
   const others = (await channelNames(projectRoot)).filter((each) => each !== chosen?.name);
   const loaded = await Promise.all(others.map((each) => loadChannel(projectRoot, each)));
   const channel = chosen === undefined ? defaultOf(loaded) : await loadChannel(projectRoot, chosen.name);
-  const rest = loaded.filter((each) => each !== channel).map((each) => `${each.name}, ${standing(each)}`);
+  return choiceOf(
+    channel,
+    chosen?.by ?? "the default",
+    loaded.filter((each) => each !== channel),
+  );
+}
+
+/** The same choice of a channel that something was changed in. */
+export function changedChoice({ by, others }: ChannelChoice, channel: Channel): ChannelChoice {
+  return choiceOf(channel, by, others);
+}
+
+function choiceOf(channel: Channel, by: string, others: readonly Channel[]): ChannelChoice {
+  const rest = others.map((each) => `${each.name}, ${standing(each)}`);
   const more = rest.length === 0 ? "" : `; by name there is also ${rest.join("; ")}`;
   const known = channel.unproven === undefined ? standing(channel) : `${standing(channel)} (${channel.unproven})`;
-  return { channel, why: `${chosen?.by ?? "the default"}, ${known}${more}` };
+  return { channel, by, others, why: `${by}, ${known}${more}` };
 }
 
 /**

@@ -81,8 +81,14 @@ export function isProven(channel: Channel): boolean {
   return channel.proven?.pins === pinsDigest(channel);
 }
 
+/** Names of the components that are taken from this machine, not from where the channel says. */
+export function localNames({ components }: Channel): string[] {
+  return Object.keys(components).filter((name) => components[name]?.local !== undefined);
+}
+
 /** In words, for the first line of a run: whether a channel was built whole, and when. */
 export function standing(channel: Channel): string {
+  if (localNames(channel).length > 0) return "never built whole with local sources";
   if (channel.proven === undefined) return "never built whole";
   return `built and booted on ${channel.proven.date}${isProven(channel) ? "" : ", with other pins"}`;
 }

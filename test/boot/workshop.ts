@@ -21,6 +21,7 @@ import { project } from "../this-project.ts";
 
 const choice: BuildChoice = {
   channel: "auto",
+  source: [],
   places: { debian: [], security: [], crates: [] },
   keepGoing: false,
   acceptUnverified: [],

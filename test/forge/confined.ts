@@ -110,6 +110,12 @@ export function withoutExecution(seedTree: string, folder: string): Wrap {
   };
 }
 
+/** No network but its own loopback, on which nobody listens. */
+export function withoutNetwork(seedTree: string): Wrap {
+  const own = process.getuid?.() === 0 ? [] : ["--unshare-user"];
+  return (command, args) => onHost(seedTree, [...own, "--unshare-net"], [command, ...args]);
+}
+
 /** The cache folder cannot be written. */
 export function withReadOnlyCache(seedTree: string, cache: string): Wrap {
   return (command, args) => onHost(seedTree, [...mounter(), "--ro-bind", cache, cache], [command, ...args]);

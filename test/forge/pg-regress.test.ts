@@ -13,6 +13,7 @@ function versions(pins: Readonly<Record<string, string>>): Versions {
     has: (name) => name in pins,
     atLeast: (name, version) => compareVersions(of(name), version) >= 0,
     patches: () => [],
+    local: () => undefined,
   };
 }
 

@@ -126,7 +126,7 @@ test("an OpenZFS whose authors do not know the series of the pinned Linux is tol
   const rig = await rigWith(t, { zfs });
   const told = async (version: string): Promise<string[]> => {
     const atLeast = (): boolean => false;
-    const assumptions = assumptionsOf(linux, { has: () => true, of: () => version, atLeast, patches: () => [] });
+    const assumptions = assumptionsOf(linux, { has: () => true, of: () => version, atLeast, patches: () => [], local: () => undefined });
     const series = assumptions.filter((each) => each.expects === "success" && each.what.startsWith("it is made for "));
     assert.equal(series.length, 1);
     return broken((await look(rig, user("zfs", series))).findings);

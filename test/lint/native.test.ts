@@ -51,7 +51,7 @@ test("C out of form, and C that is in form and wrong, are found", async (t) => {
 });
 
 test("a mistake in a script of the system is found, and one in the script of a step, which is named", async (t) => {
-  const none = lintShell([]);
+  const none = lintShell([step("first", "touch /out/it")]);
   assert.match(await findings(t, none, "system/wrong", "#!/bin/sh\nrm -rf $1\n"), /In system\/wrong line 2:[^]*SC2086/);
   const script = "if [ $JOBS > 1 ]; then touch /out/it; fi";
   const wrong = lintShell([step("inner", script), step("outer", "touch /out/it", { inputs: [step("deep", script)] })]);

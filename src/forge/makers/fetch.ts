@@ -8,6 +8,7 @@ import type { Maker } from "./maker.ts";
 
 export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivation: fetch, run }) => {
   refuseDoubtful(fetch, run.acceptUnverified);
+  if (fetch.local !== undefined && fetch.archive === undefined && fetch.urls.length === 0) throw noCopy(fetch);
   const { store, emit } = run;
   emit({ type: "start", key, log: undefined });
   const to = store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
@@ -29,6 +30,12 @@ export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivat
   }
   return { bytes: size, isSound: true };
 };
+
+function noCopy({ name }: FetchDerivation): Fault {
+  return new Fault("E_LOCAL_SOURCE", `the store has no sound copy of the local source of ${name}`, {
+    hint: "start again with the same --source: it is copied anew",
+  });
+}
 
 /** Throws E_UNVERIFIED. */
 function refuseDoubtful({ name, version, unverified, urls }: FetchDerivation, accepted: ReadonlySet<string>): void {
