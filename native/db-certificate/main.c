@@ -48,19 +48,30 @@ set_serial(X509 *certificate)
 	return (well);
 }
 
+/* Signed by itself: one name is both. */
+static bool
+set_name(X509 *certificate, const char *name)
+{
+	/* that of the certificate cannot be changed in place since OpenSSL 4.0 */
+	X509_NAME *both = X509_NAME_new();
+	bool well = both != NULL &&
+	    X509_NAME_add_entry_by_txt(both, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
+	    X509_set_subject_name(certificate, both) == 1 && X509_set_issuer_name(certificate, both) == 1;
+
+	X509_NAME_free(both);
+	return (well);
+}
+
 static bool
 fill(X509 *certificate, EVP_PKEY *key, const char *name)
 {
 	char names[NAME_BYTES * 2];
-	X509_NAME *subject = X509_get_subject_name(certificate);
 
 	snprintf(names, sizeof(names), "DNS:%s,DNS:localhost,IP:127.0.0.1", name);
 	return (X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
 	    X509_gmtime_adj(X509_getm_notBefore(certificate), BEGINS) != NULL &&
-	    X509_time_adj_ex(X509_getm_notAfter(certificate), DAYS, 0, NULL) != NULL &&
-	    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
-	    X509_set_issuer_name(certificate, subject) == 1 && X509_set_pubkey(certificate, key) == 1 &&
-	    add_extension(certificate, NID_subject_alt_name, names) &&
+	    X509_time_adj_ex(X509_getm_notAfter(certificate), DAYS, 0, NULL) != NULL && set_name(certificate, name) &&
+	    X509_set_pubkey(certificate, key) == 1 && add_extension(certificate, NID_subject_alt_name, names) &&
 	    add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
 	    add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
 	    add_extension(certificate, NID_ext_key_usage, "serverAuth") &&

@@ -95,6 +95,22 @@ const parts = [
 const exports = (versions: Versions): string =>
   versions.atLeast("postgresql", "16") ? "export_dynamic= LDFLAGS_EX_BE=" : "export_dynamic=";
 
+/**
+ * Since 16 names that libpq and programs share are there twice, one of each kind (USE_PRIVATE_ENCODING_FUNCS): so also the
+ * static libpq is one object that shows what a shared one would, and has its own copies of the rest.
+ */
+const closeLibpq = (versions: Versions): string =>
+  versions.atLeast("postgresql", "16")
+    ? `\
+sed -n 's/^\\([A-Za-z_0-9]\\+\\)[ \t].*/\\1/p' src/interfaces/libpq/exports.txt > /build/exported
+"$LD" -r -o /build/libpq.o --whole-archive src/interfaces/libpq/libpq.a --no-whole-archive \\
+  --start-group src/common/libpgcommon_shlib.a src/port/libpgport_shlib.a --end-group
+"$OBJCOPY" --keep-global-symbols=/build/exported /build/libpq.o
+rm src/interfaces/libpq/libpq.a
+"$AR" rcsD src/interfaces/libpq/libpq.a /build/libpq.o
+`
+    : "";
+
 const pg = assume("postgresql");
 const assumptions = (versions: Versions): readonly Assumption[] => [
   pg.paths(...Object.keys(programs).map((folder) => `src/bin/${folder}/Makefile`)),
@@ -109,6 +125,9 @@ const assumptions = (versions: Versions): readonly Assumption[] => [
   ),
   pg.targets("src/backend/Makefile", "generated-headers"),
   pg.mention(["src/Makefile.shlib", "src/interfaces/libpq/Makefile"], "all-static-lib"),
+  ...(versions.atLeast("postgresql", "16")
+    ? [pg.text("src/interfaces/libpq/exports.txt", "pg_char_to_encoding ")]
+    : []),
   pg.mention(["src/Makefile"], "install-local"),
   pg.mention(["config/Makefile"], "install"),
   pg.success(
@@ -162,6 +181,7 @@ export const postgresBuild = recipe({
         `quiet -C src/backend/${folder} COPT=-Os ${only.map((name) => `${name}.o`).join(" ")}\n`,
       ]),
       "quiet -C src/interfaces/libpq all-static-lib\n",
+      closeLibpq(versions),
       "for folder in fe_utils bin/pg_config test/regress test/isolation; do ANVIL_MERGE='' quiet -C src/$folder; done\n",
       "export ANVIL_MERGE=yes\n",
       `for folder in ${[...parts, ...Object.keys(programs).map((name) => `src/bin/${name}`)].join(" ")}; do\n`,
