@@ -11,8 +11,8 @@ export const anvilExec = recipe({
   files: ["native/exec"],
   seed: seedBase,
   tools: [anvilCc],
-  script: `\
-${anvilCcEnvironment()}
+  script: (versions) => `\
+${anvilCcEnvironment(versions)}
 cd /files/native/exec
 mkdir -p /out/usr/sbin
 $CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/sbin/anvil-exec main.c

@@ -22,7 +22,8 @@ export const anvilIngot = recipe({
   seed: seedBase,
   tools: [anvilCc],
   link: [libsodium, libzstd],
-  script: [anvilCcEnvironment(), compile("/out/usr/sbin/anvil-ingot", "*.c"), tidyOutput()].join(""),
+  script: (versions) =>
+    [anvilCcEnvironment(versions), compile("/out/usr/sbin/anvil-ingot", "*.c"), tidyOutput()].join(""),
   proves: [
     exists("usr/sbin/anvil-ingot"),
     isStaticPie("usr/sbin/anvil-ingot"),
@@ -43,16 +44,17 @@ export const anvilIngotTest = recipe({
   seed: seedBase,
   tools: [anvilCc],
   link: [libsodium, libzstd],
-  script: [
-    anvilCcEnvironment(),
-    compile(
-      "/build/ingot-test",
-      "../test/check.c ../ingot-test/*.c fault.c manifest.c frames.c trust.c chunk.c tree.c",
-      trapping,
-    ),
-    "cd /build\n",
-    "./ingot-test | tee /build/said\n",
-    "install -D -m 644 -t /out said\n",
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      compile(
+        "/build/ingot-test",
+        "../test/check.c ../ingot-test/*.c fault.c manifest.c frames.c trust.c chunk.c tree.c",
+        trapping,
+      ),
+      "cd /build\n",
+      "./ingot-test | tee /build/said\n",
+      "install -D -m 644 -t /out said\n",
+    ].join(""),
   proves: [contains("said", /^all tests hold$/)],
 });

@@ -32,16 +32,17 @@ export const anvilVmm = recipe({
   files: [...files, unwinder],
   seed: seedRust,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    cargoEnvironment(),
-    cargoForMusl({ unwinder: `/files/${unwinder}` }),
-    "cp -r /files/native/anvil-vmm /build/anvil-vmm\n",
-    "cd /build/anvil-vmm\n",
-    "cargo_build --bin anvil-vmm\n",
-    'install -D -m 755 -t /out/usr/bin "$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/release/anvil-vmm"\n',
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      cargoEnvironment(),
+      cargoForMusl({ unwinder: `/files/${unwinder}` }),
+      "cp -r /files/native/anvil-vmm /build/anvil-vmm\n",
+      "cd /build/anvil-vmm\n",
+      "cargo_build --bin anvil-vmm\n",
+      'install -D -m 755 -t /out/usr/bin "$CARGO_TARGET_DIR/x86_64-unknown-linux-musl/release/anvil-vmm"\n',
+      tidyOutput(),
+    ].join(""),
   proves: [
     exists("usr/bin/anvil-vmm"),
     isStaticPie("usr/bin/anvil-vmm"),

@@ -16,9 +16,10 @@ export const anvilctl = recipe({
   files: ["native/anvilctl"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    `\
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      `\
 cd /files/native/anvilctl
 mkdir -p /out/usr/bin /out/usr/include /out/usr/lib
 for part in ${library}; do $CC $CPPFLAGS ${flags} $CFLAGS -c -o /build/$part.o $part.c; done
@@ -31,8 +32,8 @@ printf '#include <anvil_vmm.h>\\nint main(void) { struct anvil_vmm_error e; retu
 $CC -I/out/usr/include ${flags} -o /build/user /build/user.c /out/usr/lib/libanvil_vmm.a
 /build/user
 `,
-    tidyOutput(),
-  ].join(""),
+      tidyOutput(),
+    ].join(""),
   proves: [
     exists("usr/bin/anvilctl", "usr/include/anvil_vmm.h", "usr/lib/libanvil_vmm.a"),
     isStaticPie("usr/bin/anvilctl"),
@@ -53,15 +54,16 @@ export const anvilctlTest = recipe({
   files: ["native/anvilctl", "native/anvilctl-test", "native/test"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    `\
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      `\
 cd /files/native/anvilctl
 $CC $CPPFLAGS ${flags} $CFLAGS ${trapping} $LDFLAGS -o /build/anvilctl-test ../test/check.c ../anvilctl-test/*.c $(ls *.c | grep -vx main.c)
 cd /build
 ./anvilctl-test | tee /build/said
 install -D -m 644 -t /out said
 `,
-  ].join(""),
+    ].join(""),
   proves: [contains("said", /^all tests hold$/)],
 });

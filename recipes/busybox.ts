@@ -53,18 +53,19 @@ export const busybox = recipe({
   tools: [anvilCc],
   // it shows this instead of the time of its configuration
   env: { KCONFIG_NOTIMESTAMP: "1" },
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/busybox\n",
-    configure,
-    `${make} busybox busybox.links\n`,
-    install,
-    tidyOutput(),
-  ].join(""),
-  assumes: [
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/busybox\n",
+      configure,
+      `${make} busybox busybox.links\n`,
+      install,
+      tidyOutput(),
+    ].join(""),
+  assumes: (versions) => [
     assume("busybox").success(
       "each line of system/busybox/config is taken",
-      `VERSION=$VERSION\nKCONFIG_NOTIMESTAMP=1\n${anvilCcEnvironment()}${configure}`,
+      `VERSION=$VERSION\nKCONFIG_NOTIMESTAMP=1\n${anvilCcEnvironment(versions)}${configure}`,
       ["system/busybox/config"],
     ),
     assume("busybox").text("scripts/gen_build_files.sh", "#!"),

@@ -12,14 +12,15 @@ export const bzip2 = recipe({
   source: source("bzip2"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/bzip2\n",
-    // its makefile sets them itself
-    'make CC="$CC" AR="$AR" RANLIB="$RANLIB" CFLAGS="$CFLAGS -D_FILE_OFFSET_BITS=64" LDFLAGS="$LDFLAGS" bzip2\n',
-    "install -D bzip2 /out/usr/bin/bzip2\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/bzip2\n",
+      // its makefile sets them itself
+      'make CC="$CC" AR="$AR" RANLIB="$RANLIB" CFLAGS="$CFLAGS -D_FILE_OFFSET_BITS=64" LDFLAGS="$LDFLAGS" bzip2\n',
+      "install -D bzip2 /out/usr/bin/bzip2\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [assume("bzip2").targets("Makefile", "bzip2"), assume("bzip2").paths("bzlib.h")],
   proves: [
     isStaticPie("usr/bin/bzip2"),

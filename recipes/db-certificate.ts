@@ -13,13 +13,14 @@ export const dbCertificate = recipe({
   seed: seedBase,
   tools: [anvilCc],
   link: [openssl],
-  script: [
-    anvilCcEnvironment(),
-    "cd /files/native/db-certificate\n",
-    "mkdir -p /out/usr/libexec/db\n",
-    "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/libexec/db/certificate main.c -lcrypto\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /files/native/db-certificate\n",
+      "mkdir -p /out/usr/libexec/db\n",
+      "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/libexec/db/certificate main.c -lcrypto\n",
+      tidyOutput(),
+    ].join(""),
   proves: [
     isStaticPie("usr/libexec/db/certificate"),
     builtByAnvilCc(),

@@ -11,13 +11,14 @@ export const dbConfine = recipe({
   files: ["native/db-confine"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /files/native/db-confine\n",
-    "mkdir -p /out/usr/libexec/db\n",
-    "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/libexec/db/confine *.c\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /files/native/db-confine\n",
+      "mkdir -p /out/usr/libexec/db\n",
+      "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/libexec/db/confine *.c\n",
+      tidyOutput(),
+    ].join(""),
   proves: [
     isStaticPie("usr/libexec/db/confine"),
     builtByAnvilCc(),

@@ -25,15 +25,16 @@ export const dropbear = recipe({
   files: ["system/ssh/localoptions.h"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/dropbear\n",
-    "cp /files/system/ssh/localoptions.h .\n",
-    configure(["--enable-bundled-libtom", ...off.map((name) => `--disable-${name}`)]),
-    command("make", ['PROGRAMS="dropbear dbclient dropbearkey"', "MULTI=1"]),
-    install,
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/dropbear\n",
+      "cp /files/system/ssh/localoptions.h .\n",
+      configure(["--enable-bundled-libtom", ...off.map((name) => `--disable-${name}`)]),
+      command("make", ['PROGRAMS="dropbear dbclient dropbearkey"', "MULTI=1"]),
+      install,
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("dropbear").mention(["Makefile.in"], "MULTI"),
     assume("dropbear").mention(["Makefile.in"], "dropbearmulti"),

@@ -13,13 +13,14 @@ const guestVsock = recipe({
   files: ["native/guest-vsock"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "mkdir -p /out/usr/bin\n",
-    "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/bin/guest-vsock \\\n",
-    "  /files/native/guest-vsock/main.c\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "mkdir -p /out/usr/bin\n",
+      "$CC $CPPFLAGS -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $CFLAGS $LDFLAGS -o /out/usr/bin/guest-vsock \\\n",
+      "  /files/native/guest-vsock/main.c\n",
+      tidyOutput(),
+    ].join(""),
   proves: [
     isStaticPie("usr/bin/guest-vsock"),
     builtByAnvilCc(),

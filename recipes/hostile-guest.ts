@@ -18,11 +18,12 @@ export const hostileGuest = recipe({
   files: ["native/hostile-guest"],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /files/native/hostile-guest\n",
-    "mkdir -p /out/boot\n",
-    `$CC ${flags} -o /out/boot/hostile entry.S main.c\n`,
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /files/native/hostile-guest\n",
+      "mkdir -p /out/boot\n",
+      `$CC ${flags} -o /out/boot/hostile entry.S main.c\n`,
+    ].join(""),
   proves: [exists("boot/hostile"), isStatic("boot/hostile")],
 });

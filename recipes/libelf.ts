@@ -36,7 +36,7 @@ export const libelf = recipe({
   link: [zlib],
   script: (versions) =>
     [
-      anvilCcEnvironment({
+      anvilCcEnvironment(versions, {
         cppflags: ["-D_GNU_SOURCE", "-DHAVE_CONFIG_H", "-I.", "-Ilib", "-Ilibelf"],
         cflags: ["-std=gnu11"],
       }),

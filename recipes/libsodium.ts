@@ -33,7 +33,8 @@ export const libsodium = recipe({
   source: source("libsodium"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [anvilCcEnvironment(), "cd /build/libsodium/src/libsodium\n", build, tidyOutput()].join(""),
+  script: (versions) =>
+    [anvilCcEnvironment(versions), "cd /build/libsodium/src/libsodium\n", build, tidyOutput()].join(""),
   assumes: [
     assume("libsodium").paths("src/libsodium/include/sodium.h", "src/libsodium/include/sodium/version.h.in"),
     assume("libsodium").text("configure.ac", "\nSODIUM_LIBRARY_VERSION_MAJOR="),

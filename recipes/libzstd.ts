@@ -12,14 +12,15 @@ export const libzstd = recipe({
   source: source("zstd"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/zstd/lib\n",
-    command("make", ["ZSTD_LIB_COMPRESSION=0", "libzstd.a"]),
-    "install -D -m 644 -t /out/usr/lib libzstd.a\n",
-    "install -D -m 644 -t /out/usr/include zstd.h zstd_errors.h\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/zstd/lib\n",
+      command("make", ["ZSTD_LIB_COMPRESSION=0", "libzstd.a"]),
+      "install -D -m 644 -t /out/usr/lib libzstd.a\n",
+      "install -D -m 644 -t /out/usr/include zstd.h zstd_errors.h\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("zstd").mention(["lib/Makefile"], "libzstd.a"),
     assume("zstd").mention(["lib/libzstd.mk", "lib/Makefile"], "ZSTD_LIB_COMPRESSION"),

@@ -12,16 +12,17 @@ export const lz4 = recipe({
   source: source("lz4"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/lz4\n",
-    "mkdir -p /out/usr/bin\n",
-    // its makefile compiles the same files, but asks uname for the system
-    "$CC $CPPFLAGS -Ilib $CFLAGS $LDFLAGS -o /out/usr/bin/lz4 lib/*.c programs/*.c\n",
-    "ln -s lz4 /out/usr/bin/unlz4\n",
-    "ln -s lz4 /out/usr/bin/lz4cat\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/lz4\n",
+      "mkdir -p /out/usr/bin\n",
+      // its makefile compiles the same files, but asks uname for the system
+      "$CC $CPPFLAGS -Ilib $CFLAGS $LDFLAGS -o /out/usr/bin/lz4 lib/*.c programs/*.c\n",
+      "ln -s lz4 /out/usr/bin/unlz4\n",
+      "ln -s lz4 /out/usr/bin/lz4cat\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [assume("lz4").paths("lib/lz4.c", "programs/lz4cli.c", "lib/lz4.h")],
   proves: [
     isStaticPie("usr/bin/lz4"),

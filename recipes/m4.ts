@@ -20,7 +20,7 @@ export const m4 = recipe({
       configure: ["--build=$ANVIL_TARGET", "--disable-nls"],
       make: ["-C lib"],
       install: ["-C src", "install"],
-    }),
+    })(versions),
   assumes: [assume("m4").paths("lib/Makefile.in"), assume("m4").targets("src/Makefile.in", "install")],
   proves: [isStaticPie("usr/bin/m4"), builtByAnvilCc(), noBuildPaths(), runs("usr/bin/m4", "--version", /^m4 .*1\.4/)],
 });

@@ -23,7 +23,7 @@ export const make = recipe({
       configure: ["--build=$ANVIL_TARGET", "--disable-nls", "--disable-load", "--without-guile"],
       make: ["-C lib"],
       install: ["install-binPROGRAMS"],
-    }),
+    })(versions),
   assumes: [assume("make").paths("lib/Makefile.in"), assume("make").targets("Makefile.in", "install-binPROGRAMS")],
   proves: [
     isStaticPie("usr/bin/make"),

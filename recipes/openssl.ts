@@ -46,7 +46,7 @@ function configured(variant: Variant, versions: Versions): string {
 
 const script = (variant: Variant) => (versions: Versions) =>
   [
-    anvilCcEnvironment(variant.flags),
+    anvilCcEnvironment(versions, variant.flags),
     "cd /build/openssl\n",
     configured(variant, versions),
     "make build_libs\n",
@@ -66,7 +66,7 @@ const libraries = (name: string, variant: Variant): Recipe =>
     assumes: (versions) => [
       assume("openssl").success(
         "Configure knows every option",
-        `${anvilCcEnvironment()}${configured(variant, versions)}`,
+        `${anvilCcEnvironment(versions)}${configured(variant, versions)}`,
       ),
       assume("openssl").text("Configurations/unix-Makefile.tmpl", "build_libs"),
       assume("openssl").targets("Configurations/unix-Makefile.tmpl", "install_dev"),

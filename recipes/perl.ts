@@ -54,23 +54,24 @@ export const perl = recipe({
   source: source("perl"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "sysroot=/tools/anvil-cc/usr/$ANVIL_TARGET\n",
-    "cd /build/perl\n",
-    command(
-      "./Configure -des -Uusedl",
-      Object.entries(answers).map(([name, answer]) => `-D${name}=${answer}`),
-    ),
-    "make perl\n",
-    "make DESTDIR=/out install.perl\n",
-    // where the compiler stood is of no use to anybody
-    "chmod -R u+w /out\n",
-    "sed -i 's|/tools/anvil-cc||g' /out/usr/lib/perl5/Config*.p[lm]\n",
-    "rm -rf /out/usr/lib/perl5/pod /out/usr/lib/perl5/unicore/Name.p[lm] /out/usr/lib/perl5/CORE\n",
-    "find /out/usr/bin ! -type d ! -name perl -delete\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "sysroot=/tools/anvil-cc/usr/$ANVIL_TARGET\n",
+      "cd /build/perl\n",
+      command(
+        "./Configure -des -Uusedl",
+        Object.entries(answers).map(([name, answer]) => `-D${name}=${answer}`),
+      ),
+      "make perl\n",
+      "make DESTDIR=/out install.perl\n",
+      // where the compiler stood is of no use to anybody
+      "chmod -R u+w /out\n",
+      "sed -i 's|/tools/anvil-cc||g' /out/usr/lib/perl5/Config*.p[lm]\n",
+      "rm -rf /out/usr/lib/perl5/pod /out/usr/lib/perl5/unicore/Name.p[lm] /out/usr/lib/perl5/CORE\n",
+      "find /out/usr/bin ! -type d ! -name perl -delete\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("perl").targets("Makefile.SH", "install.perl"),
     // an extension is a folder by its name, but for those that are part of another distribution

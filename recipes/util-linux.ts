@@ -31,19 +31,20 @@ export const utilLinux = recipe({
   source: source("util-linux"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/util-linux\n",
-    configure([
-      // since 2.40 lastlog2 is on and wants SQLite; earlier versions do not know the name and go on
-      ...["asciidoc", "bash-completion", "liblastlog2", "nls", "pam-lastlog2"].map((name) => `--disable-${name}`),
-      ...unused.map((name) => `--without-${name}`),
-    ]),
-    // --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT): make is given their names
-    command("make", [...libraries.flatMap((name) => [`lib${name}.la`, `lib${name}/${name}.pc`]), ...sbin, ...bin]),
-    install,
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/util-linux\n",
+      configure([
+        // since 2.40 lastlog2 is on and wants SQLite; earlier versions do not know the name and go on
+        ...["asciidoc", "bash-completion", "liblastlog2", "nls", "pam-lastlog2"].map((name) => `--disable-${name}`),
+        ...unused.map((name) => `--without-${name}`),
+      ]),
+      // --disable-all-programs cannot be taken back for single programs (UL_BUILD_INIT): make is given their names
+      command("make", [...libraries.flatMap((name) => [`lib${name}.la`, `lib${name}/${name}.pc`]), ...sbin, ...bin]),
+      install,
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("util-linux").tolerated("--disable-liblastlog2", "--disable-pam-lastlog2"),
     assume("util-linux").targets("Makefile.in", ...libraries.map((name) => `lib${name}.la`)),

@@ -65,7 +65,7 @@ function layout(versions: Versions) {
 function script(versions: Versions, copy: string): string {
   const { build, object, program, library, featureSets } = layout(versions);
   return [
-    anvilCcEnvironment(),
+    anvilCcEnvironment(versions),
     privateCrypto(copy),
     "cd /build/zfs\n",
     configure([

@@ -12,15 +12,16 @@ export const zlib = recipe({
   source: source("zlib"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/zlib\n",
-    // not GNU's configure; CHOST keeps it from asking uname for the system
-    'CHOST="$ANVIL_TARGET" ./configure --prefix=/usr --static\n',
-    "make libz.a\n",
-    "make DESTDIR=/out install\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/zlib\n",
+      // not GNU's configure; CHOST keeps it from asking uname for the system
+      'CHOST="$ANVIL_TARGET" ./configure --prefix=/usr --static\n',
+      "make libz.a\n",
+      "make DESTDIR=/out install\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("zlib").targets("Makefile.in", "libz.a", "install"),
     assume("zlib").text("configure", "--static"),

@@ -12,13 +12,14 @@ export const zstdProgram = recipe({
   source: source("zstd"),
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    "cd /build/zstd\n",
-    "make -C programs HAVE_ZLIB=0 HAVE_LZMA=0 HAVE_LZ4=0 BACKTRACE=0 zstd-release\n",
-    "install -D programs/zstd /out/usr/bin/zstd\n",
-    tidyOutput(),
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      "cd /build/zstd\n",
+      "make -C programs HAVE_ZLIB=0 HAVE_LZMA=0 HAVE_LZ4=0 BACKTRACE=0 zstd-release\n",
+      "install -D programs/zstd /out/usr/bin/zstd\n",
+      tidyOutput(),
+    ].join(""),
   assumes: [
     assume("zstd").targets("programs/Makefile", "zstd-release"),
     ...["HAVE_ZLIB", "HAVE_LZMA", "HAVE_LZ4", "BACKTRACE"].map((name) =>

@@ -8,7 +8,10 @@
 //   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go and cargo
 //   node scripts/test.mjs vmm:long  the same things very often
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
+//   node scripts/test.mjs channels [name…]  each channel that was built whole, or the named: built, booted, installed, with
+//                                 its ingots and PostgreSQL's tests, and its pools read by the others
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleCli, bundleTests } from "./bundle.mjs";
@@ -25,7 +28,8 @@ const db = inFolder("db");
 const dbLong = inFolder("db-long");
 const vmm = inFolder("vmm");
 const vmmLong = inFolder("vmm-long");
-const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong];
+const pools = inFolder("channels");
+const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong, ...pools];
 const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
@@ -73,21 +77,54 @@ const tiers = {
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
-function run(args) {
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
+/** What tells channels apart, of each of them. */
+const ofChannel = {
+  forge: [
+    ...["iso", "anvil-ingot-test", "dropbear", "ingot-tools", "ingot-db", "ingot-vmm"],
+    ...["postgres-regress", "postgres-isolation", "postgres-extensions"],
+  ],
+  files: [
+    ...["live", "install", "inject"].map((name) => `test/boot/${name}.test.ts`),
+    ...["test/db/branches.test.ts", "test/vmm/guest.test.ts"],
+  ],
+  concurrency: 1,
+};
+
+function builtWhole() {
+  const channels = globSync(root, "channels", ".json").map((file) => JSON.parse(readFileSync(path.join(root, file))));
+  return channels.filter(({ proven }) => proven !== undefined).map(({ name }) => name);
+}
+
+function channelTiers(names) {
+  return [
+    ...names.map((name) => ({ ...ofChannel, env: { ANVIL_CHANNEL: name } })),
+    { forge: [], files: pools, concurrency: 1, env: { ANVIL_CHANNELS: names.join(",") } },
+  ];
+}
+
+function run(args, env) {
+  const { status } = spawnSync(process.execPath, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
   return status ?? 1;
 }
 
-async function runTier({ forge, files, concurrency }) {
+async function runTier({ forge, files, concurrency, env }) {
   // tests command the system through its consoles, whatever SSH keys the user has
-  if (run(["bin/anvil", "forge", "--root-login", ...forge]) !== 0) return 1;
+  if (forge.length > 0 && run(["bin/anvil", "forge", "--root-login", ...forge], env) !== 0) return 1;
   const built = files.map((file) => `dist/${file.replace(/\.ts$/, ".mjs")}`);
-  return run(["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, ...built]);
+  return run(["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, ...built], env);
 }
 
-const chosen = tier === "all" ? [tiers.boot, tiers.unit] : [tiers[tier]];
+const several = {
+  all: () => [tiers.boot, tiers.unit],
+  channels: () => channelTiers(process.argv.length > 3 ? process.argv.slice(3) : builtWhole()),
+};
+const chosen = several[tier]?.() ?? [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, hours`);
+  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, hours, channels`);
   process.exit(2);
 }
 await bundleCli();

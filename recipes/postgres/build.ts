@@ -139,7 +139,7 @@ export const postgresBuild = recipe({
   inputs: [libedit, opensslSmall],
   script: (versions) =>
     [
-      anvilCcEnvironment(postgresFlags),
+      anvilCcEnvironment(versions, postgresFlags),
       postgresCompiler,
       "cd /build/postgresql\n",
       command("./configure", [

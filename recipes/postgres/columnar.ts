@@ -19,13 +19,14 @@ const compression = recipe({
   source: [source("lz4"), source("zstd")],
   seed: seedBase,
   tools: [anvilCc],
-  script: [
-    anvilCcEnvironment(),
-    command("make", ["-C lz4/lib", "liblz4.a"]),
-    command("make", ["-C zstd/lib", "libzstd.a"]),
-    "install -D -m 644 -t /out/usr/lib lz4/lib/liblz4.a zstd/lib/libzstd.a\n",
-    "install -D -m 644 -t /out/usr/include lz4/lib/lz4.h zstd/lib/zstd.h zstd/lib/zstd_errors.h\n",
-  ].join(""),
+  script: (versions) =>
+    [
+      anvilCcEnvironment(versions),
+      command("make", ["-C lz4/lib", "liblz4.a"]),
+      command("make", ["-C zstd/lib", "libzstd.a"]),
+      "install -D -m 644 -t /out/usr/lib lz4/lib/liblz4.a zstd/lib/libzstd.a\n",
+      "install -D -m 644 -t /out/usr/include lz4/lib/lz4.h zstd/lib/zstd.h zstd/lib/zstd_errors.h\n",
+    ].join(""),
   assumes: [
     assume("lz4").mention(["lib/Makefile"], "liblz4.a"),
     assume("zstd").mention(["lib/Makefile"], "libzstd.a"),

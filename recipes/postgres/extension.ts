@@ -63,15 +63,16 @@ export function extension(fields: ExtensionFields): Extension {
     tools: [anvilCc],
     link,
     inputs: [opensslSmall, postgresBuild],
-    script: [
-      anvilCcEnvironment(postgresFlags),
-      postgresCompiler,
-      ...own.map((files) => `cp -r /files/${files} ${place}\n`),
-      `cd ${place}/${folder}\n`,
-      before,
-      // what its headers say of themselves in messages must not tell where they were
-      `pgxs() { make COPT="-ffile-prefix-map=/in/postgres-build/usr/include=. $march" PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
-      `
+    script: (versions) =>
+      [
+        anvilCcEnvironment(versions, postgresFlags),
+        postgresCompiler,
+        ...own.map((files) => `cp -r /files/${files} ${place}\n`),
+        `cd ${place}/${folder}\n`,
+        before,
+        // what its headers say of themselves in messages must not tell where they were
+        `pgxs() { make COPT="-ffile-prefix-map=/in/postgres-build/usr/include=. $march" PG_CONFIG=/in/postgres-build/usr/bin/pg_config ${make.map((word) => `'${word}'`).join(" ")} "$@"; }\n`,
+        `
 build() {
   march=\${1:+-march=$1}
   pgxs all
@@ -86,8 +87,8 @@ build ""
 mkdir -p /out/usr/share/postgresql
 cp -r /build/installed/in/postgres-build/usr/share/postgresql/extension /out/usr/share/postgresql
 `,
-      ...levels.map((level) => `pgxs clean\nbuild ${level}\n`),
-    ].join(""),
+        ...levels.map((level) => `pgxs clean\nbuild ${level}\n`),
+      ].join(""),
     assumes,
     proves: [
       exists(

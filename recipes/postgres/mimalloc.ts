@@ -15,7 +15,7 @@ export const mimalloc = recipe({
   tools: [anvilCc],
   // one object that has all of malloc's family, so that a program takes all of it or nothing
   script: (versions) => `\
-${anvilCcEnvironment({ cflags: olderThanC23(versions) })}
+${anvilCcEnvironment(versions, { cflags: olderThanC23(versions) })}
 cd mimalloc
 mkdir /out/objects
 $CC $CFLAGS -DNDEBUG -DMI_MALLOC_OVERRIDE -DMI_LIBC_MUSL=1 -DMI_STATIC_LIB -fvisibility=hidden -ftls-model=initial-exec \\

@@ -68,8 +68,8 @@ export function server({ name, extensions, folders = [] }: ServerFields): Recipe
     tools: [anvilCc],
     link: [opensslSmall, libedit, ...libraries],
     inputs: [postgresBuild, mimalloc, ...built],
-    script: `\
-${anvilCcEnvironment()}
+    script: (versions) => `\
+${anvilCcEnvironment(versions)}
 objects=/in/postgres-build/objects
 mkdir -p modules /out/usr/bin /out/usr/lib/postgresql /out/usr/share
 cd modules

@@ -162,8 +162,8 @@ const stringsTest = recipe({
   files: ["native/postgres/strings.c", "native/postgres-test"],
   seed: seedBase,
   tools: [anvilCc],
-  script: `\
-${anvilCcEnvironment()}
+  script: (versions) => `\
+${anvilCcEnvironment(versions)}
 $CC $CFLAGS ${stringFlags} -Wall -Wextra -Werror $LDFLAGS -o strings-test /files/native/postgres/strings.c /files/native/postgres-test/*.c
 ./strings-test | tee said
 install -D -m 644 -t /out said
@@ -179,8 +179,8 @@ const terminalTest = recipe({
   seed: seedBase,
   tools: [anvilCc],
   inputs: [postgres],
-  script: `\
-${anvilCcEnvironment()}
+  script: (versions) => `\
+${anvilCcEnvironment(versions)}
 $CC $CFLAGS -D_GNU_SOURCE -Wall -Wextra -Werror $LDFLAGS -o terminal /files/native/terminal-test/terminal.c
 export PATH=/in/postgres/usr/bin:$PATH PGHOST=/tmp PGUSER=postgres HOME=/build/home PAGER=cat
 mkdir home

@@ -135,7 +135,8 @@ const isOneOf = <A extends string>(actions: Readonly<Record<A, Count>>, name: st
   Object.hasOwn(actions, name);
 
 function render({ text, document, oneLine, status = 0 }: Answer, { terminal, values }: Call<Options, string>): number {
-  if (document !== undefined && (values as { json?: unknown }).json === true) terminal.json(document, oneLine === true ? undefined : 1);
+  if (document !== undefined && (values as { json?: unknown }).json === true)
+    terminal.json(document, oneLine === true ? undefined : 1);
   else if (typeof text === "string") terminal.print(text);
   else terminal.lines(text);
   return status;

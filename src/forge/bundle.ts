@@ -120,10 +120,14 @@ export async function writeBundle(
 function notWritten(error: unknown, to: string): unknown {
   if (error instanceof Fault || errno(error) === undefined) return error;
   const known = diskFault(error, to);
-  return new Fault(known?.code ?? "E_BUNDLE", known?.message ?? `${to} cannot be written: ${(error as Error).message}`, {
-    hint: "name another place with --export; what was downloaded is kept",
-    cause: error,
-  });
+  return new Fault(
+    known?.code ?? "E_BUNDLE",
+    known?.message ?? `${to} cannot be written: ${(error as Error).message}`,
+    {
+      hint: "name another place with --export; what was downloaded is kept",
+      cause: error,
+    },
+  );
 }
 
 /** A device or a pipe would be replaced by the file. */

@@ -4,6 +4,8 @@ import type { Catalogue } from "../recipe/catalogue.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Ingot } from "../recipe/ingot.ts";
 import { isRecipe, type Output, type Recipe, type Seed } from "../recipe/recipe.ts";
+import type { BuiltChannel } from "../source/bracket.ts";
+import { isProven } from "../source/channel.ts";
 
 /** Whose keys a new image has. They are read when it is asked for. */
 export interface ImageKeys {
@@ -48,6 +50,17 @@ export class Targets {
   /** Those of them whose sources this channel pins: some are only in one. */
   of({ components }: Channel): readonly Output[] {
     return this.all().filter((target) => componentsOf([target]).every((name) => name in components));
+  }
+
+  /** What a channel's record says was built, with its versions; undefined without a record of its present pins. */
+  built(channel: Channel): BuiltChannel | undefined {
+    if (channel.proven === undefined || !isProven(channel)) return undefined;
+    const names = componentsOf(channel.proven.built.map((name) => this.find(name, true)));
+    const versions = names.flatMap((name) => {
+      const pin = channel.components[name];
+      return pin === undefined ? [] : [[name, pin.version] as const];
+    });
+    return { name: channel.name, versions: Object.fromEntries(versions) };
   }
 
   /** All outputs by name, in build order. A seed is called `seed-<name>`. */

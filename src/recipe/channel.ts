@@ -76,6 +76,8 @@ export interface Proven {
   readonly date: string;
   /** SHA-256 of the pins that it was built with (`pinsDigest`). */
   readonly pins: string;
+  /** Names of the recipes that were built: a component counts where one of them needs it. */
+  readonly built: readonly string[];
   readonly result: string;
 }
 

@@ -6,6 +6,8 @@
  * has no checked variants of the functions, the macro would do nothing.
  */
 
+import type { Versions } from "./recipe.ts";
+
 const compile = [
   "-O2",
   "-fstack-protector-strong",
@@ -22,11 +24,11 @@ const compile = [
   "-ffile-prefix-map=/tools=.",
 ];
 
-const link = [
+// DT_RELR, which musl applies since 1.2.4: a static-PIE holds thousands of relative relocations of 24 bytes each
+const link = (versions: Versions): string[] => [
   "-Wl,--gc-sections",
   "-Wl,-z,relro,-z,now,-z,noexecstack",
-  // DT_RELR, which musl applies since 1.2.4: a static-PIE holds thousands of relative relocations of 24 bytes each
-  "-Wl,-z,pack-relative-relocs",
+  ...(versions.atLeast("musl", "1.2.4") ? ["-Wl,-z,pack-relative-relocs"] : []),
 ];
 
 export interface Flags {
@@ -41,7 +43,7 @@ export interface Flags {
  * in `/deps` visible to the compiler, the linker and pkg-config. Programs that a build runs itself are compiled by the
  * same compiler (`CC_FOR_BUILD`, `HOSTCC`): there is no other, and what it makes runs on the machine that builds.
  */
-export function anvilCcEnvironment(flags: Flags = {}): string {
+export function anvilCcEnvironment(versions: Versions, flags: Flags = {}): string {
   return `\
 for tool in ar as ld nm objcopy objdump ranlib readelf strip; do
   export "$(echo $tool | tr a-z A-Z)=$ANVIL_TARGET-$tool"
@@ -51,7 +53,7 @@ export CC_FOR_BUILD="$CC" HOSTCC="$CC"
 export CPPFLAGS=${quote(flags.cppflags ?? [])}
 export CFLAGS=${quote([...compile, ...(flags.cflags ?? [])])}
 export CXXFLAGS=${quote(compile.filter((flag) => !flag.includes("unwind")))}
-export LDFLAGS=${quote([...link, ...(flags.ldflags ?? [])])}
+export LDFLAGS=${quote([...link(versions), ...(flags.ldflags ?? [])])}
 # the .pc files say prefix=/usr: with this option pkgconf takes the prefix from where the file stands
 export PKG_CONFIG="pkgconf --static --define-prefix" PKG_CONFIG_LIBDIR=
 for dep in /deps/*/usr; do
@@ -92,17 +94,18 @@ export interface ConfigureMake {
 }
 
 /** GNU Build System: configure, make, make install into /out, tidy. */
-export function configureMake(options: ConfigureMake): string {
-  return [
-    anvilCcEnvironment(options.flags),
-    `cd /build/${options.component}\n`,
-    options.before ?? "",
-    configure(options.configure),
-    command("make", options.make ?? []),
-    command("make", ["DESTDIR=/out", ...(options.install ?? ["install"])]),
-    options.after ?? "",
-    tidyOutput(),
-  ].join("");
+export function configureMake(options: ConfigureMake): (versions: Versions) => string {
+  return (versions) =>
+    [
+      anvilCcEnvironment(versions, options.flags),
+      `cd /build/${options.component}\n`,
+      options.before ?? "",
+      configure(options.configure),
+      command("make", options.make ?? []),
+      command("make", ["DESTDIR=/out", ...(options.install ?? ["install"])]),
+      options.after ?? "",
+      tidyOutput(),
+    ].join("");
 }
 
 /** Runs GNU configure for a package that is cross-compiled, statically, into the folders of the Monolith. */

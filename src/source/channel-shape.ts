@@ -42,10 +42,13 @@ export function checkChannel(value: unknown, file: string): Omit<Channel, "seeds
 const utc = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 function checkProven(at: Checker): Proven {
-  at.only("date", "pins", "result");
+  at.only("date", "pins", "built", "result");
+  const built = at.get("built").list((name) => name.matching(/^[a-z][a-z0-9-]*$/, "the name of a recipe"));
+  if (built.length === 0) throw wrong(at.file, `${at.path}.built`, "at least one recipe", []);
   return {
     date: at.get("date").matching(/^\d{4}-\d{2}-\d{2}$/, "a day: YYYY-MM-DD"),
     pins: at.get("pins").sha256(),
+    built,
     result: at.get("result").text(),
   };
 }

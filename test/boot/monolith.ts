@@ -18,47 +18,55 @@ export interface Forged {
   readonly iso: string;
   readonly kernel: string;
   readonly initrd: string;
+}
+
+/** QEMU of the seed, which is the same in every channel. */
+interface Emulator {
   readonly launcher: Launcher;
   readonly acceleration: Acceleration;
 }
 
-let forged: Promise<Forged> | undefined;
+let chosen: Promise<Forged & Emulator> | undefined;
+let emulator: Promise<Emulator> | undefined;
 
 /** The outputs of `anvil forge`, which the test command runs first. */
-export function monolith(): Promise<Forged> {
-  return (forged ??= find());
+export function monolith(): Promise<Forged & Emulator> {
+  return (chosen ??= Promise.all([forgedIn("auto"), emulate()]).then(([forged, qemu]) => ({ ...forged, ...qemu })));
 }
 
-/** Where the output of a recipe is. */
-export async function output(wanted: Output): Promise<string> {
-  const [tree] = await trees([wanted]);
-  assert.ok(tree !== undefined);
-  return tree;
-}
-
-async function trees(outputs: readonly Output[]): Promise<string[]> {
-  const store = project.store;
-  const { channel } = await project.selectChannel("auto");
-  const { targets } = project.evaluate(outputs, channel);
-  return targets.map((key) => store.outputPath(key));
-}
-
-async function find(): Promise<Forged> {
-  const store = project.store;
+/** The same of `anvil forge --channel <name>`. */
+export async function forgedIn(channel: string): Promise<Forged> {
   const targets = await project.targets();
-  const [isoTree, linuxTree, initramfsTree] = (await trees([targets.image(true), linux, initramfs])) as [
+  const [isoTree, linuxTree, initramfsTree] = (await trees([targets.image(true), linux, initramfs], channel)) as [
     string,
     string,
     string,
   ];
-  const launcher = await vmLauncher(project);
   return {
     iso: path.join(isoTree, "anvilos-phase2.iso"),
     kernel: path.join(linuxTree, "boot/vmlinuz"),
     initrd: path.join(initramfsTree, "initramfs.img"),
-    launcher,
-    acceleration: await probeAcceleration(launcher, { cacheDir: store.paths.top }),
   };
+}
+
+function emulate(): Promise<Emulator> {
+  return (emulator ??= (async () => {
+    const launcher = await vmLauncher(project);
+    return { launcher, acceleration: await probeAcceleration(launcher, { cacheDir: project.store.paths.top }) };
+  })());
+}
+
+/** Where the output of a recipe is. */
+export async function output(wanted: Output): Promise<string> {
+  const [tree] = await trees([wanted], "auto");
+  assert.ok(tree !== undefined);
+  return tree;
+}
+
+async function trees(outputs: readonly Output[], name: string): Promise<string[]> {
+  const { channel } = await project.selectChannel(name);
+  const { targets } = project.evaluate(outputs, channel);
+  return targets.map((key) => project.store.outputPath(key));
 }
 
 /** A folder that is gone after the test. */
@@ -70,7 +78,7 @@ export function scratch(t: TestContext): string {
 
 /** Starts a machine with a virtio console; it is killed after the test if it still runs. */
 export async function boot(t: TestContext, options: Partial<MachineOptions>): Promise<Machine> {
-  const { launcher, acceleration } = await monolith();
+  const { launcher, acceleration } = await emulate();
   const name = `test-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
   const machine = await startMachine({
     name,

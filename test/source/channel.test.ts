@@ -36,7 +36,7 @@ const debian = {
     zfs: { version: "2.3.2", archive: "pool/zfs.tar.gz", sha256: hash, verified: "signed", licence: "CDDL-1.0" },
   },
 };
-const proven = { date: "2026-11-30", pins: hash, result: "it boots" };
+const proven = { date: "2026-11-30", pins: hash, built: ["iso"], result: "it boots" };
 const seeds = { base: [{ package: "bash", version: "5", archive: "pool/bash.deb", sha256: hash, size: 1 }] };
 
 /** A project with the files of `channels/`. */
@@ -155,7 +155,9 @@ test("a channel file that is wrong is refused with the JSON path of the fault", 
     [{ ...good, unproven: "" }, "$.unproven"],
     [{ ...good, proven: { ...proven, date: "today" } }, "$.proven.date"],
     [{ ...good, proven: { ...proven, pins: "x" } }, "$.proven.pins"],
-    [{ ...good, proven: { date: "2026-11-30", pins: hash } }, "$.proven.result"],
+    [{ ...good, proven: { ...proven, result: undefined } }, "$.proven.result"],
+    [{ ...good, proven: { ...proven, built: [] } }, "$.proven.built"],
+    [{ ...good, proven: { ...proven, built: ["../iso"] } }, "$.proven.built[0]"],
     [{ ...good, proven, unproven: "never" }, "$.unproven"],
     [{ ...good, places: { zfs: { package: "zfs-linux", suites: [], licence: "x" } } }, "$.places.zfs.suites"],
     [{ ...good, places: { zfs: { package: "zfs-linux", suites: ["../a"], licence: "x" } } }, "$.places.zfs.suites[0]"],
