@@ -40,7 +40,8 @@ perl -e 'srand 1; for $file (100 .. 299) { open F, ">", "/out/share/$file"; prin
 }
 
 const all = await project.targets();
-const named = process.argv.slice(2).map((name) => all.ingot(name));
+const { channel } = await project.selectChannel("auto");
+const named = process.argv.slice(2).map((name) => all.ingot(name, channel));
 const payloads = [
   payload("random", 'pack("N*", map { int rand 2**32 } 1 .. 16)'),
   // like a listing: most of a line is that of the one before

@@ -4,7 +4,7 @@ import { anvilVmm, anvilVmmTest } from "./anvil-vmm.ts";
 import { anvilctl, anvilctlTest } from "./anvilctl.ts";
 import { diverseDoubleCompilation } from "./diverse.ts";
 import { dropbear } from "./dropbear.ts";
-import { firecrackerSource } from "./firecracker.ts";
+import { firecracker, firecrackerSource } from "./firecracker.ts";
 import { guest } from "./guest.ts";
 import { hostileGuest } from "./hostile-guest.ts";
 import { judges } from "./judges.ts";
@@ -26,6 +26,7 @@ export const checks: readonly Recipe[] = [
   columnar.recipe,
   postgresColumnar,
   ...postgresTests,
+  firecracker,
   firecrackerSource,
   guest,
   hostileGuest,

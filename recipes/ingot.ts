@@ -18,6 +18,8 @@ import { seedBase } from "./seed.ts";
 export interface IngotFields {
   /** Lower-case letters, digits and `-`; what `anvil inject` calls it. */
   readonly name: string;
+  /** Of an ingot that takes the place of another one of its name where a channel has more sources. */
+  readonly variant?: string;
   /** The component whose version it has, or the version itself. */
   readonly version: SourceRef | string;
   /** What it holds, each laid out from the root (`usr/bin/make`, `service/postgres/run`). No two hold the same file. */
@@ -134,7 +136,7 @@ function componentsOf(outputs: readonly Output[], seen = new Set<Output>()): Rea
 }
 
 export function ingot(fields: IngotFields): Ingot {
-  const { name, trees, compression = 19 } = fields;
+  const { name, variant, trees, compression = 19 } = fields;
   const manifest = (versions: Versions): string => `\
 sed "1,5s/@DATE@/$SOURCE_DATE_EPOCH/" > start <<'END'
 ${head(fields, versions)}END
@@ -142,7 +144,7 @@ cat start listing chunks > /out/manifest
 echo end >> /out/manifest
 `;
   const body = recipe({
-    name: `ingot-${name}`,
+    name: variant === undefined ? `ingot-${name}` : `ingot-${name}-${variant}`,
     licence: [...new Set(trees.map(({ licence }) => (licence.includes(" OR ") ? `(${licence})` : licence)))].join(
       " AND ",
     ),

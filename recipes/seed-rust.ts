@@ -14,3 +14,14 @@ export const seedRust = seed("rust", [
   "rust-web-src",
   "rustc-web",
 ]);
+
+/**
+ * The same for crates that make their bindings to C from headers while they are built: that takes the library of Clang. The
+ * one of the kernel's filters of system calls is for a program that runs during a build.
+ */
+export const seedRustBindgen = seed("rust-bindgen", [
+  ...seedRust.packages,
+  "libclang-common-14-dev",
+  "libclang1-14",
+  "libseccomp-dev",
+]);

@@ -6,7 +6,9 @@
 //   node scripts/test.mjs db      databases in the Monolith
 //   node scripts/test.mjs db:long fifty power cuts under load
 //   node scripts/test.mjs vmm     the monitor of micro virtual machines, in the Monolith: half an hour; needs go and cargo
+//   node scripts/test.mjs vmm:api  those of its API, of another monitor too: the file that ANVIL_TEST_MONITOR names
 //   node scripts/test.mjs vmm:long  the same things very often
+//   node scripts/test.mjs crates  programs in Rust by their own lock files: half an hour; downloads their crates
 //   node scripts/test.mjs hours   the compiler built by an emulated machine: a night; with KVM an hour
 //   node scripts/test.mjs channels [name…]  each channel that was built whole, or the named: built, booted, installed, with
 //                                 its ingots and PostgreSQL's tests, and its pools read by the others
@@ -29,7 +31,8 @@ const dbLong = inFolder("db-long");
 const vmm = inFolder("vmm");
 const vmmLong = inFolder("vmm-long");
 const pools = inFolder("channels");
-const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong, ...pools];
+const crates = inFolder("crates");
+const apart = [...boots, ...long, ...hours, ...db, ...dbLong, ...vmm, ...vmmLong, ...pools, ...crates];
 const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
@@ -73,7 +76,13 @@ const tiers = {
   },
   "db:long": { forge: ["iso", "ingot-db"], files: dbLong, concurrency: 1 },
   vmm: { forge: ["iso", "ingot-vmm", "anvilctl-test", "hostile-guest"], files: vmm, concurrency: 1 },
+  "vmm:api": {
+    forge: ["iso", "ingot-vmm"],
+    files: vmm.filter((file) => /\/(?:api|sdk)\.test\.ts$/.test(file)),
+    concurrency: 1,
+  },
   "vmm:long": { forge: ["iso", "ingot-vmm"], files: vmmLong, concurrency: 1 },
+  crates: { forge: ["seed-rust-bindgen", "anvil-cc"], files: crates, concurrency: 1 },
   hours: { forge: ["iso", "diverse-double-compilation"], files: hours, concurrency: 1 },
 };
 
@@ -124,7 +133,9 @@ const several = {
 };
 const chosen = several[tier]?.() ?? [tiers[tier]];
 if (chosen.includes(undefined)) {
-  console.error(`there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:long, hours, channels`);
+  console.error(
+    `there is no tier "${tier}": unit, boot, long, db, db:long, vmm, vmm:api, vmm:long, crates, hours, channels`,
+  );
   process.exit(2);
 }
 await bundleCli();

@@ -44,9 +44,14 @@ export class Downloads implements Places {
   private named: Promise<readonly string[] | undefined> | undefined;
 
   constructor(
-    private readonly evaluation: Evaluation,
+    private evaluation: Evaluation,
     private readonly options: DownloadsOptions,
   ) {}
+
+  /** From now on it is about this plan, which has more to download. */
+  follow(evaluation: Evaluation): void {
+    this.evaluation = evaluation;
+  }
 
   readonly mirrors = (): Promise<DebianMirrors> => (this.found ??= findMirrors(this.options));
 

@@ -1,10 +1,13 @@
 /**
- * Recipes + channel → derivations with keys. Reads the project's own files that recipes name (`system/…`, `native/…`),
- * nothing else. Node order: what a node needs stands before it.
+ * Recipes + channel → derivations with keys. Reads the project's own files that recipes name (`system/…`, `native/…`), and
+ * the lock files of Rust programs in outputs that are there already, nothing else. Node order: what a node needs stands
+ * before it.
  */
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { lockedCrates } from "../format/cargo.ts";
+import { FormatError } from "../format/format-error.ts";
 import type { Channel, Component, Crate, Patches } from "../recipe/channel.ts";
 import type {
   Derivation,
@@ -15,7 +18,15 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
-import { proofsOf, type Output, type Recipe, type Seed, type SourceRef, type Versions } from "../recipe/recipe.ts";
+import {
+  proofsOf,
+  type LockedCrates,
+  type Output,
+  type Recipe,
+  type Seed,
+  type SourceRef,
+  type Versions,
+} from "../recipe/recipe.ts";
 import { patchesName, stepEnvironment, stepMounts, stepScript, stepVersion } from "../recipe/step.ts";
 import { canonicalJson, keyOf, sha256 } from "./key.ts";
 
@@ -29,6 +40,8 @@ export interface Evaluation {
   readonly channel: Channel;
   readonly nodes: ReadonlyMap<Key, Node>;
   readonly targets: readonly Key[];
+  /** Outputs that say what else has to be fetched and are not there. While there are any, what needs it is provisional. */
+  readonly pending: readonly Key[];
 }
 
 export interface EvaluateOptions {
@@ -37,13 +50,18 @@ export interface EvaluateOptions {
   readonly channel: Channel;
   /** Digests of sources that the channel does not pin, by component: found at the first accepted download. */
   readonly pins: ReadonlyMap<string, Digest>;
+  /** The text of a file in an output, undefined when the output is not there; by default none is. */
+  readonly readOutput?: ReadOutput;
 }
 
-/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE. */
+/** Throws E_CARGO_LOCK when the output is there and has no such file. */
+export type ReadOutput = (key: Key, file: string) => string | undefined;
+
+/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE, E_CARGO_LOCK. */
 export function evaluate(targets: readonly Output[], options: EvaluateOptions): Evaluation {
   const evaluator = new Evaluator(options);
   const keys = targets.map((target) => evaluator.output(target));
-  return { channel: options.channel, nodes: evaluator.nodes, targets: keys };
+  return { channel: options.channel, nodes: evaluator.nodes, targets: keys, pending: [...evaluator.pending] };
 }
 
 /** The seed whose bubblewrap a step runs in: the first thing that the step needs. */
@@ -55,6 +73,7 @@ export function seedFor(evaluation: Evaluation, step: Node): Key {
 
 class Evaluator {
   readonly nodes = new Map<Key, Node>();
+  readonly pending = new Set<Key>();
   private readonly options: EvaluateOptions;
   private readonly done = new Map<Output, Key>();
   /** What is being evaluated, each because of the one before it. */
@@ -140,7 +159,7 @@ class Evaluator {
     const mounts: Mount[] = stepMounts(recipe).map(({ at, output }) => ({ at, key: this.output(output) }));
     const fetched = recipe.sources.flatMap((source) => this.fetchSource(source, recipe.name));
     const sources = fetched.map(({ at, key }) => ({ at, sha256: this.sourceDigest(key) }));
-    const crates = this.crates(recipe);
+    const { crates, unread } = this.crates(recipe);
     const derivation: StepDerivation = {
       kind: "step",
       name: recipe.name,
@@ -151,6 +170,8 @@ class Evaluator {
       sources: [
         ...sources,
         ...crates.map(({ crate, version, sha256 }) => ({ at: crateAt(crate, version), sha256: sha256 as Digest })),
+        // the key is provisional until the lock file can be read
+        ...unread.map((key) => ({ at: "/src/crates", sha256: `unread-${key}` as Digest })),
       ],
       files: recipe.files.flatMap((file) => this.files(file, recipe.name)),
       env: stepEnvironment(recipe, this.versions, String(this.options.channel.epoch)),
@@ -163,6 +184,7 @@ class Evaluator {
       ...mounts.map((mount) => mount.key),
       ...fetched.map(({ key }) => key),
       ...crates.map((crate) => this.fetchCrate(crate)),
+      ...unread,
     ]);
   }
 
@@ -208,18 +230,41 @@ class Evaluator {
     return this.add(derivation, []);
   }
 
-  /** Those of every list that the recipe names, each once. */
-  private crates(recipe: Recipe): readonly Crate[] {
-    const found = recipe.crates.flatMap((list) => {
-      const crates = this.options.channel.crates?.[list];
-      if (crates === undefined)
-        throw new Fault("E_MISSING_SOURCE", `there is no list of crates "${list}"`, {
-          details: [`wanted by ${recipe.name}`],
-          hint: "`node scripts/lock-crates.mjs` makes it from Cargo.lock",
-        });
-      return crates;
+  /** Those of every list and lock file that the recipe names, each once, and the outputs whose lock files are not there. */
+  private crates(recipe: Recipe): { readonly crates: readonly Crate[]; readonly unread: readonly Key[] } {
+    const found = new Map<string, Crate>();
+    const unread: Key[] = [];
+    for (const each of recipe.crates) {
+      const list = typeof each === "string" ? this.crateList(each, recipe.name) : this.lockedIn(each);
+      if (list === undefined) unread.push(this.output((each as LockedCrates).of));
+      else for (const crate of list) found.set(crateAt(crate.crate, crate.version), crate);
+    }
+    unread.forEach((key) => this.pending.add(key));
+    return { crates: [...found.values()], unread };
+  }
+
+  private crateList(list: string, wantedBy: string): readonly Crate[] {
+    const crates = this.options.channel.crates?.[list];
+    if (crates !== undefined) return crates;
+    throw new Fault("E_MISSING_SOURCE", `there is no list of crates "${list}"`, {
+      details: [`wanted by ${wantedBy}`],
+      hint: "`node scripts/lock-crates.mjs` makes it from Cargo.lock",
     });
-    return [...new Map(found.map((crate) => [crateAt(crate.crate, crate.version), crate])).values()];
+  }
+
+  /** Undefined when the output with the lock file is not there yet. */
+  private lockedIn({ of, lock }: LockedCrates): readonly Crate[] | undefined {
+    const text = this.options.readOutput?.(this.output(of), lock);
+    if (text === undefined) return undefined;
+    try {
+      return lockedCrates(text);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      throw new Fault("E_CARGO_LOCK", `${lock} of ${of.name} ${error.message}`, {
+        hint: "the crates that a source is built with are those of its own lock file",
+        cause: error,
+      });
+    }
   }
 
   private fetchCrate({ crate, version, sha256 }: Crate): Key {

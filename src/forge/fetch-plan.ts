@@ -21,7 +21,7 @@ export function fetchPlan(
   const nodes = new Map(
     plans.flatMap((plan) => [...plan.nodes].filter(([, { derivation }]) => derivation.kind === "fetch")),
   );
-  return { channel, nodes, targets: [...nodes.keys()] };
+  return { channel, nodes, targets: [...nodes.keys()], pending: [] };
 }
 
 /** The files, in the order of the plan. */

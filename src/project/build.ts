@@ -3,8 +3,10 @@ import type { Elsewhere } from "../forge/elsewhere.ts";
 import type { Evaluation } from "../forge/evaluate.ts";
 import { missing, realise, type Outcome, type RealiseOptions } from "../forge/forge.ts";
 import { localSources, unusedNotices } from "../forge/local-sources.ts";
+import { wholePlan } from "../forge/plan.ts";
 import { findingsOf, planPreflight, requireAll } from "../forge/preflight.ts";
 import { ensureKey, readKey } from "../inject/key-file.ts";
+import type { Key } from "../recipe/derivation.ts";
 import type { Output } from "../recipe/recipe.ts";
 import { readLimits } from "../sandbox/limits.ts";
 import { isProven } from "../source/channel.ts";
@@ -43,7 +45,8 @@ export interface BuildRequest extends Builder {
 export async function storeAccepting(project: Project, ingots: readonly string[]): Promise<Store> {
   if (ingots.length === 0) return project.store;
   const targets = await project.targets();
-  return project.store.accepting(ingots.map((name) => targets.ingot(name).name));
+  ingots.forEach((name) => targets.requireIngot(name));
+  return project.store.accepting(ingots);
 }
 
 /** The named recipes, or the image. The first image that a user forges needs a key whose ingots it accepts: it is made. */
@@ -89,13 +92,22 @@ export async function build(request: BuildRequest): Promise<Plan | undefined> {
     };
     const unpinned = unpinnedFetches(first, options.acceptUnverified);
     if (unpinned.targets.length > 0 && !(await realise(unpinned, options)).ok) return undefined;
-    const evaluation = unpinned.targets.length > 0 ? project.evaluate(targets, channel) : first;
-    const notices = await places.prepare({
+    const evaluateNow = (): Evaluation => project.evaluate(targets, channel);
+    const known = unpinned.targets.length > 0 ? evaluateNow() : first;
+    const make = async (plan: Evaluation): Promise<boolean> => (await realise(plan, options)).ok;
+    const preparation = {
       signal,
       keepGoing: options.keepGoing,
-      makeSeed: async (seed) => (await realise({ ...first, targets: [seed] }, options)).ok,
-    });
-    if (choice.preflight && !isProven(channel)) await lookFirst(project, targets, evaluation, options);
+      makeSeed: (seed: Key) => make({ ...first, targets: [seed] }),
+    };
+    const notices = [...(await places.prepare(preparation))];
+    if (choice.preflight && !isProven(channel)) await lookFirst(project, targets, known, options);
+    const evaluation = await wholePlan(known, evaluateNow, make);
+    if (evaluation === undefined) return undefined;
+    if (evaluation !== known) {
+      places.follow(evaluation);
+      notices.push(...(await places.prepare(preparation)));
+    }
     const elsewhere = place === undefined ? {} : { elsewhere: { place, steps: new Set(evaluation.targets) } };
     const outcome = await realise(evaluation, {
       ...options,

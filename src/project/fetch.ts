@@ -36,12 +36,19 @@ async function fetch(
   chosen: ChannelChoice,
   on: RealiseOptions["on"],
 ): Promise<boolean> {
-  const { evaluation, fetches } = await downloadsOf(project, wish, chosen.channel);
-  const places = downloads(project, choice.places, evaluation);
+  let plan = await downloadsOf(project, wish, chosen.channel);
+  const places = downloads(project, choice.places, plan.evaluation);
   // downloads take no job tokens
   const options = await realisation(project, choice, chosen, places, { jobs: 1, signal, on });
-  const seed = await places.seedForCrates();
-  if (seed !== undefined && !(await realise({ ...evaluation, targets: [seed] }, options)).ok) return false;
-  const { ok } = await realise(fetches, options);
-  return ok && !signal.aborted;
+  for (;;) {
+    const { evaluation, fetches } = plan;
+    const seed = await places.seedForCrates();
+    if (seed !== undefined && !(await realise({ ...evaluation, targets: [seed] }, options)).ok) return false;
+    if (!(await realise(fetches, options)).ok || signal.aborted) return false;
+    if (evaluation.pending.length === 0) return true;
+    // lock files in these outputs name more
+    if (!(await realise({ ...evaluation, targets: evaluation.pending }, options)).ok) return false;
+    plan = await downloadsOf(project, wish, chosen.channel);
+    places.follow(plan.evaluation);
+  }
 }

@@ -10,6 +10,14 @@ import type { Key } from "../recipe/derivation.ts";
 import { build, type Builder } from "./build.ts";
 import type { Project } from "./project.ts";
 
+/** The ingot of that name as the chosen channel makes it. Throws E_NO_TARGET, E_CHANNEL. */
+export async function ingotNamed(name: string, { project, choice }: Builder): Promise<IngotRecipe> {
+  const targets = await project.targets();
+  targets.requireIngot(name);
+  const { channel } = await project.selectSources(choice, { look: true });
+  return targets.ingot(name, channel, new Set(choice.acceptUnverified));
+}
+
 /** Builds what is missing of an ingot and signs it; undefined when the build failed. Throws E_NO_KEY. */
 export async function signedIngot(ingot: IngotRecipe, builder: Builder): Promise<Ingot | undefined> {
   // said before anything is built
@@ -30,8 +38,7 @@ export async function exportIngot(
   folder: string,
   builder: Builder,
 ): Promise<{ readonly file: string; readonly key: string } | undefined> {
-  const recipe = (await builder.project.targets()).ingot(name);
-  const ingot = await signedIngot(recipe, builder);
+  const ingot = await signedIngot(await ingotNamed(name, builder), builder);
   if (ingot === undefined) return undefined;
   try {
     mkdirSync(folder, { recursive: true });
@@ -68,7 +75,7 @@ export async function ingotFileFacts({ keys }: Project, file: string): Promise<I
 
 /** Builds what is missing of it; undefined when that failed. Throws E_NO_TARGET. */
 export async function ingotFacts(name: string, builder: Builder): Promise<IngotFacts | undefined> {
-  const folder = await ingotBody((await builder.project.targets()).ingot(name), builder);
+  const folder = await ingotBody(await ingotNamed(name, builder), builder);
   if (folder === undefined) return undefined;
   const bytes = await readFile(path.join(folder, "manifest"));
   return { manifest: parseManifest(bytes), key: ingotKey(bytes), signer: undefined, isFile: false };

@@ -5,7 +5,7 @@ import { refuseOtherMajor, type Keeper } from "../inject/other-major.ts";
 import type { Ingot as IngotRecipe } from "../recipe/ingot.ts";
 import { findMachine } from "../vm/state.ts";
 import { withDestination } from "./connect.ts";
-import { signedIngot } from "./ingots.ts";
+import { ingotNamed, signedIngot } from "./ingots.ts";
 import type { Project, SourceValues } from "./project.ts";
 import { buildInMonolith, type Sending } from "./workshop.ts";
 
@@ -32,7 +32,7 @@ export async function injectInto(request: InjectRequest): Promise<boolean> {
     await check(ingot.manifest.data ? ingot.manifest : undefined);
     return send(ingot, request);
   }
-  const recipe = (await project.targets()).ingot(from.name);
+  const recipe = await ingotNamed(from.name, builder);
   // an hour before the system would say so
   await check(await keeperOf(project, recipe, builder.choice));
   if (from.inMonolith && !(await buildInMonolith(recipe, request))) return false;

@@ -3,6 +3,7 @@ import { writeBundle, type Bundled, type BundleIndex } from "../forge/bundle.ts"
 import { acceptedPins, importBundle, type Imported } from "../forge/bundle-import.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import { fetchesOf, fetchPlan } from "../forge/fetch-plan.ts";
+import { outputReader } from "../forge/plan.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest } from "../recipe/derivation.ts";
 import type { Output } from "../recipe/recipe.ts";
@@ -30,7 +31,7 @@ export async function downloadsOf(
 ): Promise<Downloads> {
   const all = await project.targets();
   const targets: readonly Output[] = wish.all ? all.of(channel) : all.named(wish.names);
-  const context = { project: project.root, channel, pins };
+  const context = { project: project.root, channel, pins, readOutput: outputReader(project.store) };
   const evaluation = evaluate(targets, context);
   return { evaluation, fetches: fetchPlan(evaluation, recipesOf(targets), all.catalogue.seeds.cc, context) };
 }

@@ -29,7 +29,7 @@ export async function preflight(project: Project, request: PreflightRequest): Pr
   const chosen = await project.selectSources(choice);
   const { channel } = chosen;
   const all = await project.targets();
-  const named = names.length > 0 ? all.named(names) : [all.image(), ...all.ingotBodies()];
+  const named = names.length > 0 ? all.named(names) : [all.image(), ...all.ingotBodies(channel)];
   const targets = request.all ? all.of(channel) : named;
   const options = { project: project.root, channel, pins: project.pins(channel) };
   const plan = planPreflight(recipesOf(targets), all.catalogue.seeds.cc, options);

@@ -4,6 +4,7 @@ import path from "node:path";
 import { errno } from "../fault/fault.ts";
 import { evaluate, type Evaluation } from "../forge/evaluate.ts";
 import { withLocalSources, type LocalOptions } from "../forge/local-sources.ts";
+import { outputReader } from "../forge/plan.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import { readAuthorizedKeys } from "../inject/authorized-keys.ts";
 import { keyPaths, trustedKeys, type KeyPaths } from "../inject/key-file.ts";
@@ -102,7 +103,8 @@ export class Project {
 
   /** The plan of these, with the pins that were accepted. Throws what `evaluate` throws. */
   evaluate(targets: readonly Output[], channel: Channel): Evaluation {
-    return evaluate(targets, { project: this.root, channel, pins: this.pins(channel) });
+    const { root, store } = this;
+    return evaluate(targets, { project: root, channel, pins: this.pins(channel), readOutput: outputReader(store) });
   }
 
   /** Digests of unpinned sources that an earlier, accepted download found: component → SHA-256. */

@@ -37,14 +37,19 @@ export class Targets {
     return known;
   }
 
-  /** The outputs of all ingots. */
-  ingotBodies(): readonly Output[] {
-    return this.catalogue.ingots.map(({ body }) => body);
+  /** The outputs of all ingots, as the channel makes them. */
+  ingotBodies(channel: Channel): readonly Output[] {
+    return this.ingotNames().map((name) => this.ingot(name, channel).body);
   }
 
   /** Everything that users may want made: what a clean-up keeps. */
   all(): readonly Output[] {
-    return [this.image(true), this.image(false), ...this.ingotBodies(), ...this.catalogue.checks];
+    return [
+      this.image(true),
+      this.image(false),
+      ...this.catalogue.ingots.map(({ body }) => body),
+      ...this.catalogue.checks,
+    ];
   }
 
   /** Those of them whose sources this channel pins: some are only in one. */
@@ -91,13 +96,30 @@ export class Targets {
   }
 
   /** Throws E_NO_TARGET. */
-  ingot(name: string): Ingot {
-    const { ingots } = this.catalogue;
-    const found = ingots.find((each) => each.name === name);
-    if (found !== undefined) return found;
+  requireIngot(name: string): void {
+    if (this.ingotNames().includes(name)) return;
     throw new Fault("E_NO_TARGET", `there is no ingot "${name}"`, {
-      hint: `ingots: ${ingots.map((each) => each.name).join(", ")}; a file: --file <file>`,
+      hint: `ingots: ${this.ingotNames().join(", ")}; a file: --file <file>`,
     });
+  }
+
+  /**
+   * The ingot of that name; where there are several, the first that is made of sources which the channel pins without a
+   * doubt, or whose doubtful pins are accepted. Throws E_NO_TARGET.
+   */
+  ingot(name: string, { components }: Channel, accepted: ReadonlySet<string> = new Set()): Ingot {
+    this.requireIngot(name);
+    const named = this.catalogue.ingots.filter((each) => each.name === name);
+    const isPinned = ({ body }: Ingot): boolean =>
+      componentsOf([body]).every((component) => {
+        const pin = components[component];
+        return pin !== undefined && (pin.unverified === undefined || accepted.has(component));
+      });
+    return named.find(isPinned) ?? (named.at(-1) as Ingot);
+  }
+
+  private ingotNames(): string[] {
+    return [...new Set(this.catalogue.ingots.map(({ name }) => name))];
   }
 }
 

@@ -22,6 +22,18 @@ export function archive(component: string): SourceRef {
   return { component, packed: true };
 }
 
+/** The crates that a `Cargo.lock` names: they are planned once the output that holds it is there. */
+export interface LockedCrates {
+  /** Holds the lock file. */
+  readonly of: Recipe;
+  /** Its place in that output. */
+  readonly lock: string;
+}
+
+export function cratesOf(of: Recipe, lock: string): LockedCrates {
+  return { of, lock };
+}
+
 /**
  * Versions of the components as the channel pins them, for scripts that differ by version.
  * `of("linux")` is "6.12.107"; `atLeast("linux", "6.6")` compares numerically, part by part.
@@ -68,8 +80,8 @@ export interface Recipe {
   /** SPDX expression of what the output is made of. */
   readonly licence: string;
   readonly sources: readonly SourceRef[];
-  /** Lists of the channel's Rust crates, by name. */
-  readonly crates: readonly string[];
+  /** Rust crates: lists of the channel, by name, and what lock files name that other recipes bring. */
+  readonly crates: readonly (string | LockedCrates)[];
   /** Files and folders of this project, relative to its root. */
   readonly files: readonly string[];
   /** Gives the shell and the tools: mounted as the root of the sandbox. A recipe's output must hold usr/bin/bash. */
@@ -113,7 +125,7 @@ interface CommonFields {
   folder?: string;
   licence: string;
   source?: SourceRef | readonly SourceRef[];
-  crates?: readonly string[];
+  crates?: readonly (string | LockedCrates)[];
   files?: readonly string[];
   tools?: readonly Output[];
   link?: readonly Output[];

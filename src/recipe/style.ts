@@ -177,3 +177,35 @@ cargo_build() {
 }
 `;
 }
+
+/**
+ * For crates with C in them, after `cargoForMusl`: ANVIL-CC compiles it, the seed's compiler what runs during the build.
+ * Crates that make their bindings from headers read ANVIL-CC's, with the seed's Clang.
+ */
+export function cargoBindings(): string {
+  return `\
+include=$(dirname "$(dirname "$(command -v "$CC")")")/$ANVIL_TARGET/include
+export CC_x86_64_unknown_linux_musl="$CC" AR_x86_64_unknown_linux_musl="$AR" CFLAGS_x86_64_unknown_linux_musl="$CFLAGS"
+export CC_x86_64_unknown_linux_gnu=gcc AR_x86_64_unknown_linux_gnu=ar CFLAGS_x86_64_unknown_linux_gnu=-O1
+unset CC CXX AR CFLAGS CXXFLAGS CPPFLAGS
+export LIBCLANG_PATH=$(echo /usr/lib/llvm-*/lib)
+clang=$(echo $LIBCLANG_PATH/clang/*/include)
+export BINDGEN_EXTRA_CLANG_ARGS_x86_64_unknown_linux_musl="-nostdinc -isystem $clang -isystem $include"
+# with bindings made from headers, aws-lc-sys would be built by cmake unless told not to
+export AWS_LC_SYS_CMAKE_BUILDER=0
+`;
+}
+
+/**
+ * Takes out of the workspace's `Cargo.lock` what a purge left without a user, and a repository in whose place there is a
+ * folder now. Fails when that changes a crate: what is built is what the lock file names.
+ */
+export function prunedLock(): string {
+  return `\
+crates() { awk '$1 == "name" { name = $3 } $1 == "version" { version = $3 } $1 == "checksum" { print name, version, $3 }' "$1" | sort; }
+crates Cargo.lock > /build/crates
+cargo metadata --offline --format-version 1 > /dev/null
+crates Cargo.lock | comm -13 /build/crates - > /build/other
+if [ -s /build/other ]; then echo "these crates are not those of the lock file:" >&2; cat /build/other >&2; exit 1; fi
+`;
+}

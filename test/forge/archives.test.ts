@@ -81,7 +81,7 @@ test("a package of a seed cannot have the files of accounts written elsewhere", 
     } as const;
     const key = sha256(JSON.stringify(derivation)) as string as Key;
     const nodes = new Map([[key, { key, derivation, needs: [] }]]);
-    return rig.realise({ channel: rig.channel, nodes, targets: [key] });
+    return rig.realise({ channel: rig.channel, nodes, targets: [key], pending: [] });
   };
   const file = await seedOf({ name: "etc/passwd", type: "symlink", target: path.join(outside, "passwd") });
   assert.equal(file.ok, true);

@@ -24,7 +24,8 @@ export function readJob(): Job {
 /** Throws what opening the store throws. */
 export function carryOut(job: Job, signal: AbortSignal, on: (event: ForgeEvent) => void): Promise<Outcome> {
   const { channel, targets } = job;
-  const evaluation: Evaluation = { channel, targets, nodes: new Map(job.nodes.map((node) => [node.key, node])) };
+  const nodes = new Map(job.nodes.map((node) => [node.key, node]));
+  const evaluation: Evaluation = { channel, targets, nodes, pending: [] };
   const store = Store.open(cachePaths(job.cache));
   return realise(evaluation, { ...realiseOptions(store, job.project, job), signal, on });
 }

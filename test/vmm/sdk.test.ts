@@ -1,14 +1,15 @@
 /**
  * Users of the API that are not ours: the Firecracker SDKs for Go and for Rust, unmodified. They are compiled here, for which
- * `go` and `cargo` have to be on PATH, and run in the Monolith from a disk.
+ * `go` and `cargo` have to be on PATH, and run in the Monolith from a disk. Another monitor than anvil-vmm comes along.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync } from "node:fs";
+import { chmodSync, copyFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { scratch } from "../boot/monolith.ts";
 import { GUEST, hostOfGuests } from "./micro.ts";
+import { otherMonitor } from "./monitor.ts";
 import { project } from "../this-project.ts";
 
 /** Runs a compiler of this machine. */
@@ -23,7 +24,7 @@ function compile(program: string, args: readonly string[], folder: string, env: 
   assert.equal(status, 0, stderr);
 }
 
-/** Both programs, static, as a tar. */
+/** Both programs, static, and the monitor that they are to drive, as a tar. */
 function judges(folder: string): string {
   compile("go", ["build", "-trimpath", "-ldflags=-s", "-o", path.join(folder, "go-judge"), "."], "go", {
     CGO_ENABLED: "0",
@@ -35,7 +36,14 @@ function judges(folder: string): string {
   });
   copyFileSync(path.join(built, target, "release/judge"), path.join(folder, "rust-judge"));
   const tar = path.join(folder, "judges.tar");
-  assert.equal(spawnSync("tar", ["-C", folder, "-cf", tar, "go-judge", "rust-judge"]).status, 0, "tar packs them");
+  const files = ["go-judge", "rust-judge"];
+  const monitor = otherMonitor();
+  if (monitor !== undefined) {
+    copyFileSync(monitor, path.join(folder, "monitor"));
+    chmodSync(path.join(folder, "monitor"), 0o755);
+    files.push("monitor");
+  }
+  assert.equal(spawnSync("tar", ["-C", folder, "-cf", tar, ...files]).status, 0, "tar packs them");
   return tar;
 }
 
@@ -43,6 +51,7 @@ test("the Firecracker SDKs for Go and Rust boot guests, by requests and with mon
   const disk = judges(scratch(t));
   const host = await hostOfGuests(t, { disks: [{ path: disk, bus: "virtio", readOnly: true }] });
   await host.succeed("tar -x -C /tmp -f /dev/vda; echo drive > /tmp/root.img; truncate -s 1M /tmp/root.img");
+  const own = otherMonitor() === undefined ? "/ingots/bin/anvil-vmm" : "/tmp/monitor";
   const guest = `${GUEST}/vmlinux ${GUEST}/guest.cpio /tmp/root.img`;
 
   await t.test("the one for Go by requests to the service's monitor, which is followed by another one", async () => {
@@ -57,13 +66,13 @@ test("the Firecracker SDKs for Go and Rust boot guests, by requests and with mon
   });
 
   await t.test("the one for Go with a monitor of its own", async () => {
-    const said = await host.succeed(`/tmp/go-judge machine /ingots/bin/anvil-vmm /tmp/own.sock ${guest}`);
+    const said = await host.succeed(`/tmp/go-judge machine ${own} /tmp/own.sock ${guest}`);
     assert.match(said, /^start: done$[^]*^pause: done$[^]*^resume: done$[^]*^stop: done$[^]*^ended$/m);
     assert.equal((await host.succeed("pidof anvil-vmm")).split(" ").length, 1, "the service is what is left");
   });
 
   await t.test("the one for Rust with a monitor of its own", async () => {
-    const said = await host.succeed(`/tmp/rust-judge /ingots/bin/anvil-vmm /tmp/rust.sock ${guest} 2>&1`);
+    const said = await host.succeed(`/tmp/rust-judge ${own} /tmp/rust.sock ${guest} 2>&1`);
     assert.match(said, /^start: done$[^]*^paused: .*Paused[^]*^resumed: .*Running[^]*^stop: done$/m);
   });
 });

@@ -1,0 +1,1 @@
+//! Stands in for a program or a library that the purge removes.
