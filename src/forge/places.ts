@@ -7,7 +7,8 @@ import type { Channel } from "../recipe/channel.ts";
 import type { FetchDerivation } from "../recipe/derivation.ts";
 import { crateUrl } from "../source/crates-mirror.ts";
 import { urlsFor } from "../source/fetch.ts";
-import { describeNetworkError, HttpError, withoutCredentials, type HttpClient } from "../source/http.ts";
+import { describeNetworkError, HttpError, withoutCredentials } from "../source/http-error.ts";
+import type { HttpClient } from "../source/http.ts";
 import { isSecurity, type DebianMirrors } from "../source/mirror.ts";
 
 /** Where downloads come from. Each is asked for when something from there is due. */

@@ -8,7 +8,8 @@ import { pipeline as piped } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
 import { unxz } from "../format/xz.ts";
-import { download, type Download, type Downloaded } from "./fetch.ts";
+import { download, type Download } from "./fetch.ts";
+import type { Downloaded } from "./partial-file.ts";
 import type { HttpClient } from "./http.ts";
 
 export interface AuthorSitesOptions {

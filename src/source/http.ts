@@ -6,13 +6,21 @@
 import { setMaxListeners } from "node:events";
 import http from "node:http";
 import https from "node:https";
-import { isIP } from "node:net";
 import tls, { type SecureContext } from "node:tls";
-import type { Duplex } from "node:stream";
-import { errno } from "../fault/fault.ts";
 import { aptSettings, type AptSettings } from "./apt-config.ts";
 import { trustContext } from "./certificates.ts";
+import { described, HttpError, LimitError, NEEDS_LOGIN, proxyRefusal } from "./http-error.ts";
 import { proxyFor, type Proxy } from "./proxy.ts";
+import {
+  CONNECT_LIMIT,
+  isSocks,
+  PlainTunnelAgent,
+  proxyAuthorization,
+  SecureTunnelAgent,
+  serverName,
+  Tunnel,
+  type TunnelOptions,
+} from "./tunnel.ts";
 
 export interface HttpRequest {
   readonly method?: "GET" | "HEAD";
@@ -38,37 +46,18 @@ export interface HttpResponse {
   readonly proxy: Proxy | undefined;
 }
 
-/** A request that got no response. The message has no name or password in it. */
-export class HttpError extends Error {
-  constructor(
-    /** E_PROXY: the proxy is in the way; E_TLS: the site's certificate or TLS itself; E_REDIRECT: it leads from https to http. */
-    readonly code: "E_PROXY" | "E_TLS" | "E_REDIRECT" | "E_FETCH",
-    message: string,
-    readonly hint: string | undefined,
-    /** "broken": the connection was there and broke, so that the same may succeed at once; "slow": no answer in time. */
-    readonly how?: "broken" | "slow",
-  ) {
-    super(message);
-  }
-}
-
 export interface HttpSettings {
   readonly env: Readonly<NodeJS.ProcessEnv>;
   /** APT's folder, for its proxies. */
   readonly apt: string;
 }
 
-/** Milliseconds until a connection, or a tunnel through a proxy, has to be there. */
-const CONNECT_LIMIT = 15_000;
 const MAX_REDIRECTS = 10;
 /** Bytes of a body that is not wanted. */
 const LITTLE = 1 << 16;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What a proxy answers by itself when it does not let a request through, or finds no site there. */
 export const PROXY_STATUS: ReadonlySet<number> = new Set([403, 407, 502, 503, 504]);
-
-const TLS_HINT =
-  "behind a company's proxy: name the file with its certificate authority by NODE_EXTRA_CA_CERTS=<file>.pem; else look at this machine's clock";
 
 /** Connections of one process, kept open between requests. */
 export class HttpClient {
@@ -215,10 +204,6 @@ export class HttpClient {
   }
 }
 
-class LimitError extends Error {
-  readonly code = "ETIMEDOUT";
-}
-
 /** Ends a request whose connection is not there in time. A tunnel has the limit for itself, and then TLS has it. */
 class ConnectLimit {
   private timer: NodeJS.Timeout | undefined;
@@ -240,125 +225,6 @@ class ConnectLimit {
     clearTimeout(this.timer);
   }
 }
-
-/** The signal reaches the agent under a name of its own: Node keeps `signal` from it. */
-type TunnelOptions = https.RequestOptions & { readonly tunnelSignal?: AbortSignal };
-
-type Connected = (error: Error | null, stream: Duplex) => void;
-
-/** Plain HTTP to a site through a tunnel: by a SOCKS proxy. */
-class PlainTunnelAgent extends http.Agent {
-  constructor(private readonly tunnel: Tunnel) {
-    super({ keepAlive: true });
-  }
-
-  override createConnection(options: TunnelOptions, callback?: Connected): undefined {
-    this.tunnel.open(String(options.host), Number(options.port ?? 80), options.tunnelSignal).then(
-      (socket) => callback?.(null, socket),
-      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-    );
-  }
-}
-
-/** TLS to a site through a tunnel. */
-class SecureTunnelAgent extends https.Agent {
-  constructor(
-    private readonly tunnel: Tunnel,
-    private readonly trust: SecureContext,
-  ) {
-    super({ keepAlive: true });
-  }
-
-  override createConnection(options: TunnelOptions, callback?: Connected): undefined {
-    const host = String(options.host);
-    this.tunnel.open(host, Number(options.port ?? 443), options.tunnelSignal).then(
-      (socket) => {
-        const servername = options.servername ?? host;
-        callback?.(null, tls.connect({ socket, servername, secureContext: this.trust, host }));
-      },
-      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-    );
-  }
-}
-
-/** The way through one proxy to any host. */
-class Tunnel {
-  constructor(
-    private readonly proxy: Proxy,
-    private readonly trust: () => SecureContext,
-  ) {}
-
-  open(host: string, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
-    return isSocks(this.proxy) ? this.bySocks(host, port) : this.byConnect(host, port, signal);
-  }
-
-  private async bySocks(host: string, port: number): Promise<Duplex> {
-    const { proxy } = this;
-    // loaded only when needed
-    const { SocksClient } = await import("socks");
-    try {
-      const { socket } = await SocksClient.createConnection({
-        command: "connect",
-        destination: { host, port },
-        proxy: {
-          ...{ host: proxy.host, port: proxy.port, type: proxy.protocol === "socks4:" ? 4 : 5 },
-          ...(proxy.login !== undefined && { userId: proxy.login.name, password: proxy.login.password }),
-        },
-        timeout: CONNECT_LIMIT,
-      });
-      return socket;
-    } catch (error) {
-      throw unreachableProxy(proxy, error as Error);
-    }
-  }
-
-  /** CONNECT (RFC 9110, 9.3.6). */
-  private byConnect(host: string, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
-    const { proxy } = this;
-    const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    const secure = proxy.protocol === "https:";
-    const asked = (secure ? https : http).request({
-      method: "CONNECT",
-      host: proxy.host,
-      port: proxy.port,
-      path: authority,
-      agent: false,
-      headers: { host: authority, "user-agent": "anvilos-forge", ...proxyAuthorization(proxy) },
-      ...(secure && { secureContext: this.trust(), servername: serverName(proxy.host) }),
-      ...(signal !== undefined && { signal }),
-    });
-    return new Promise((resolve, reject) => {
-      const limit = setTimeout(() => asked.destroy(new LimitError()), CONNECT_LIMIT);
-      asked.on("connect", ({ statusCode = 0 }, socket) => {
-        clearTimeout(limit);
-        if (statusCode >= 200 && statusCode < 300) return resolve(socket);
-        socket.destroy();
-        const why = statusCode === 407 ? `: ${NEEDS_LOGIN}` : "";
-        reject(proxyRefusal(proxy, `status ${statusCode}${why} for ${authority}`));
-      });
-      asked.on("response", (message) => {
-        clearTimeout(limit);
-        message.destroy();
-        reject(proxyRefusal(proxy, `status ${message.statusCode} for ${authority}`));
-      });
-      asked.on("error", (error) => {
-        clearTimeout(limit);
-        reject(unreachableProxy(proxy, error));
-      });
-      asked.end();
-    });
-  }
-}
-
-const isSocks = ({ protocol }: Proxy): boolean => protocol === "socks4:" || protocol === "socks5:";
-
-function proxyAuthorization({ login }: Proxy): Record<string, string> {
-  if (login === undefined) return {};
-  return { "proxy-authorization": `Basic ${Buffer.from(`${login.name}:${login.password}`).toString("base64")}` };
-}
-
-/** Node would take the site's name, from the header, for the proxy's. An address is none (RFC 6066, 3). */
-const serverName = (host: string): string => (isIP(host) === 0 ? host : "");
 
 function redirectTarget(location: string, from: URL, allowDowngrade: boolean): URL {
   if (!URL.canParse(location, from.href))
@@ -412,89 +278,6 @@ function responseOf(message: http.IncomingMessage, method: string, proxy: Proxy 
     },
     proxy,
   };
-}
-
-const NEEDS_LOGIN = "it wants a name and a password";
-
-function proxyRefusal({ shown, source }: Proxy, what: string): HttpError {
-  return new HttpError("E_PROXY", `the proxy ${shown} (${source}) refuses with ${what}`, proxyHint(source));
-}
-
-function unreachableProxy({ shown, source }: Proxy, error: Error): HttpError {
-  return new HttpError(
-    "E_PROXY",
-    `the proxy ${shown} (${source}) cannot be used: ${describeNetworkError(error)}`,
-    proxyHint(source),
-  );
-}
-
-const proxyHint = (source: string): string =>
-  source.includes(" ")
-    ? `correct ${source}`
-    : `correct ${source} (http://<name>:<password>@<host>:<port>), or name the site in no_proxy`;
-
-/** An error of Node's client in words. `proxy` is the one that the request itself went to. */
-function described(error: Error, url: URL, proxy: Proxy | undefined, reused: boolean): HttpError {
-  if (error instanceof HttpError) return error;
-  const code = errno(error) ?? "";
-  const broken = ["ECONNRESET", "EPIPE"].includes(code);
-  if (proxy !== undefined && !broken) return unreachableProxy(proxy, error);
-  const certificate = certificateProblem(error, url);
-  if (certificate !== undefined) return new HttpError("E_TLS", certificate, TLS_HINT);
-  return new HttpError("E_FETCH", describeNetworkError(error), undefined, broken || reused ? "broken" : undefined);
-}
-
-/** What is wrong with a site's certificate or its TLS; undefined for any other error. */
-function certificateProblem(error: Error, url: URL): string | undefined {
-  const code = errno(error) ?? "";
-  switch (code) {
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-      return `the certificate of ${url.host} is by an authority that is not trusted here`;
-    case "CERT_HAS_EXPIRED":
-      return `the certificate of ${url.host} has expired`;
-    case "CERT_NOT_YET_VALID":
-      return `the certificate of ${url.host} is not valid yet`;
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `the certificate of ${url.host} is for another host`;
-    default:
-      if (/^CERT_|^ERR_(?:SSL|TLS)_|^EPROTO$|_CERT_|SIGNATURE/.test(code)) return `TLS with ${url.host} fails: ${code}`;
-      return undefined;
-  }
-}
-
-/** Without the name and password that it may hold, for messages. */
-export function withoutCredentials(url: string): string {
-  const parsed = new URL(url);
-  parsed.username = "";
-  parsed.password = "";
-  return parsed.href;
-}
-
-/** A network error of Node in words. */
-export function describeNetworkError(error: unknown): string {
-  // connections to several addresses of a host fail together
-  const inner = error instanceof AggregateError ? ((error.errors as unknown[])[0] ?? error) : error;
-  switch (errno(inner)) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ECONNRESET":
-    case "EPIPE":
-      return "connection broken";
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return "host name not found";
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return "not reachable";
-    case "ETIMEDOUT":
-      return "no connection in time";
-    default:
-      return inner instanceof Error ? inner.message : String(inner);
-  }
 }
 
 let shared: HttpClient | undefined;

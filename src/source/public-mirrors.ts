@@ -6,7 +6,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { Fault } from "../fault/fault.ts";
 import { seedSuite } from "./seed-suites.ts";
-import { describeNetworkError, type HttpClient } from "./http.ts";
+import { describeNetworkError } from "./http-error.ts";
+import type { HttpClient } from "./http.ts";
 
 /** Roots without a trailing slash; each has `debian-security` beside `debian`. */
 export const PUBLIC_MIRRORS: readonly string[] = [

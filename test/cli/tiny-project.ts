@@ -39,16 +39,23 @@ export const isoImage = (options: { rootLogin?: boolean } = {}) => recipe({
 });
 `;
 
+const INGOTS = `
+import { ingot } from "../ingot.ts";
+import { base } from "../iso.ts";
+
+export const ingots = [ingot({ name: "number", version: "4.2", trees: [base] })];
+`;
+
 const CATALOGUE = `
-import { ingot } from "./ingot.ts";
-import { base, isoImage } from "./iso.ts";
+import { ingots } from "./ingots/index.ts";
+import { isoImage } from "./iso.ts";
 import { seedRust } from "./seed-rust.ts";
 import { seedBase, seedCc, seedVm } from "./seed.ts";
 import { portableSteps, workshop } from "./workshop.ts";
 
 export const catalogue = {
   image: { name: "iso", closed: "-no-login", file: "anvilos-phase2.iso", make: isoImage },
-  ingots: [ingot({ name: "number", version: "4.2", trees: [base] })],
+  ingots,
   checks: [],
   seeds: { base: seedBase, cc: seedCc, vm: seedVm, rust: seedRust },
   workshop: { steps: portableSteps, ingot: workshop },
@@ -90,6 +97,7 @@ export class TinyProject {
       copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
     project.write("system/greeting", "hello\n");
     project.write("recipes/iso.ts", RECIPES);
+    project.write("recipes/ingots/index.ts", INGOTS);
     project.write("recipes/catalogue.ts", CATALOGUE);
     return project;
   }
