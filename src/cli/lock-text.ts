@@ -26,13 +26,17 @@ export function renderRefresh(
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** Of components that failed for one reason, all in one. */
+/** Components of one site that does not answer stand in one line. */
 export function renderProblems(problems: readonly Problem[]): string {
-  const names = new Map<Fault, string[]>();
-  for (const { name, fault } of problems) names.set(fault, [...(names.get(fault) ?? []), name]);
-  const texts = [...names].map(([fault, of]) => {
+  const groups = new Map<string, { readonly fault: Fault; readonly names: string[] }>();
+  for (const { name, fault } of problems) {
+    const group = groups.get(`${fault.code} ${fault.message}`);
+    if (group === undefined) groups.set(`${fault.code} ${fault.message}`, { fault, names: [name] });
+    else group.names.push(name);
+  }
+  const texts = [...groups.values()].map(({ fault, names }) => {
     const { code, message, details, hint } = fault;
-    const whole = code === "E_UNAVAILABLE" ? `${message}: ${of.join(", ")}` : message;
+    const whole = code === "E_UNAVAILABLE" ? `${message}: ${names.join(", ")}` : message;
     return renderFault(new Fault(code, whole, { details, ...(hint !== undefined && { hint }) }));
   });
   return texts.map((text) => `${text}\n`).join("");

@@ -144,11 +144,15 @@ export class AuthorSites {
     const { origin, host } = new URL(url);
     // one that answered, if only with a refusal, may have other things
     const answered = details.some((line) => /HTTP status|sends|announces|ended at/.test(line));
-    const fault = new Fault("E_UNAVAILABLE", answered ? `${host} does not give it` : `${host} does not answer`, {
-      details,
-      // that of E_FETCH is about what was kept
-      ...(hint !== undefined && code !== "E_FETCH" && { hint }),
-    });
+    const fault = new Fault(
+      "E_UNAVAILABLE",
+      answered ? `${host} refuses ${path.posix.basename(new URL(url).pathname)}` : `${host} does not answer`,
+      {
+        details,
+        // that of E_FETCH is about what was kept
+        ...(hint !== undefined && code !== "E_FETCH" && { hint }),
+      },
+    );
     if (!answered) this.silent.set(origin, fault);
     return fault;
   }

@@ -30,6 +30,7 @@ export interface Pin {
   readonly sha256?: string;
   readonly size?: number;
   readonly verified?: "signed" | "recorded";
+  readonly signedBy?: string;
   /** Of patches. */
   readonly files?: readonly string[];
 }
@@ -58,7 +59,7 @@ function pinsOf({ components, seeds }: Channel): Map<string, Pin> {
   return pins;
 }
 
-function pinOf({ version, archive, urls, sha256, size, verified }: Pin): Pin {
+function pinOf({ version, archive, urls, sha256, size, verified, signedBy }: Pin): Pin {
   return {
     version,
     ...(archive !== undefined && { archive }),
@@ -66,6 +67,7 @@ function pinOf({ version, archive, urls, sha256, size, verified }: Pin): Pin {
     ...(sha256 !== undefined && { sha256 }),
     ...(size !== undefined && { size }),
     ...(verified !== undefined && { verified }),
+    ...(signedBy !== undefined && { signedBy }),
   };
 }
 

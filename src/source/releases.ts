@@ -79,10 +79,16 @@ async function lockRelease(
   }
   if (pinned === undefined) throw new Fault("E_COMPONENT", `${name}: ${notes[0] ?? "no version is there"}`);
   const known: LockedRelease = { name, pin: pinned, evidence: [], signer: undefined, notes };
-  if (pinned.verified === "signed" && !again) return known;
+  if (isCovered(pinned, release) && !again) return known;
   const found = await vouch({ name, version: pinned.version, release, pinned }, access);
   if (typeof found !== "string") return samePin(known, pinned, found);
   return { ...known, notes: [...notes, `${pinned.version} is pinned, but ${found}`] };
+}
+
+/** By its author's signature, or by an archive's where its author does not sign. */
+function isCovered({ verified, signedBy }: Component, { signature, sums }: Release): boolean {
+  const signs = signature !== undefined || sums?.keys !== undefined;
+  return verified === "signed" && (signedBy !== undefined || !signs);
 }
 
 const isNewer = (version: string, pinned: Component | undefined): boolean =>
