@@ -45,7 +45,7 @@ export class SigningKey {
 
   /** Signature of a manifest, 128 hex digits. */
   sign(manifest: Uint8Array): string {
-    return sign(null, signed(manifest), this.#private).toString("hex");
+    return sign(null, signedText(manifest), this.#private).toString("hex");
   }
 
   get pem(): string {
@@ -54,14 +54,14 @@ export class SigningKey {
 }
 
 /** What a signature covers: a sentence that says what for, and the manifest. */
-function signed(manifest: Uint8Array): Buffer {
+export function signedText(manifest: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from("AnvilOS ingot manifest, version 1\n"), manifest]);
 }
 
 export function isSignedBy(publicKey: string, manifest: Uint8Array, signature: string): boolean {
   const der = Buffer.from(`302a300506032b6570032100${publicKey}`, "hex");
   const key = createPublicKey({ key: der, format: "der", type: "spki" });
-  return verify(null, signed(manifest), key, Buffer.from(signature, "hex"));
+  return verify(null, signedText(manifest), key, Buffer.from(signature, "hex"));
 }
 
 /** How a public key is called: 16 hex digits of its hash. */

@@ -33,11 +33,11 @@ export async function publish(
   const { image } = (await project.targets()).catalogue;
   let published: Published | undefined;
   for (const key of evaluation.targets) {
-    const record = store.record(key);
+    const record = store.outputs.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
     const rootLogin = record.name === image.name;
     if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
-    const from = path.join(store.outputPath(key), image.file);
+    const from = path.join(store.outputs.path(key), image.file);
     const file = path.join(folder, image.file);
     const logins = project.logins().map(fingerprint);
     const local = localSources(evaluation).map(([name, component]) => describeLocal(name, component));

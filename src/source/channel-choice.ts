@@ -8,7 +8,7 @@ import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Channel } from "../recipe/channel.ts";
 import { channelNames, loadChannel, standing } from "./channel.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
 
 /** The channel of the folder, or the default. */
 export const AUTO = "auto";

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import type { Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
 import {
   describeNetworkError,
   httpClient,
