@@ -2,9 +2,10 @@
  * Where the downloads of a run come from, found out before anything is built: mirrors, the registry of crates, and whether
  * all that is needed is there.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import { namedRegistries, type CrateMirrorChoice } from "../source/crates-mirror.ts";
 import type { HttpClient } from "../source/http.ts";
@@ -198,7 +199,7 @@ function rememberedTemplate(store: Store): readonly string[] | undefined {
 /** No more than a convenience: a folder that cannot be written is found out about elsewhere. */
 function remember(store: Store, template: string): void {
   try {
-    writeFileSync(memoryOf(store), JSON.stringify({ at: Date.now(), template }));
+    replaceFile(memoryOf(store), JSON.stringify({ at: Date.now(), template }));
   } catch {
     /* asked again then */
   }

@@ -5,6 +5,7 @@ import { Fault } from "../fault/fault.ts";
 import { describeLocal, localSources } from "../forge/local-sources.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { copyOut } from "../forge/publish.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
 import { keyId, trustedKeys } from "../inject/key-file.ts";
 import { loadAdvisories } from "../source/advisories.ts";
@@ -49,7 +50,7 @@ export async function publish(
     const trust = trustedKeys(project.keys).map(keyId);
     const known = await loadAdvisories(project.root);
     const manifest = manifestOf(evaluation, store, { why, files, trust, known, rootLogin, logins });
-    writeFileSync(manifestBeside(file), `${JSON.stringify(manifest, null, 1)}\n`);
+    replaceFile(manifestBeside(file), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(file), stampOf(file, made));
   }
   return published;
