@@ -143,11 +143,7 @@ async function recordFirst(projectRoot: string, name: string, isDefault: boolean
 }
 
 /** @param place says false when it leaves a file that is there */
-function writeChoice(
-  projectRoot: string,
-  name: string,
-  place: (file: string, text: string) => boolean | void,
-): boolean {
+function writeChoice(projectRoot: string, name: string, place: (file: string, text: string) => unknown): boolean {
   const file = path.join(projectRoot, choiceFile);
   try {
     mkdirSync(path.dirname(file), { recursive: true });
