@@ -14,7 +14,7 @@ const store = project.store;
 const target = (await project.targets()).image(true);
 const { channel } = await project.selectChannel("auto");
 const { targets } = project.evaluate([target], channel);
-const [image] = targets.map((key) => store.outputPath(key)) as [string];
+const [image] = targets.map((key) => store.outputs.path(key)) as [string];
 const launcher = await vmLauncher(project);
 const acceleration = await probeAcceleration(launcher, { cacheDir: store.paths.top });
 

@@ -10,7 +10,7 @@ import path from "node:path";
 import { stage, stepSandbox } from "../src/forge/step.ts";
 import { defaultLimits } from "../src/sandbox/limits.ts";
 import { openSandbox, spawnSandboxSync } from "../src/sandbox/sandbox.ts";
-import { removeTree } from "../src/store/store.ts";
+import { removeTree } from "../src/host/remove-tree.ts";
 import { secondStore } from "../test/second-store.ts";
 import { project } from "../test/this-project.ts";
 
@@ -29,7 +29,7 @@ let byHand = 0;
 for (const { derivation } of steps) {
   if (derivation.kind !== "step") continue;
   const work = store.workFolder(`by-hand-${derivation.name}`);
-  const bubblewrap = store.outputPath(derivation.root);
+  const bubblewrap = store.outputs.path(derivation.root);
   const user = await openSandbox(bubblewrap);
   const limits = defaultLimits();
   stage(derivation, work, project.root, { user, limits });
@@ -47,7 +47,7 @@ for (const { derivation } of steps) {
 
 // The same steps in a store that has everything but their outputs.
 const built = new Set(steps.map(({ derivation }) => derivation.name));
-const everything = new Set(store.records().map(({ name }) => name));
+const everything = new Set(store.outputs.records().map(({ name }) => name));
 const cache = secondStore(store, only.size === 0 ? everything : built);
 const started = performance.now();
 const forge = spawnSync(

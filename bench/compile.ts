@@ -16,7 +16,7 @@ import { stage3 } from "../recipes/stages.ts";
 import { zstdProgram } from "../recipes/zstd-program.ts";
 import { exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
-import { removeTree } from "../src/store/store.ts";
+import { removeTree } from "../src/host/remove-tree.ts";
 import { make } from "./make.ts";
 import { project } from "../test/this-project.ts";
 

@@ -25,5 +25,5 @@ export async function make(store: Store, targets: readonly Output[]): Promise<st
     on: (event) => event.type === "failed" && process.stderr.write(`${event.fault.message}\n`),
   });
   if (!ok) throw new Error("what is to be measured cannot be made");
-  return evaluation.targets.map((key) => store.outputPath(key));
+  return evaluation.targets.map((key) => store.outputs.path(key));
 }

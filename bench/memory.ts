@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { storePaths } from "../src/store/paths.ts";
-import { removeTree } from "../src/store/store.ts";
+import { removeTree } from "../src/host/remove-tree.ts";
 import { bundled, projectRoot, Rig, step, type Cleanup } from "../test/forge/rig.ts";
 import { runWatched } from "./watched.ts";
 

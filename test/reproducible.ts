@@ -9,7 +9,8 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { keyPaths } from "../src/inject/key-file.ts";
 import { storePaths } from "../src/store/paths.ts";
-import { removeTree, Store } from "../src/store/store.ts";
+import { removeTree } from "../src/host/remove-tree.ts";
+import { DiskStore } from "../src/store/disk-store.ts";
 import { nobody } from "./forge/rig.ts";
 import { secondStore } from "./second-store.ts";
 import { project } from "./this-project.ts";
@@ -56,9 +57,9 @@ export async function assertReproducible(t: TestContext, names: readonly string[
   let output = "";
   child.stdout.on("data", (data: Buffer) => (output += data.toString("utf8")));
   assert.equal(await new Promise((resolve) => child.on("close", resolve)), 0, output);
-  const second = Store.open(storePaths({ ANVIL_CACHE: cache }, "/"));
+  const second = DiskStore.open(storePaths({ ANVIL_CACHE: cache }, "/"));
   for (const [index, key] of evaluation.targets.entries()) {
-    const [first, again] = await Promise.all([store.digest(key), second.digest(key)]);
+    const [first, again] = await Promise.all([store.outputs.digest(key), second.outputs.digest(key)]);
     assert.ok(first !== undefined && again !== undefined, `${names[index]} was not built`);
     assert.equal(again, first, `${names[index]} differs`);
   }

@@ -15,9 +15,9 @@ export function secondStore(store: Store, without: ReadonlySet<string>): string 
   for (const file of readdirSync(store.paths.sources)) {
     linkSync(path.join(store.paths.sources, file), path.join(top, "sources", file));
   }
-  for (const { key, name, origin } of store.records()) {
+  for (const { key, name, origin } of store.outputs.records()) {
     if (without.has(name) || origin !== undefined) continue;
-    const folder = store.outputPath(key);
+    const folder = store.outputs.path(key);
     cpSync(folder, path.join(top, "store", path.basename(folder)), { recursive: true, verbatimSymlinks: true });
     copyFileSync(path.join(store.paths.outputs, `${key}.json`), path.join(top, "store", `${key}.json`));
   }

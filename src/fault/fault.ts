@@ -72,3 +72,34 @@ export function renderFault(fault: Fault): string {
   if (fault.log !== undefined) lines.push(`  log:  ${fault.log}`);
   return lines.map(printableLine).join("\n");
 }
+
+/** The first line of a fault, as programs of the Monolith print it, too. */
+const FIRST_LINE = /^(E_[A-Z][A-Z_]*) +(.*)$/;
+
+/**
+ * The fault in a text that another program rendered as above; undefined when there is none. What stands before its first
+ * line is passed over, and what is behind belongs to it.
+ */
+export function parseFault(text: string): Fault | undefined {
+  const lines = text.split("\n").map((line) => line.trim());
+  const at = lines.findIndex((line) => FIRST_LINE.test(line));
+  const [, code, message = ""] = FIRST_LINE.exec(lines[at] ?? "") ?? [];
+  if (code === undefined) return undefined;
+  const rest = lines.slice(at + 1).filter((line) => line !== "");
+  const take = (word: string): string | undefined => {
+    const found = rest.findLastIndex((line) => line.startsWith(`${word}: `));
+    return found === -1
+      ? undefined
+      : rest
+          .splice(found, 1)[0]
+          ?.slice(word.length + 1)
+          .trim();
+  };
+  const log = take("log");
+  const hint = take("hint");
+  return new Fault(code as `E_${string}`, message, {
+    details: rest,
+    ...(hint === undefined ? {} : { hint }),
+    ...(log === undefined ? {} : { log }),
+  });
+}

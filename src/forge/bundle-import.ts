@@ -13,7 +13,9 @@ import type { Channel } from "../recipe/channel.ts";
 import type { Digest, FetchDerivation } from "../recipe/derivation.ts";
 import { pinsDigest } from "../source/channel.ts";
 import { Checker, wrong } from "../source/channel-shape.ts";
-import { removeTree, writeFault, type Store } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
+import type { Store } from "../store/store.ts";
+import { writeFault } from "../store/write-fault.ts";
 import { fileEntry, INDEX_ENTRY, type BundleChannel, type BundleFile, type BundleIndex } from "./bundle.ts";
 
 /** What a channel of this project needs, as its plan says. */
@@ -58,7 +60,7 @@ export async function importBundle(
     if (taken.length === 0) return { index, taken };
     requireSpace(taken, store);
     await copy(entries, { index, taken: new Set(taken), work, file, signal });
-    for (const { sha256 } of taken) await onDisk(work, rename(path.join(work, sha256), store.sourcePath(sha256)));
+    for (const { sha256 } of taken) await onDisk(work, rename(path.join(work, sha256), store.sources.path(sha256)));
     return { index, taken };
   } catch (error) {
     // what the disk of the store refuses is a fault already
@@ -164,7 +166,7 @@ export function acceptedPins(
 function filesToTake(index: BundleIndex, plan: ImportPlan, store: Store, file: string): BundleFile[] {
   const there = new Set(index.files.map(({ sha256 }) => sha256));
   for (const { channel, fetches } of plan.wanted) {
-    const absent = fetches.filter(({ sha256 }) => sha256 === undefined || !store.hasSource(sha256));
+    const absent = fetches.filter(({ sha256 }) => sha256 === undefined || !store.sources.has(sha256));
     const theirs = index.channels.find(({ name }) => name === channel.name)?.accepted ?? {};
     for (const fetch of absent) requireAccepted(fetch, theirs, plan, file);
     const missing = absent.filter(({ sha256 }) => sha256 === undefined || !there.has(sha256));
@@ -207,7 +209,7 @@ function pinsOf({ components, seeds, crates = {} }: Channel): string[] {
 
 /** By its length: its bytes are looked at before they are used. */
 function isHere({ sha256, bytes }: BundleFile, store: Store): boolean {
-  return statSync(store.sourcePath(sha256), { throwIfNoEntry: false })?.size === bytes;
+  return statSync(store.sources.path(sha256), { throwIfNoEntry: false })?.size === bytes;
 }
 
 const SHOWN = 10;

@@ -30,8 +30,9 @@ import { draftOf } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest, FetchDerivation } from "../recipe/derivation.ts";
 import { pinsDigest } from "../source/channel.ts";
-import { diskFault } from "../source/disk.ts";
-import { FIXED_TIME, type Store } from "../store/store.ts";
+import { diskFault } from "../host/disk.ts";
+import { FIXED_TIME } from "../store/finish.ts";
+import type { Store } from "../store/store.ts";
 
 export interface BundleIndex {
   readonly format: 1;
@@ -143,10 +144,10 @@ function indexOf(shares: readonly Share[], store: Store): BundleIndex {
   const files = new Map<Digest, BundleFile>();
   for (const { channel, fetches } of byName) {
     for (const { sha256, file, name, version } of fetches) {
-      if (sha256 === undefined || !store.hasSource(sha256)) throw absent(file);
+      if (sha256 === undefined || !store.sources.has(sha256)) throw absent(file);
       const known = files.get(sha256);
       const channels = [...new Set([...(known?.channels ?? []), channel.name])];
-      const facts = known ?? { sha256, bytes: statSync(store.sourcePath(sha256)).size, file, name, version };
+      const facts = known ?? { sha256, bytes: statSync(store.sources.path(sha256)).size, file, name, version };
       files.set(sha256, { ...facts, channels });
     }
   }
@@ -205,7 +206,7 @@ class Writer {
   async source({ sha256, bytes, file }: BundleFile, store: Store): Promise<void> {
     this.entry(fileEntry(sha256), bytes);
     const hash = createHash("sha256");
-    const from = openSync(store.sourcePath(sha256), "r");
+    const from = openSync(store.sources.path(sha256), "r");
     let left = bytes;
     try {
       for (let length; (length = readSync(from, chunk, 0, Math.min(left, chunk.length), null)) > 0;) {
@@ -219,7 +220,7 @@ class Writer {
       closeSync(from);
     }
     if (left > 0 || hash.digest("hex") !== sha256) {
-      store.removeSource(sha256);
+      store.sources.remove(sha256);
       throw new Fault("E_STORE_DAMAGED", `${file} in the store is damaged and was removed`, {
         details: [`sha256 ${sha256} was expected`],
         hint: "start again: it is downloaded again",

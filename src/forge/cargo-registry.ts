@@ -14,7 +14,8 @@ import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
 import { handOverTree } from "../sandbox/user.ts";
 import { trustedCertificates } from "../source/certificates.ts";
 import { templateIn } from "../source/crates-mirror.ts";
-import { removeTree, type Store } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
+import type { Store } from "../store/store.ts";
 
 export interface CargoOptions {
   readonly store: Store;

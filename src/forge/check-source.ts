@@ -21,7 +21,7 @@ export async function checkSource(
   seedTree: string,
   user: SandboxUser,
 ): Promise<void> {
-  const file = store.sourcePath(sha256);
+  const file = store.sources.path(sha256);
   const marker = `${file}.checked`;
   if (existsSync(marker) && readFileSync(marker, "latin1") === PASSED) return;
   await checkArchive(decompressed(file, seedTree, user), name);

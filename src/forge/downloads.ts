@@ -2,9 +2,10 @@
  * Where the downloads of a run come from, found out before anything is built: mirrors, the registry of crates, and whether
  * all that is needed is there.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import { namedRegistries, type CrateMirrorChoice } from "../source/crates-mirror.ts";
 import type { HttpClient } from "../source/http.ts";
@@ -68,7 +69,7 @@ export class Downloads implements Places {
     const named = await this.namedRegistries().catch(unlessUsage);
     if (named !== undefined || rememberedTemplate(store) !== undefined) return undefined;
     const seed = cargoSeed(this.evaluation);
-    return seed === undefined || store.has(seed) ? undefined : seed;
+    return seed === undefined || store.outputs.has(seed) ? undefined : seed;
   }
 
   /**
@@ -130,7 +131,10 @@ export class Downloads implements Places {
   /** Whether cargo's own registry is known, or cargo is here to be asked. */
   canAskCargo(): boolean {
     const seed = cargoSeed(this.evaluation);
-    return rememberedTemplate(this.options.store) !== undefined || (seed !== undefined && this.options.store.has(seed));
+    return (
+      rememberedTemplate(this.options.store) !== undefined ||
+      (seed !== undefined && this.options.store.outputs.has(seed))
+    );
   }
 
   private async findRegistries(): Promise<readonly string[]> {
@@ -139,13 +143,13 @@ export class Downloads implements Places {
     if (known !== undefined) return known;
     const seed = cargoSeed(this.evaluation);
     const crate = Object.values(this.evaluation.channel.crates ?? {}).flat()[0];
-    if (seed === undefined || crate === undefined || !store.has(seed)) {
+    if (seed === undefined || crate === undefined || !store.outputs.has(seed)) {
       throw new Fault("E_NO_CRATES_MIRROR", "no registry of Rust crates is known", {
         details: ["neither cargo's configuration names one, nor is the seed here that brings a cargo"],
         hint: "anvil fetch brings it; or name the sparse index of a registry with --crates-mirror <url> or ANVIL_CRATES_MIRROR=<url>",
       });
     }
-    const template = await cargoRegistry({ store, seed: store.outputPath(seed), crate, env });
+    const template = await cargoRegistry({ store, seed: store.outputs.path(seed), crate, env });
     remember(store, template);
     return [template];
   }
@@ -195,7 +199,7 @@ function rememberedTemplate(store: Store): readonly string[] | undefined {
 /** No more than a convenience: a folder that cannot be written is found out about elsewhere. */
 function remember(store: Store, template: string): void {
   try {
-    writeFileSync(memoryOf(store), JSON.stringify({ at: Date.now(), template }));
+    replaceFile(memoryOf(store), JSON.stringify({ at: Date.now(), template }));
   } catch {
     /* asked again then */
   }

@@ -11,7 +11,9 @@ import type { Digest, FetchDerivation, Key } from "../recipe/derivation.ts";
 import { describeOwner, isElsewhere } from "../host/owner.ts";
 import { checkCache, networkWarning, otherMachine } from "../store/fitness.ts";
 import type { Lock } from "../store/lock.ts";
-import { writeFault, type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import type { Use } from "../store/uses.ts";
+import { writeFault } from "../store/write-fault.ts";
 import type { Evaluation, Node } from "./evaluate.ts";
 import type { Elsewhere } from "./elsewhere.ts";
 import type { EventBody, Listener, PlanNode } from "./events.ts";
@@ -26,6 +28,7 @@ import { supersededIn } from "./places.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { failedFolder, StepFailure } from "./step.ts";
 import { Turns, urgencyIn } from "./turns.ts";
+import { usedBy } from "./used-by.ts";
 import { Waste } from "./waste.ts";
 
 export interface RealiseOptions extends RunOptions {
@@ -73,8 +76,8 @@ export function missingFetches(evaluation: Evaluation, store: Store): FetchDeriv
 }
 
 function isPresent({ key, derivation }: Node, store: Store): boolean {
-  if (derivation.kind !== "fetch") return store.has(key);
-  return derivation.sha256 !== undefined && store.hasSource(derivation.sha256);
+  if (derivation.kind !== "fetch") return store.outputs.has(key);
+  return derivation.sha256 !== undefined && store.sources.has(derivation.sha256);
 }
 
 export function realise(evaluation: Evaluation, options: RealiseOptions): Promise<Outcome> {
@@ -141,28 +144,40 @@ class Realisation {
       nodes: [...evaluation.nodes.values()].map((node) => planNode(node, !todo.has(node.key))),
     });
     for (const text of options.notices ?? []) this.#emit({ type: "notice", text });
-    if (todo.size > 0) this.#prepare();
+    const use = todo.size > 0 ? await this.#prepare() : undefined;
+    try {
+      return await this.#realise(evaluation.nodes.size - todo.size);
+    } finally {
+      use?.release();
+    }
+  }
+
+  async #realise(reused: number): Promise<Outcome> {
+    const { targets } = this.#evaluation;
     this.#waste.found(await this.#store.abandoned());
-    await Promise.all(evaluation.targets.map((key) => this.#ensure(key)));
+    await Promise.all(targets.map((key) => this.#ensure(key)));
+    targets.forEach((key) => this.#store.outputs.touch(key));
     this.#turns.close();
     this.#sandboxes.close();
     await this.#waste.end();
-    const ok = this.#failed.size === 0 && !options.signal.aborted;
-    const reused = evaluation.nodes.size - todo.size;
+    const ok = this.#failed.size === 0 && !this.#options.signal.aborted;
     this.#emit({ type: "end", ok, built: this.#built.length, reused, failed: this.#failed.size });
     return { ok, built: this.#built, failed: this.#failed };
   }
 
   /** There is something to do. Throws E_CACHE_NOEXEC and E_CACHE_FILE_SYSTEM, and what a disk can refuse. */
-  #prepare(): void {
+  async #prepare(): Promise<Use> {
     const { top } = this.#store.paths;
+    let use: Use;
     try {
       checkCache(this.#store);
+      use = await this.#store.uses.announce(usedBy(this.#evaluation));
     } catch (error) {
       throw writeFault(error, top);
     }
     const warning = networkWarning(top);
     if (warning !== undefined) this.#emit({ type: "notice", text: warning });
+    return use;
   }
 
   /** True when the node's output is in the store at the end. */
@@ -245,8 +260,8 @@ class Realisation {
       // another forge may have found it too, and have made it again meanwhile
       if (await this.#isSound(node)) return true;
       this.#emit({ type: "notice", text: `${derivation.name} in the store is damaged: making it again` });
-      if (derivation.kind === "fetch") this.#store.removeSource(derivation.sha256 as Digest);
-      else this.#store.remove(key);
+      if (derivation.kind === "fetch") this.#store.sources.remove(derivation.sha256 as Digest);
+      else this.#store.outputs.remove(key);
     } finally {
       lock.release();
     }
@@ -255,8 +270,8 @@ class Realisation {
   }
 
   #isSound({ key, derivation }: Node): boolean | Promise<boolean> {
-    if (derivation.kind !== "fetch") return this.#store.isSound(key);
-    return this.#store.isSourceSound(derivation.sha256 as Digest);
+    if (derivation.kind !== "fetch") return this.#store.outputs.isSound(key);
+    return this.#store.sources.isSound(derivation.sha256 as Digest);
   }
 
   /** Makes the node, or waits for the forge that does. Its lock is only held while there is also a turn for it. */

@@ -1,7 +1,7 @@
 /** Failures that a full disk caused: a step on one fails in its own words, and some steps tidy up before they end. */
 import { statfsSync } from "node:fs";
 import { Fault } from "../fault/fault.ts";
-import { writeFault } from "../store/store.ts";
+import { writeFault } from "../store/write-fault.ts";
 
 /** Free bytes below which a failure is taken for the full disk's: by itself, and when the step speaks of it. */
 const FULL = 1 << 20;

@@ -25,7 +25,9 @@ import type { Digest } from "../recipe/derivation.ts";
 import { localNames } from "../source/channel.ts";
 import { changedChoice, type ChannelChoice } from "../source/channel-choice.ts";
 import { archiveOf, changed, refused } from "../source/snapshot.ts";
-import { removeTree, writeFault, type Store } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
+import type { Store } from "../store/store.ts";
+import { writeFault } from "../store/write-fault.ts";
 import type { Evaluation } from "./evaluate.ts";
 
 export interface LocalSource {
@@ -145,7 +147,7 @@ class Copier {
       kind === "tree" ? archiveOf(full, { name: component, time }) : bytesOf(component, full);
     const { sha256, size } = await this.read(pieces());
     if (size === 0) throw refused(component, `${named} is empty`);
-    if (this.options.look === true || this.store.hasSource(sha256)) return { kind, sha256, size };
+    if (this.options.look === true || this.store.sources.has(sha256)) return { kind, sha256, size };
     await this.keep(component, sha256, pieces());
     return { kind, sha256, size };
   }
@@ -193,7 +195,7 @@ class Copier {
         closeSync(fd);
       }
       chmodSync(draft, 0o644);
-      renameSync(draft, this.store.sourcePath(expected));
+      renameSync(draft, this.store.sources.path(expected));
     } catch (error) {
       throw writeFault(error, this.store.paths.top);
     } finally {

@@ -7,7 +7,8 @@ import { errno, Fault } from "../fault/fault.ts";
 import type { Channel, LocalOrigin, Patches } from "../recipe/channel.ts";
 import type { FetchDerivation, Key } from "../recipe/derivation.ts";
 import { audit, type ComponentAudit, type Known, type Pinned } from "../source/advisories.ts";
-import type { Origin, Store } from "../store/store.ts";
+import type { Origin } from "../store/record.ts";
+import type { Store } from "../store/store.ts";
 import type { Evaluation } from "./evaluate.ts";
 
 export interface Manifest {
@@ -78,7 +79,7 @@ export function manifestOf(evaluation: Evaluation, store: Store, { why, known, .
   const components: ManifestComponent[] = [];
   for (const { key, derivation, needs } of nodes.values()) {
     if (derivation.kind === "fetch") continue;
-    const record = store.record(key);
+    const record = store.outputs.record(key);
     // what was not needed because its dependants were there already may have been collected
     if (record === undefined) continue;
     const needed = needs.map((need) => nodes.get(need)).filter((node) => node !== undefined);

@@ -11,13 +11,13 @@ import type { Evaluation, ReadOutput } from "./evaluate.ts";
 /** Reads files of outputs in a store, for `evaluate`. */
 export function outputReader(store: Store): ReadOutput {
   return (key, file) => {
-    if (!store.has(key)) return undefined;
+    if (!store.outputs.has(key)) return undefined;
     try {
-      return readFileSync(path.join(store.outputPath(key), file), "utf8");
+      return readFileSync(path.join(store.outputs.path(key), file), "utf8");
     } catch (cause) {
       throw new Fault(
         "E_CARGO_LOCK",
-        `${store.record(key)?.name ?? "an output"} has no ${file}: ${errno(cause) ?? ""}`,
+        `${store.outputs.record(key)?.name ?? "an output"} has no ${file}: ${errno(cause) ?? ""}`,
         {
           hint: "the crates that a source is built with are those of its own lock file",
           cause,

@@ -31,7 +31,8 @@ export function planPreflight(recipes: Iterable<Recipe>, seed: Seed, options: Ev
  */
 export function findingsOf({ evaluation, components }: Preflight, { failed }: Outcome, store: Store): Finding[] {
   return [...components].flatMap(([key, component]) => {
-    if (store.has(key)) return readReport(component, readFileSync(path.join(store.outputPath(key), "report"), "utf8"));
+    if (store.outputs.has(key))
+      return readReport(component, readFileSync(path.join(store.outputs.path(key), "report"), "utf8"));
     const needs = evaluation.nodes.get(key)?.needs ?? [];
     const fault = [key, ...needs].map((each) => failed.get(each)).find((each) => each !== undefined);
     if (fault === undefined) return [];

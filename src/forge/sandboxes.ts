@@ -1,7 +1,8 @@
 /** What all steps of a run share: the seed with bubblewrap, the sandbox's user, the jobserver. Made when the first step is due. */
 import type { Key } from "../recipe/derivation.ts";
 import { openSandbox, type SandboxUser } from "../sandbox/sandbox.ts";
-import { removeTree, type Store } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
+import type { Store } from "../store/store.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { Jobserver } from "./jobserver.ts";
 
@@ -37,8 +38,8 @@ export class Sandboxes {
     const { evaluation, store } = this.#options;
     if (this.#tree === undefined) {
       for (const { key, derivation } of evaluation.nodes.values()) {
-        if (derivation.kind !== "seed" || !store.has(key)) continue;
-        this.#tree = store.outputPath(key);
+        if (derivation.kind !== "seed" || !store.outputs.has(key)) continue;
+        this.#tree = store.outputs.path(key);
         break;
       }
     }
@@ -47,7 +48,7 @@ export class Sandboxes {
 
   /** @param seed one whose bytes were verified for this run; another one in the store may not have been */
   open(seed: Key): Promise<OpenSandboxes> {
-    this.#tree ??= this.#options.store.outputPath(seed);
+    this.#tree ??= this.#options.store.outputs.path(seed);
     return (this.#opened ??= this.#open(this.#tree));
   }
 

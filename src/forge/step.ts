@@ -20,7 +20,8 @@ import { prelude } from "../recipe/step.ts";
 import { describeLimit, limitMet, limitScript, type Limits } from "../sandbox/limits.ts";
 import { spawnSandbox, type SandboxSpec, type SandboxUser } from "../sandbox/sandbox.ts";
 import { handOver, letRead } from "../sandbox/user.ts";
-import { FIXED_TIME, type Store } from "../store/store.ts";
+import { FIXED_TIME } from "../store/finish.ts";
+import type { Store } from "../store/store.ts";
 import { walk } from "../store/tree.ts";
 import { sha256 } from "./key.ts";
 import { prove, type ProofResult } from "./proofs.ts";
@@ -212,14 +213,14 @@ export function stepSandbox(
     bubblewrap: context.bubblewrap,
     user: context.user,
     limits: context.limits,
-    root: store.outputPath(step.root),
+    root: store.outputs.path(step.root),
     binds: [
       ...["build", "out", "tmp"].map((name) => ({ from: path.join(work, name), at: `/${name}`, writable: true })),
       { from: path.join(work, "files"), at: "/files" },
       { from: path.join(work, "step.sh"), at: "/anvil/step.sh" },
       { from: path.join(work, "times"), at: "/anvil/times", writable: true },
-      ...step.sources.map(({ at, sha256 }) => ({ from: store.sourcePath(sha256), at })),
-      ...step.mounts.map(({ at, key }) => ({ from: store.outputPath(key), at })),
+      ...step.sources.map(({ at, sha256 }) => ({ from: store.sources.path(sha256), at })),
+      ...step.mounts.map(({ at, key }) => ({ from: store.outputs.path(key), at })),
     ],
     env: step.env,
     cwd: "/build",
@@ -230,7 +231,7 @@ async function runScript(step: StepDerivation, work: string, log: string, contex
   const { store, user } = context;
   letRead(
     user,
-    step.sources.map(({ sha256 }) => store.sourcePath(sha256)),
+    step.sources.map(({ sha256 }) => store.sources.path(sha256)),
   );
   const { jobserver, signal } = context;
   const sandbox = stepSandbox(step, work, context);

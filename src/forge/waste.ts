@@ -1,7 +1,7 @@
 /** Work folders that nobody needs any more, deleted beside the rest: a kernel tree takes seconds, which nobody should wait for. */
 import { spawn } from "node:child_process";
 import { seedProgram } from "../sandbox/sandbox.ts";
-import { removeTree } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
 import { walk } from "../store/tree.ts";
 
 export class Waste {

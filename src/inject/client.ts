@@ -1,6 +1,6 @@
 /** The host's side of the ingot protocol. docs/ingots.md, "The protocol". */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Fault } from "../fault/fault.ts";
+import { Fault, parseFault } from "../fault/fault.ts";
 import { frame, FrameReader, u32, type Frame } from "./frames.ts";
 import type { Ingot } from "./ingot-file.ts";
 import { encodePath } from "./manifest.ts";
@@ -278,17 +278,10 @@ function splitWord(line: string): [string, string] {
   return cut === -1 ? [line, ""] : [line.slice(0, cut), line.slice(cut + 1)];
 }
 
-/** Code and message, lines of details, `hint: …`. */
+/** The agent renders faults as this program does. */
 function refusal(text: string): Fault {
-  const [first = "", ...rest] = text.split("\n").filter((line) => line !== "");
-  const [, code, message] = /^(E_[A-Z_]+) +(.*)$/.exec(first) ?? [];
-  if (code === undefined) return unexpected({ type: "E", body: Buffer.from(text) });
-  const hint = rest.at(-1)?.trim();
-  const hasHint = hint?.startsWith("hint: ") === true;
-  return new Fault(code as `E_${string}`, message ?? "", {
-    details: (hasHint ? rest.slice(0, -1) : rest).map((line) => line.trim()),
-    ...(hasHint ? { hint: hint.slice("hint: ".length) } : {}),
-  });
+  const fault = text.startsWith("E_") ? parseFault(text) : undefined;
+  return fault ?? unexpected({ type: "E", body: Buffer.from(text) });
 }
 
 function unexpected({ type, body }: Frame): Fault {

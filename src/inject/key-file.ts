@@ -3,10 +3,10 @@
  * owner can read; a public one is written as 64 hex digits and a newline, as the Monolith has it in /etc/anvil/trust.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
-import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault, reasonOf } from "../fault/fault.ts";
-import { draftOf } from "../host/replace-file.ts";
+import { createFile, replaceFile } from "../host/replace-file.ts";
 import { blake2b } from "./manifest.ts";
 
 export interface KeyPaths {
@@ -45,7 +45,7 @@ export class SigningKey {
 
   /** Signature of a manifest, 128 hex digits. */
   sign(manifest: Uint8Array): string {
-    return sign(null, signed(manifest), this.#private).toString("hex");
+    return sign(null, signedText(manifest), this.#private).toString("hex");
   }
 
   get pem(): string {
@@ -54,14 +54,14 @@ export class SigningKey {
 }
 
 /** What a signature covers: a sentence that says what for, and the manifest. */
-function signed(manifest: Uint8Array): Buffer {
+export function signedText(manifest: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from("AnvilOS ingot manifest, version 1\n"), manifest]);
 }
 
 export function isSignedBy(publicKey: string, manifest: Uint8Array, signature: string): boolean {
   const der = Buffer.from(`302a300506032b6570032100${publicKey}`, "hex");
   const key = createPublicKey({ key: der, format: "der", type: "spki" });
-  return verify(null, signed(manifest), key, Buffer.from(signature, "hex"));
+  return verify(null, signedText(manifest), key, Buffer.from(signature, "hex"));
 }
 
 /** How a public key is called: 16 hex digits of its hash. */
@@ -101,17 +101,11 @@ export function ensureKey(paths: KeyPaths): SigningKey {
 
 /** Writes a key where none is; undefined when there is one. */
 export function saveKey(key: SigningKey, { own }: KeyPaths): SigningKey | undefined {
-  const draft = draftOf(own);
   try {
     mkdirSync(path.dirname(own), { recursive: true, mode: 0o700 });
-    writeFileSync(draft, key.pem, { mode: 0o600, flag: "wx", flush: true });
-    linkSync(draft, own); // never replaces
-    return key;
+    return createFile(own, key.pem, { mode: 0o600, flush: true }) ? key : undefined;
   } catch (error) {
-    if (errno(error) === "EEXIST") return undefined;
     throw unreadable(own, error);
-  } finally {
-    rmSync(draft, { force: true });
   }
 }
 
@@ -179,6 +173,6 @@ export function trustedFiles({ trusted }: KeyPaths): string[] {
 export function trustKey(publicKey: string, { trusted }: KeyPaths): string {
   const file = path.join(trusted, `${keyId(publicKey)}.pub`);
   mkdirSync(trusted, { recursive: true, mode: 0o700 });
-  writeFileSync(file, `${publicKey}\n`);
+  replaceFile(file, `${publicKey}\n`);
   return file;
 }

@@ -45,6 +45,7 @@ export interface Chunk {
   readonly hash: string;
 }
 
+/** Bytes. */
 export const MANIFEST_LIMIT = 16 << 20;
 export const CHUNK_SIZE = 4 << 20;
 /** zstd adds at most 16 KiB to what it cannot compress. */
@@ -53,9 +54,28 @@ const PATH_LIMIT = 1023;
 const SEGMENT_LIMIT = 255;
 /** The most lines of needs, and of services. */
 const FACTS_LIMIT = 64;
+const ENTRIES_LIMIT = 262_144;
+const CHUNKS_LIMIT = 262_144;
+/** Bytes of all files. */
+const SIZE_LIMIT = 2 ** 42;
+/** Seconds since 1970. */
+const DATE_LIMIT = 2 ** 40;
 const LONGEST_HEALTH_CHECK = 3600;
 /** What the Monolith keeps in the tree of an ingot; no ingot may bring it. */
 const OWN_FOLDER = ".anvil";
+
+/** For the test that compares them with those of the agent (native/ingot/manifest.h). */
+export const LIMITS = {
+  MANIFEST_LIMIT,
+  CHUNK_SIZE,
+  STORED_LIMIT,
+  PATH_LIMIT,
+  FACTS_LIMIT,
+  ENTRIES_LIMIT,
+  CHUNKS_LIMIT,
+  SIZE_LIMIT,
+  OWN_FOLDER,
+} as const;
 
 // /ingots/bin is the folder of programs
 const NAME = "(?!bin(?: |$))[a-z0-9][a-z0-9-]{0,31}";
@@ -75,7 +95,8 @@ const LINE = {
   service: line("service ([a-z0-9_][a-z0-9_-]{0,31})"),
   health: line(`health (${NUMBER}) (${PATH})`),
   data: line("(data)"),
-  proof: line("proof (.+)"),
+  // a dot is not what ends a line for others than POSIX: U+2028 may stand in a line
+  proof: line("proof ([^]+)"),
   entry: line(`(?:dir 755 (${PATH})|file (755|644) (${NUMBER}) (${HASH}) (${PATH})|link (${PATH}) (${PATH}))`),
   chunk: line(`chunk (${NUMBER}) (${NUMBER}) (${HASH})`),
 };
@@ -154,7 +175,7 @@ class Parser {
       name: this.#one(LINE.name),
       version: this.#one(LINE.version),
       arch: this.#one(LINE.arch),
-      date: Number(this.#one(LINE.date)),
+      date: this.#date(),
       needs: this.#all(LINE.needs, ([ingot = "", atLeast]) => ({ ingot, atLeast })),
       services: this.#all(LINE.service, ([service = ""]) => service),
       health: this.#all(LINE.health, ([seconds, program]) => this.#healthCheck(Number(seconds), program))[0],
@@ -192,6 +213,12 @@ class Parser {
     }
   }
 
+  #date(): number {
+    const [, text] = LINE.date.exec(this.#lines[this.#at] ?? "") ?? [];
+    if (Number(text) > DATE_LIMIT) throw this.#fault("no date is so late");
+    return Number(this.#one(LINE.date));
+  }
+
   #data(): boolean {
     const isThere = LINE.data.test(this.#lines[this.#at] ?? "");
     if (isThere) this.#at++;
@@ -215,7 +242,9 @@ class Parser {
   #entries(): Entry[] {
     const folders = new Set<string>();
     let before = Buffer.alloc(0);
+    let count = 0;
     return this.#all(LINE.entry, (fields) => {
+      if (++count > ENTRIES_LIMIT) throw this.#fault("it is one file too many");
       const entry = this.#entry(fields);
       const path = Buffer.from(entry.path);
       if (Buffer.compare(before, path) >= 0) throw this.#fault("it is out of order");
@@ -231,6 +260,7 @@ class Parser {
   #entry([dir, mode, size, hash, file, target, link]: readonly (string | undefined)[]): Entry {
     if (dir !== undefined) return { kind: "dir", path: this.#path(dir) };
     if (link !== undefined) return { kind: "link", path: this.#path(link), target: this.#decoded(target) };
+    if (Number(size) > SIZE_LIMIT) throw this.#fault("no file is so large");
     return {
       kind: "file",
       path: this.#path(file),
@@ -266,8 +296,10 @@ function checkWhole({ needs, services, health, entries, chunks }: Manifest): voi
   const absent = promised.find((path) => !programs.has(path));
   if (absent !== undefined) throw fault(`there is no program ${absent}`);
   if (needs.length > FACTS_LIMIT || services.length > FACTS_LIMIT) throw fault("it has too many needs or services");
+  if (chunks.length > CHUNKS_LIMIT) throw fault("it has too many chunks");
   if (new Set(services).size < services.length) throw fault("a service stands there twice");
   const [size, unpacked] = [files, chunks].map((all) => all.reduce((sum, each) => sum + each.size, 0));
+  if (size !== undefined && size > SIZE_LIMIT) throw fault("the files are too large");
   if (size !== unpacked) throw fault(`the files have ${size} bytes, the chunks unpack to ${unpacked}`);
 }
 
@@ -276,6 +308,7 @@ function fault(why: string, details: readonly string[] = []): Fault {
 }
 
 function decodeUtf8(bytes: Uint8Array): string {
+  if (bytes.includes(0)) throw fault("it holds a zero byte");
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {

@@ -1,6 +1,8 @@
-import type { Digest, Key } from "../recipe/derivation.ts";
+import type { Evaluation } from "../forge/evaluate.ts";
+import { usedBy } from "../forge/used-by.ts";
 import { channelNames, loadChannel } from "../source/channel.ts";
-import { findGarbage, type Needed } from "../store/garbage.ts";
+import { findGarbage, findLeastRecent, removeAll } from "../store/garbage.ts";
+import type { Used } from "../store/uses.ts";
 import type { Project } from "./project.ts";
 
 export interface Collected {
@@ -9,25 +11,29 @@ export interface Collected {
   readonly bytes: number;
 }
 
-/** Removes from the store what no plan of any channel uses, or with `dryRun` finds it only. */
-export async function collect(project: Project, { dryRun }: { readonly dryRun: boolean }): Promise<Collected> {
-  const garbage = await findGarbage(project.store, await needed(project));
-  if (!dryRun) for (const each of garbage) await each.remove();
-  return { names: garbage.map(({ name }) => name), bytes: garbage.reduce((sum, { bytes }) => sum + bytes, 0) };
+export interface CollectOptions {
+  /** Finds it only. */
+  readonly dryRun: boolean;
+  /** Bytes that outputs and downloads may have afterwards; those that were not used for longest go. */
+  readonly keep?: number | undefined;
+}
+
+/** Removes from the store what no plan of any channel uses, or what was not used for longest. Throws E_CACHE_IN_USE. */
+export async function collect(project: Project, { dryRun, keep }: CollectOptions): Promise<Collected> {
+  const { store } = project;
+  const garbage =
+    keep === undefined ? await findGarbage(store, await needed(project)) : await findLeastRecent(store, keep);
+  const removed = dryRun ? garbage : await removeAll(garbage);
+  return { names: removed.map(({ name }) => name), bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 /** What the plans of all channels need. */
-async function needed(project: Project): Promise<Needed> {
+async function needed(project: Project): Promise<Used> {
   const targets = await project.targets();
-  const keys = new Set<Key>();
-  const sources = new Set<Digest>();
+  const plans: Evaluation[] = [];
   for (const name of await channelNames(project.root)) {
     const channel = await loadChannel(project.root, name);
-    const { nodes } = project.evaluate(targets.of(channel), channel);
-    for (const { key, derivation } of nodes.values()) {
-      keys.add(key);
-      if (derivation.kind === "fetch" && derivation.sha256 !== undefined) sources.add(derivation.sha256);
-    }
+    plans.push(project.evaluate(targets.of(channel), channel));
   }
-  return { keys, sources };
+  return usedBy(...plans);
 }

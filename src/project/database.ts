@@ -1,6 +1,6 @@
 /** The databases of a running Monolith: `anvil-db` there, over a console of the machine or over SSH. */
 import { randomBytes } from "node:crypto";
-import { Fault } from "../fault/fault.ts";
+import { Fault, parseFault } from "../fault/fault.ts";
 import { carry } from "../inject/exec.ts";
 import { execOverSsh, openExecPort, quoted, type Transport } from "../inject/transport.ts";
 import { EXEC_PORT } from "../vm/command-line.ts";
@@ -162,19 +162,11 @@ function absent(): Fault {
   return new Fault("E_DB_ABSENT", "the Monolith has no database", { hint: "`anvil inject db` sends it there" });
 }
 
-/** What `anvil-db` printed when it refused: code, sentence, lines of detail, a hint. */
+/** What `anvil-db` printed when it refused: a fault, as this program renders it. */
 function refusal(output: string, status: number): Fault {
   const lines = output.split("\n").filter((line) => line.trim() !== "");
-  const at = lines.findIndex((line) => /^E_[A-Z_]+ {2}/.test(line));
-  const [, code, message] = /^(E_[A-Z_]+) {2}(.*)$/.exec(lines[at] ?? "") ?? [];
-  if (code === undefined)
-    return new Fault("E_COMMAND", `anvil-db ended with status ${status}`, { details: lines.slice(-20) });
-  const rest = lines.slice(at + 1).map((line) => line.trim());
-  const hint = rest.find((line) => line.startsWith("hint: "))?.slice("hint: ".length);
-  return new Fault(code as `E_${string}`, message ?? "", {
-    details: rest.filter((line) => !line.startsWith("hint: ")),
-    ...(hint === undefined ? {} : { hint }),
-  });
+  const fault = parseFault(output);
+  return fault ?? new Fault("E_COMMAND", `anvil-db ended with status ${status}`, { details: lines.slice(-20) });
 }
 
 export interface Cluster {

@@ -13,6 +13,6 @@ export async function makeGuest(
   const guest = (await builder.project.targets()).find("guest");
   const built = await build({ ...builder, targets: [guest], silentWhenDone: true });
   if (built === undefined) return undefined;
-  const output = builder.store.outputPath(built.evaluation.targets[0] as Key);
+  const output = builder.store.outputs.path(built.evaluation.targets[0] as Key);
   return copyFiles(path.join(output, "usr/share/anvil-vmm/guest"), FILES, folder);
 }

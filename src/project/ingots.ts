@@ -29,7 +29,7 @@ export async function signedIngot(ingot: IngotRecipe, builder: Builder): Promise
 /** The folder with `manifest` and `payload`; undefined when the build failed. */
 async function ingotBody({ body }: IngotRecipe, builder: Builder): Promise<string | undefined> {
   const built = await build({ ...builder, targets: [body], silentWhenDone: true });
-  return built === undefined ? undefined : builder.store.outputPath(built.evaluation.targets[0] as Key);
+  return built === undefined ? undefined : builder.store.outputs.path(built.evaluation.targets[0] as Key);
 }
 
 /** Writes a signed ingot file; undefined when the build failed. Throws E_NO_TARGET, E_NO_KEY. */

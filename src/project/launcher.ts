@@ -15,7 +15,9 @@ export async function vmLauncher(project: Project): Promise<Launcher> {
   const channel = { name: "seeds", description: "of every channel", epoch: 0, components: {}, seeds };
   const { vm } = (await project.targets()).catalogue.seeds;
   const [key] = evaluate([vm], { project: project.root, channel, pins: new Map() }).targets;
-  if (key === undefined || !store.has(key))
+  // until this process ends, which the machine does not outlive
+  if (key !== undefined) await store.uses.announce({ keys: new Set([key]), sources: new Set() });
+  if (key === undefined || !store.outputs.has(key))
     throw new Fault("E_NO_INPUTS", "QEMU is not in the store", { hint: "anvil forge   brings it" });
-  return await seedLauncher(store.outputPath(key));
+  return await seedLauncher(store.outputs.path(key));
 }

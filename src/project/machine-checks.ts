@@ -91,7 +91,7 @@ function storeFolder(store: Store): Verdict {
 
 function disk(store: Store): Verdict {
   const free = freeBytes(store);
-  const held = store.records().reduce((sum, { bytes }) => sum + bytes, 0);
+  const held = store.outputs.records().reduce((sum, { bytes }) => sum + bytes, 0);
   const found = `${gigabytes(free)} free, the store holds ${gigabytes(held)}`;
   const hint = `a cold forge needs about ${gigabytes(COLD_FORGE)}: make room, run anvil gc, or choose another place with ANVIL_CACHE=<folder>`;
   if (free < LITTLE_DISK) return fail(found, hint);
@@ -120,7 +120,7 @@ function presentSeeds(
 ): { readonly seed: Seed; readonly tree: string }[] {
   return seeds.flatMap((seed, index) => {
     const key = targets[index];
-    return key !== undefined && store.has(key) ? [{ seed, tree: store.outputPath(key) }] : [];
+    return key !== undefined && store.outputs.has(key) ? [{ seed, tree: store.outputs.path(key) }] : [];
   });
 }
 

@@ -56,7 +56,7 @@ export async function status(project: Project, wanted: Wanted): Promise<Status> 
     // a local source is here, if not in the store
     .filter(({ derivation }) => derivation.kind !== "fetch" || derivation.local === undefined)
     .map(({ derivation: { name, version, kind } }) => ({ name, version, kind }));
-  const records = store.records();
+  const records = store.outputs.records();
   const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
   const held = { folder: store.paths.top, outputs: records.length, bytes, free: freeBytes(store) };
   const notices = unusedNotices(evaluation);
@@ -102,6 +102,6 @@ export async function graph(project: Project, wanted: Wanted): Promise<Graph> {
 }
 
 function isThere({ key, derivation }: Node, store: Store): boolean {
-  if (derivation.kind !== "fetch") return store.has(key);
-  return derivation.local !== undefined || (derivation.sha256 !== undefined && store.hasSource(derivation.sha256));
+  if (derivation.kind !== "fetch") return store.outputs.has(key);
+  return derivation.local !== undefined || (derivation.sha256 !== undefined && store.sources.has(derivation.sha256));
 }

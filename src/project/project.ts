@@ -14,7 +14,8 @@ import type { Digest } from "../recipe/derivation.ts";
 import type { Output } from "../recipe/recipe.ts";
 import { chooseChannel, settleChannel, type ChannelChoice, type ChoiceOptions } from "../source/channel-choice.ts";
 import { storePaths } from "../store/paths.ts";
-import { Store } from "../store/store.ts";
+import { DiskStore } from "../store/disk-store.ts";
+import type { Store } from "../store/store.ts";
 import { Targets } from "./targets.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -57,9 +58,9 @@ export class Project {
     this.#catalogue = catalogue;
   }
 
-  /** Opened at its first use, which throws what `Store.open` throws. */
+  /** Opened at its first use, which throws what `DiskStore.open` throws. */
   get store(): Store {
-    return (this.#store ??= Store.open(storePaths(this.env, this.home)));
+    return (this.#store ??= DiskStore.open(storePaths(this.env, this.home)));
   }
 
   targets(): Promise<Targets> {

@@ -5,6 +5,7 @@ import { Fault } from "../fault/fault.ts";
 import { describeLocal, localSources } from "../forge/local-sources.ts";
 import { manifestOf } from "../forge/manifest.ts";
 import { copyOut } from "../forge/publish.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import { fingerprint } from "../inject/authorized-keys.ts";
 import { keyId, trustedKeys } from "../inject/key-file.ts";
 import { loadAdvisories } from "../source/advisories.ts";
@@ -33,11 +34,11 @@ export async function publish(
   const { image } = (await project.targets()).catalogue;
   let published: Published | undefined;
   for (const key of evaluation.targets) {
-    const record = store.record(key);
+    const record = store.outputs.record(key);
     if (record === undefined) throw new Fault("E_STORE_DAMAGED", "an output vanished while it was copied");
     const rootLogin = record.name === image.name;
     if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
-    const from = path.join(store.outputPath(key), image.file);
+    const from = path.join(store.outputs.path(key), image.file);
     const file = path.join(folder, image.file);
     const logins = project.logins().map(fingerprint);
     const local = localSources(evaluation).map(([name, component]) => describeLocal(name, component));
@@ -49,7 +50,7 @@ export async function publish(
     const trust = trustedKeys(project.keys).map(keyId);
     const known = await loadAdvisories(project.root);
     const manifest = manifestOf(evaluation, store, { why, files, trust, known, rootLogin, logins });
-    writeFileSync(manifestBeside(file), `${JSON.stringify(manifest, null, 1)}\n`);
+    replaceFile(manifestBeside(file), `${JSON.stringify(manifest, null, 1)}\n`);
     writeFileSync(stamp(file), stampOf(file, made));
   }
   return published;

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { replaceFile } from "../host/replace-file.ts";
-import { diskFault } from "../source/disk.ts";
+import { diskFault } from "../host/disk.ts";
 import { parseEvents } from "../ui/json.ts";
 import { renderReport } from "../ui/report.ts";
 

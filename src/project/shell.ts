@@ -5,10 +5,11 @@ import { Fault } from "../fault/fault.ts";
 import { seedFor } from "../forge/evaluate.ts";
 import { missing } from "../forge/forge.ts";
 import { failedFolder, stage, stepSandbox } from "../forge/step.ts";
+import { usedBy } from "../forge/used-by.ts";
 import { readLimits } from "../sandbox/limits.ts";
 import { openSandbox, spawnSandbox } from "../sandbox/sandbox.ts";
 import { handOverTree } from "../sandbox/user.ts";
-import { removeTree } from "../store/store.ts";
+import { removeTree } from "../host/remove-tree.ts";
 import { planOf } from "./plan.ts";
 import type { Project, SourceValues } from "./project.ts";
 import { join, stdioOf, type Streams } from "./streams.ts";
@@ -32,6 +33,8 @@ export async function runInSandbox(project: Project, request: ShellRequest): Pro
   if (node === undefined || node.derivation.kind !== "step")
     throw new Fault("E_NO_TARGET", `${name} is not built by a script, so it has no sandbox`);
   const step = node.derivation;
+  // until this process ends
+  await store.uses.announce(usedBy(evaluation));
   const absent = missing({ ...evaluation, targets: node.needs }, store);
   if (absent.length > 0)
     throw new Fault("E_NO_INPUTS", `${name} needs what is not built yet`, {
@@ -42,7 +45,7 @@ export async function runInSandbox(project: Project, request: ShellRequest): Pro
   const kept = existsSync(failed);
   const work = kept ? failed : store.workFolder(step.name);
   try {
-    const bubblewrap = store.outputPath(seedFor(evaluation, node));
+    const bubblewrap = store.outputs.path(seedFor(evaluation, node));
     const user = await openSandbox(bubblewrap);
     const limits = readLimits(project.env);
     if (!kept) stage(step, work, project.root, { user, limits });

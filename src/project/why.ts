@@ -31,15 +31,15 @@ export async function why(project: Project, name: string, sources: SourceValues)
   const [image, key] = evaluation.targets as [Key, Key];
   const nodeOf = (each: Key): Node => evaluation.nodes.get(each) as Node;
   const { derivation, needs } = nodeOf(key);
-  const record = store.record(key);
+  const record = store.outputs.record(key);
   return {
     name: derivation.name,
     version: derivation.version,
     kind: derivation.kind,
     key,
     present: record !== undefined,
-    output: record === undefined ? undefined : { folder: store.outputPath(key), ...record },
-    elsewhere: store.elsewhere(key).map(recordName),
+    output: record === undefined ? undefined : { folder: store.outputs.folder(record), ...record },
+    elsewhere: store.outputs.elsewhere(key).map(recordName),
     path: shortestPath(evaluation, image, key).map((each) => nodeOf(each).derivation.name),
     inputs: needs.map((need) => ({ key: need, name: titleOf(nodeOf(need)) })),
     proofs: derivation.kind === "step" ? derivation.proves.map(describeProof) : [],

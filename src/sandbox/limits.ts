@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import { Fault } from "../fault/fault.ts";
+import { parseSize } from "../host/size.ts";
 
 /** An undefined one is not set, and what the forge itself has holds. */
 export interface Limits {
@@ -34,27 +35,30 @@ export const LIMIT_VARIABLES = {
   file: "ANVIL_STEP_FILE_SIZE",
 } as const;
 
-const UNITS = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 } as const;
-
 /** Throws E_LIMIT for a value that is none. */
 export function readLimits(env: Readonly<Record<string, string | undefined>>): Limits {
   const defaults = defaultLimits();
-  const read = (name: keyof Limits, pattern: RegExp, example: string): number | undefined => {
+  const read = (
+    name: keyof Limits,
+    parse: (text: string) => number | undefined,
+    example: string,
+  ): number | undefined => {
     const variable = LIMIT_VARIABLES[name];
     const text = env[variable]?.trim() ?? "";
     if (text === "") return defaults[name];
     if (text === "none") return undefined;
-    const [, digits, unit = ""] = pattern.exec(text) ?? [];
-    const value = Number(digits) * UNITS[unit.toUpperCase() as keyof typeof UNITS];
-    if (digits !== undefined && value > 0 && Number.isSafeInteger(value)) return value;
+    const value = parse(text);
+    if (value !== undefined && value > 0) return value;
     throw new Fault("E_LIMIT", `${variable}=${text} is no limit`, { hint: `${variable}=${example}, or none` });
   };
   return {
-    memory: read("memory", /^(\d+)([KMGT]?)$/i, "12G"),
-    processes: read("processes", /^(\d+)$/, "20000"),
-    file: read("file", /^(\d+)([KMGT]?)$/i, "100G"),
+    memory: read("memory", parseSize, "12G"),
+    processes: read("processes", parseCount, "20000"),
+    file: read("file", parseSize, "100G"),
   };
 }
+
+const parseCount = (text: string): number | undefined => (/^\d+$/.test(text) ? parseSize(text) : undefined);
 
 /** What bash calls them, with the size of its unit, and their names in /proc/self/limits. */
 const ULIMITS = {

@@ -2,13 +2,14 @@
  * Which channel a project folder builds: named for a run, chosen once for the folder (`.anvil/channel.json`), or the
  * default. The first build makes the choice; it stays, for the ISO and for whatever is sent into it, until it is changed.
  */
-import { randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import type { Channel } from "../recipe/channel.ts";
 import { channelNames, loadChannel, standing } from "./channel.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
+import { createFile, replaceFile } from "../host/replace-file.ts";
 
 /** The channel of the folder, or the default. */
 export const AUTO = "auto";
@@ -79,7 +80,7 @@ export async function settleChannel(name: string, options: ChoiceOptions): Promi
 /** Makes a channel the one that the folder builds. Throws E_CHANNEL, E_READ_ONLY and E_DISK_FULL. */
 export async function setChannel(projectRoot: string, name: string): Promise<Channel> {
   const channel = await loadChannel(projectRoot, name);
-  await writeChoice(projectRoot, name, (draft, file) => rename(draft, file));
+  writeChoice(projectRoot, name, replaceFile);
   return channel;
 }
 
@@ -131,31 +132,23 @@ async function recordFirst(projectRoot: string, name: string, isDefault: boolean
   const known = await readChoice(projectRoot);
   if (known !== undefined) return known;
   try {
-    await writeChoice(projectRoot, name, (draft, file) => link(draft, file));
-    return name;
-  } catch (error) {
+    if (writeChoice(projectRoot, name, createFile)) return name;
     // another forge was first
-    if (errno(error) === "EEXIST") return (await readChoice(projectRoot)) ?? name;
+    return (await readChoice(projectRoot)) ?? name;
+  } catch (error) {
     // a project that cannot be written takes the default every time
     if (isDefault && error instanceof Fault && error.code === "E_READ_ONLY") return name;
     throw error;
   }
 }
 
-async function writeChoice(
-  projectRoot: string,
-  name: string,
-  place: (draft: string, file: string) => Promise<void>,
-): Promise<void> {
+/** @param place says false when it leaves a file that is there */
+function writeChoice(projectRoot: string, name: string, place: (file: string, text: string) => unknown): boolean {
   const file = path.join(projectRoot, choiceFile);
-  const draft = `${file}.${randomUUID()}`;
   try {
-    await mkdir(path.dirname(file), { recursive: true });
-    await writeFile(draft, `${JSON.stringify({ channel: name })}\n`);
-    await place(draft, file);
+    mkdirSync(path.dirname(file), { recursive: true });
+    return place(file, `${JSON.stringify({ channel: name })}\n`) !== false;
   } catch (cause) {
     throw diskFault(cause, file) ?? cause;
-  } finally {
-    await rm(draft, { force: true }).catch(() => {});
   }
 }

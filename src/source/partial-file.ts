@@ -7,7 +7,7 @@ import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Fault } from "../fault/fault.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
 
 export interface Downloaded {
   readonly sha256: string;

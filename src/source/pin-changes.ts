@@ -3,7 +3,7 @@ import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Channel, Patches } from "../recipe/channel.ts";
 import type { KeyOrigin } from "./author-keys.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
 
 /** What a refresh did to a pin; `before` or `after` is undefined for one that came or went. */
 export interface PinChange {

@@ -3,8 +3,9 @@
  * own site, which also carry the security archive beside it. Every file is pinned, so that none of them is trusted with
  * more than being there.
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Fault } from "../fault/fault.ts";
+import { replaceFile } from "../host/replace-file.ts";
 import { seedSuite } from "./seed-suites.ts";
 import { describeNetworkError } from "./http-error.ts";
 import type { HttpClient } from "./http.ts";
@@ -55,9 +56,7 @@ export async function publicMirrors(options: PublicMirrorOptions): Promise<strin
       hint: "check the network (http_proxy and https_proxy name a proxy), or name a mirror with --debian-mirror <url> or ANVIL_DEBIAN_MIRROR=<url>",
     });
   }
-  // no more than a convenience: a folder that cannot be written is found out about elsewhere
-  if (memory !== undefined)
-    await writeFile(memory, JSON.stringify({ at: Date.now(), roots, answered })).catch(() => {});
+  if (memory !== undefined) remember(memory, { at: Date.now(), roots, answered });
   return answered;
 }
 
@@ -82,5 +81,14 @@ async function remembered(file: string, roots: readonly string[]): Promise<strin
     return answered.length > 0 ? answered : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** No more than a convenience: a folder that cannot be written is found out about elsewhere. */
+function remember(memory: string, answers: object): void {
+  try {
+    replaceFile(memory, JSON.stringify(answers));
+  } catch {
+    /* asked again then */
   }
 }

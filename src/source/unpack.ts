@@ -24,7 +24,7 @@ import { Fault } from "../fault/fault.ts";
 import { findDebData, type Compression, type DebData } from "../format/deb.ts";
 import { checkEntry, tarEntries, type TarEntry } from "../format/tar.ts";
 import { unxz } from "../format/xz.ts";
-import { diskFault } from "./disk.ts";
+import { diskFault } from "../host/disk.ts";
 
 export interface UnpackOptions {
   /** Decompresses xz in place of the built-in decoder, for example by a native program. */

@@ -12,6 +12,8 @@ export interface Paths {
   readonly locks: string;
   /** A socket for each living process that holds a lock or has work in progress. */
   readonly alive: string;
+  /** What living processes work with, a file each. */
+  readonly uses: string;
   readonly logs: string;
 }
 
@@ -26,6 +28,7 @@ export function storePaths(env: Readonly<Record<string, string | undefined>>, ho
     tmp: path.join(top, "tmp"),
     locks: path.join(top, "locks"),
     alive: path.join(top, "alive"),
+    uses: path.join(top, "uses"),
     logs: path.join(top, "log"),
   };
 }

@@ -3,6 +3,7 @@ import { closeSync, openSync, renameSync, rmSync } from "node:fs";
 import { stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { draftOf } from "../host/replace-file.ts";
 import { OVMF_VARIABLES } from "./command-line.ts";
 import { refuseTakenPorts } from "./forward.ts";
 import type { Launcher } from "./launcher.ts";
@@ -59,9 +60,9 @@ export async function emptyLog(file: string): Promise<void> {
 /** Copies OVMF's template of the UEFI variables out of the launcher's root, unless the file is there. */
 export async function provideVariables(launcher: Launcher, target: string): Promise<void> {
   if ((await stat(target).catch(() => undefined)) !== undefined) return;
-  const fresh = `${target}.new`;
+  const fresh = draftOf(target);
   const complaints: Buffer[] = [];
-  const file = openSync(fresh, "w", 0o600);
+  const file = openSync(fresh, "wx", 0o600);
   try {
     const child = launcher.start("cat", [OVMF_VARIABLES], [], { stdio: ["ignore", file, "pipe"] });
     child.stderr?.on("data", (bytes: Buffer) => complaints.push(bytes));

@@ -1,9 +1,9 @@
 /** State files: how a command finds the machine that another one started. */
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
 import { Owners } from "../host/owner.ts";
-import { draftOf } from "../host/replace-file.ts";
+import { createFile } from "../host/replace-file.ts";
 import { isComparable, isRunning, type ProcessIdentity } from "../host/process.ts";
 
 /** A running machine, as `<stateDir>/machines/<name>.json` has it. */
@@ -36,16 +36,9 @@ export async function writeState(stateDir: string, machine: Omit<MachineState, "
   const state: MachineState = { ...machine, owner: owners(stateDir).self() };
   const file = stateFile(stateDir, state.name);
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const fresh = draftOf(file);
-  writeFileSync(fresh, JSON.stringify(state, null, 2) + "\n", { mode: 0o600, flag: "wx" });
-  try {
-    await refuseIfRunning(stateDir, state.name);
-    linkSync(fresh, file); // unlike rename, never replaces what another process has put there meanwhile
-  } catch (error) {
-    throw errno(error) === "EEXIST" ? runningFault(state.name) : error;
-  } finally {
-    rmSync(fresh, { force: true });
-  }
+  await refuseIfRunning(stateDir, state.name);
+  // another process may have put one there meanwhile
+  if (!createFile(file, JSON.stringify(state, null, 2) + "\n", { mode: 0o600 })) throw runningFault(state.name);
 }
 
 /** Throws E_VM_RUNNING when a machine of this name runs; removes the file of one that has ended. */

@@ -66,7 +66,7 @@ export async function output(wanted: Output): Promise<string> {
 async function trees(outputs: readonly Output[], name: string): Promise<string[]> {
   const { channel } = await project.selectChannel(name);
   const { targets } = project.evaluate(outputs, channel);
-  return targets.map((key) => project.store.outputPath(key));
+  return targets.map((key) => project.store.outputs.path(key));
 }
 
 /** A folder that is gone after the test. */

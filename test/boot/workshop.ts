@@ -14,7 +14,9 @@ import { plainView } from "../../src/ui/plain.ts";
 import { Client } from "../../src/inject/client.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
 import { storePaths } from "../../src/store/paths.ts";
-import { removeTree, Store } from "../../src/store/store.ts";
+import { removeTree } from "../../src/host/remove-tree.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Machine } from "../../src/vm/machine.ts";
 import type { Ingot } from "../../src/recipe/ingot.ts";
 import { project } from "../this-project.ts";
@@ -56,12 +58,12 @@ export class Pieces {
     const evaluation = project.evaluate(targets, channel);
     const top = mkdtempSync(path.join(path.dirname(here.paths.top), "anvil-workshop-"));
     t.after(() => removeTree(top));
-    const store = Store.open(storePaths({ ANVIL_CACHE: top }, "/"));
+    const store = DiskStore.open(storePaths({ ANVIL_CACHE: top }, "/"));
     for (const { key, derivation } of evaluation.nodes.values()) {
-      if (derivation.kind === "fetch" && derivation.sha256 !== undefined && here.hasSource(derivation.sha256))
-        symlinkSync(here.sourcePath(derivation.sha256), store.sourcePath(derivation.sha256));
-      if (derivation.kind === "fetch" || evaluation.targets.includes(key) || !here.has(key)) continue;
-      symlinkSync(here.outputPath(key), path.join(store.paths.outputs, path.basename(here.outputPath(key))));
+      if (derivation.kind === "fetch" && derivation.sha256 !== undefined && here.sources.has(derivation.sha256))
+        symlinkSync(here.sources.path(derivation.sha256), store.sources.path(derivation.sha256));
+      if (derivation.kind === "fetch" || evaluation.targets.includes(key) || !here.outputs.has(key)) continue;
+      symlinkSync(here.outputs.path(key), path.join(store.paths.outputs, path.basename(here.outputs.path(key))));
       copyFileSync(path.join(here.paths.outputs, `${key}.json`), path.join(store.paths.outputs, `${key}.json`));
     }
     return new Pieces(ingot, here, store, evaluation.targets);
@@ -92,10 +94,10 @@ export class Pieces {
   async assertSame(): Promise<void> {
     const accepting = this.store.accepting([this.#ingot.name]);
     for (const key of this.#keys) {
-      const record = accepting.record(key);
+      const record = accepting.outputs.record(key);
       assert.deepEqual(record?.origin?.for, [this.#ingot.name], `${record?.name} was not built in the Monolith`);
-      assert.equal(this.store.has(key), false);
-      assert.equal(record?.digest, await this.#here.digest(key), `${record?.name} differs`);
+      assert.equal(this.store.outputs.has(key), false);
+      assert.equal(record?.digest, await this.#here.outputs.digest(key), `${record?.name} differs`);
     }
   }
 }

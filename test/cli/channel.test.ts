@@ -52,7 +52,7 @@ test("nothing of a channel that was never built is compiled before its sources w
   const channel = JSON.parse(readFileSync(file, "utf8")) as { components: Record<string, object> };
   channel.components["odd"] = pin;
   writeFileSync(file, JSON.stringify(channel));
-  writeFileSync(project.store.sourcePath(pin.sha256 as Digest), bytes);
+  writeFileSync(project.store.sources.path(pin.sha256 as Digest), bytes);
   project.edit(
     'seed: seedBase,\n  script: "echo base',
     'seed: seedBase,\n  source: { component: "odd" },\n  assumes: [{ expects: "paths", component: "odd", paths: ["gone.c"] }],\n  script: "cd odd # ./configure\\n" + "echo base',

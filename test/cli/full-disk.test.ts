@@ -11,9 +11,9 @@ test("on a full disk the command line says so, whatever it was about to write, a
   const project = await TinyProject.make(t);
   // bundles the program
   assert.equal((await project.anvil(["status"])).status, 1);
-  const seed = project.store.records()[0];
+  const seed = project.store.outputs.records()[0];
   assert.ok(seed !== undefined);
-  const tree = project.store.outputPath(seed.key);
+  const tree = project.store.outputs.path(seed.key);
   const wrap = withSmallDisk(tree, project.cache, 16 << 20);
   const probe = wrap(process.execPath, ["-e", "0"]);
   if (spawnSync(probe.command, probe.args, { env: {} }).status !== 0) {

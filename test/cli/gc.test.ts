@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
@@ -47,7 +48,14 @@ beforeEach(async () => {
   const tree = path.join(project.store.workFolder("old"), "out");
   mkdirSync(tree);
   writeFileSync(path.join(tree, "file"), "12345");
-  await project.store.add(tree, { key: old, name: "old", version: "1", seconds: 0, proofs: [], references: [] });
+  await project.store.outputs.add(tree, {
+    key: old,
+    name: "old",
+    version: "1",
+    seconds: 0,
+    proofs: [],
+    references: [],
+  });
   const digest = sha256("no source of any plan");
   rubbish = [
     `store/${old}.json`,
@@ -93,7 +101,7 @@ test("what would go is said, and nothing goes", async () => {
 });
 
 test("all of it goes, what the plan needs stays, and then there is nothing to report", async () => {
-  const kept = [...project.store.records()].filter(({ key }) => key !== old);
+  const kept = [...project.store.outputs.records()].filter(({ key }) => key !== old);
   const logs = readdirSync(project.store.paths.logs).filter((name) => !name.startsWith("old-"));
   const { status, stdout } = await project.anvil(["gc", "--json"]);
   assert.equal(status, 0);
@@ -104,12 +112,42 @@ test("all of it goes, what the plan needs stays, and then there is nothing to re
     rubbish.filter((name) => existsSync(path.join(cache, name))),
     [],
   );
-  assert.deepEqual(project.store.records(), kept);
+  assert.deepEqual(project.store.outputs.records(), kept);
   assert.deepEqual(readdirSync(project.store.paths.logs), logs);
   assert.ok(existsSync("/etc"), "links in what is deleted are not followed");
   const again = await project.anvil(["gc"]);
   assert.equal(again.stdout, "0.0 MB\n");
   assert.match((await project.anvil(["forge", "--channel", "debian"])).stdout, /nothing to do/);
+});
+
+test("with --keep the least recently used goes until the rest fits, whatever a plan needs", async () => {
+  const { outputs } = project.store;
+  const [oldRecord] = outputs.records().filter((record) => record.key === old);
+  const held = outputs.records().reduce((sum, { bytes }) => sum + bytes, 0);
+  const sources = readdirSync(project.store.paths.sources, { withFileTypes: true })
+    .filter(({ name }) => /^[0-9a-f]{64}$/.test(name))
+    .reduce((sum, { name }) => sum + statSync(path.join(project.store.paths.sources, name)).size, 0);
+  assert.ok(oldRecord !== undefined);
+  // this process has a work folder, and no other would clear up without knowing what for
+  await project.store.uses.announce({ keys: new Set(), sources: new Set() });
+  utimesSync(path.join(project.store.paths.outputs, `${old}.json`), 60, 60);
+  const dry = await project.anvil(["gc", "--keep", String(held + sources - 1), "--dry-run"]);
+  assert.match(dry.stdout, /^would remove {2}old 1\n/);
+  assert.doesNotMatch(dry.stdout, /base|iso|seed/);
+  assert.ok(outputs.has(old));
+  const { status, stdout } = await project.anvil(["gc", "--keep", String(held + sources - 1)]);
+  assert.equal(status, 0);
+  assert.match(stdout, /^removed {2}old 1\n/);
+  assert.equal(outputs.has(old), false);
+  assert.match((await project.anvil(["forge", "--channel", "debian"])).stdout, /nothing to do/);
+});
+
+test("a size that is none is refused", async () => {
+  for (const size of ["", "much", "-1", "5X", "1.5G"]) {
+    const { status, stderr } = await project.anvil(["gc", `--keep=${size}`]);
+    assert.equal(status, 2);
+    assert.match(stderr, /^E_USAGE {2}--keep wants a size such as 20G or 500M/);
+  }
 });
 
 test("a name that somebody else chose is shown as text", async () => {
@@ -130,10 +168,10 @@ test("a log is printed byte for byte into a file, and nobody else can read it", 
   assert.equal(stdout, readFileSync(path.join(logs, name), "utf8"));
   assert.ok(stdout.includes("\x1b[31mred\r\n"));
 
-  const seed = project.store.records().find((record) => record.name === "seed-base");
+  const seed = project.store.outputs.records().find((record) => record.name === "seed-base");
   assert.ok(seed !== undefined);
   const argv = [process.execPath, path.join(project.folder, "bin/anvil"), "log", "base"];
-  const { command, args } = onTerminal(project.store.outputPath(seed.key), argv);
+  const { command, args } = onTerminal(project.store.outputs.path(seed.key), argv);
   const shown = await ended(spawn(command, args, { env: { HOME: project.home } }));
   assert.deepEqual([shown.status, shown.stderr], [0, ""]);
   assert.match(shown.stdout, /^base says 42\r\nred\r\n.*no line feed at the end$/);

@@ -260,10 +260,10 @@ test("with --in vm the Monolith builds it, is asked for what it made, and takes 
     commands.filter((command) => !command.startsWith("get")),
     ["add allow-downgrade", "remove workshop-portable data", "add"],
   );
-  const made = project.store.records().find(({ name }) => name === "made");
+  const made = project.store.outputs.records().find(({ name }) => name === "made");
   assert.deepEqual(made?.origin, { place: "the Monolith", for: ["portable"] });
   const accepting = project.store.accepting(["portable"]);
-  assert.equal(readFileSync(path.join(accepting.outputPath(made.key), "made"), "utf8"), "7\n");
+  assert.equal(readFileSync(path.join(accepting.outputs.path(made.key), "made"), "utf8"), "7\n");
 
   // nobody else takes it, unless that is said
   const why = await project.anvil(["why", "made", ...debian]);

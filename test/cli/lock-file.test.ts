@@ -76,7 +76,7 @@ test("fetch unpacks the source, reads its lock file, and brings the crates that 
   assert.equal(status, 0, `${stdout}${stderr}`);
   assert.ok(existsSync(path.join(project.cache, "sources", sha256)));
   assert.ok(!existsSync(path.join(project.folder, "out")));
-  const names = project.store.records().map(({ name }) => name);
+  const names = project.store.outputs.records().map(({ name }) => name);
   assert.ok(names.includes("source") && !names.includes("iso"), names.join());
 });
 
@@ -100,5 +100,5 @@ test("a crate that is not the one of the lock file is refused", async (t) => {
   const { status, stdout, stderr } = await anvil("forge", "--root-login", "iso", "--plain");
   assert.equal(status, 1);
   assert.match(`${stdout}${stderr}`, /E_SOURCE_HASH/);
-  assert.ok(!project.store.records().some(({ name }) => name === "iso"));
+  assert.ok(!project.store.outputs.records().some(({ name }) => name === "iso"));
 });

@@ -119,12 +119,12 @@ test("gc keeps what a plan needs and removes the rest, or only says so", async (
   assert.match(dry.stdout, /^would remove {2}kept sandbox other of a failed step$/m);
   assert.ok(existsSync(sandbox));
   // what was looked at before the build is no part of the plan
-  const kept = store.records().filter(({ name }) => name !== "preflight-thing");
+  const kept = store.outputs.records().filter(({ name }) => name !== "preflight-thing");
   const { removed, bytes } = document(await world.anvil(["gc", "--json"])) as { removed: string[]; bytes: number };
   assert.ok(removed.includes("kept sandbox other of a failed step"));
   assert.ok(bytes >= 5);
   assert.ok(!existsSync(sandbox));
-  assert.deepEqual(store.records(), kept);
+  assert.deepEqual(store.outputs.records(), kept);
 });
 
 test("channel shows the channels, and changes the one that is built here", async () => {

@@ -75,9 +75,9 @@ async function tiny(t: TestContext): Promise<Tiny> {
   write({ ...channel, components });
   const pins = pinsDigest(await loadChannel(project.folder, "debian"));
   write({ ...channel, components, proven: { date: "2026-01-02", pins, result: "all of it" } });
-  const [seed] = project.store.records();
+  const [seed] = project.store.outputs.records();
   assert.ok(seed !== undefined);
-  return { project, source, seedTree: project.store.outputPath(seed.key) };
+  return { project, source, seedTree: project.store.outputs.path(seed.key) };
 }
 
 function inProject(project: TinyProject, args: readonly string[], env: Readonly<Record<string, string>>, wrap: Wrap) {

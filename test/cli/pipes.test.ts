@@ -23,10 +23,12 @@ after(() => cleaning.forEach((act) => act()));
 
 /** Runs a command whose output goes where `script`, of bash, sends it; "$@" is the command. */
 function redirected(script: string, args: readonly string[]): Promise<Ended> {
-  const seed = project.store.records().find(({ name }) => name === `seed-${seedBase.name}` || name === seedBase.name);
+  const seed = project.store.outputs
+    .records()
+    .find(({ name }) => name === `seed-${seedBase.name}` || name === seedBase.name);
   assert.ok(seed !== undefined);
   const command = [process.execPath, path.join(project.folder, "bin/anvil"), ...args];
-  const shell = seedProgram(project.store.outputPath(seed.key), "usr/bin/bash", ["-c", script, "bash", ...command]);
+  const shell = seedProgram(project.store.outputs.path(seed.key), "usr/bin/bash", ["-c", script, "bash", ...command]);
   return ended(spawn(shell.command, shell.args, { cwd: project.folder, env: { HOME: project.home } }));
 }
 

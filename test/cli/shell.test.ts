@@ -89,8 +89,8 @@ test("a shell is held as its step is: no file of /proc to write, no way into the
   project.edit("none", "none");
   assert.equal((await project.anvil(["forge", "base", ...debian])).status, 0);
   const script = `${writableProc}\nperl -e '${forbiddenCalls}'\nulimit -f\nls /proc/self/fd | wc -w`;
-  const seed = project.store.records().find(({ name }) => name === "seed-base")?.key as Key;
-  const wrap = withDescriptor(project.store.outputPath(seed), 40, "/dev/zero");
+  const seed = project.store.outputs.records().find(({ name }) => name === "seed-base")?.key as Key;
+  const wrap = withDescriptor(project.store.outputs.path(seed), 40, "/dev/zero");
   const anvil = [`${project.folder}/bin/anvil`, "shell", "base", ...debian, "--", "/usr/bin/bash", "-c", script];
   const { command, args } = wrap(process.execPath, anvil);
   const child = spawn(command, args, { env: { HOME: project.home, ANVIL_STEP_FILE_SIZE: "3M" } });

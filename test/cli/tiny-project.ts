@@ -3,7 +3,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import {
   cachePaths,
   linkTree,
@@ -83,7 +84,7 @@ export class TinyProject {
     this.folder = path.join(top, "project");
     this.home = path.join(top, "home");
     this.cache = path.join(this.home, ".cache/anvil");
-    this.store = Store.open(cachePaths(this.cache));
+    this.store = DiskStore.open(cachePaths(this.cache));
   }
 
   static async make(t: Cleanup, { ownSeed = false } = {}): Promise<TinyProject> {

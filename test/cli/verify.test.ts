@@ -10,9 +10,9 @@ const { store } = project;
 const forge = (): ReturnType<typeof project.anvil> => project.anvil(["forge", "--channel", "debian"]);
 
 function damageBase(): void {
-  const record = store.records().find(({ name }) => name === "base");
+  const record = store.outputs.records().find(({ name }) => name === "base");
   assert.ok(record !== undefined);
-  const file = path.join(store.outputPath(record.key), "number");
+  const file = path.join(store.outputs.path(record.key), "number");
   chmodSync(file, 0o644);
   writeFileSync(file, "43\n");
 }
@@ -30,7 +30,7 @@ test("a damaged output is found, removed, and made again by the next forge", asy
   assert.equal(found.status, 1);
   assert.match(found.stdout, /^damaged {2}base .*: removed\n3 outputs and 0 downloads read, 1 damaged\n$/);
   assert.deepEqual(
-    store
+    store.outputs
       .records()
       .map(({ name }) => name)
       .sort(),
@@ -54,9 +54,9 @@ test("with --keep it is only reported", async () => {
 test("a damaged download is found and removed", async () => {
   await project.anvil(["verify"]);
   const name = "ab".repeat(32) as Digest;
-  writeFileSync(store.sourcePath(name), "other bytes");
+  writeFileSync(store.sources.path(name), "other bytes");
   const { status, stdout } = await project.anvil(["verify"]);
   assert.equal(status, 1);
   assert.match(stdout, new RegExp(`^damaged  source ${name}: removed`, "m"));
-  assert.equal(store.hasSource(name), false);
+  assert.equal(store.sources.has(name), false);
 });

@@ -126,7 +126,7 @@ export class World {
     const world = new World(top, { ANVIL_CACHE: path.join(top, "cache"), ...env });
     const { store } = world.project;
     plantSeed(store, await testChannel(), symlinkSync);
-    writeFileSync(store.sourcePath(sha256), source);
+    writeFileSync(store.sources.path(sha256), source);
     const pin = { version: "1.0", archive: "pool/thing_1.0.tar.gz", sha256, size: source.length };
     const thing = { ...pin, verified: "recorded", licence: "0BSD" };
     const channel = { description: "for tests", epoch: 1_700_000_000, components: { thing } };

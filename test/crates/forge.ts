@@ -22,7 +22,7 @@ const { store } = project;
 /** A component with these bytes, which are put where a download would be. */
 export function component(version: string, bytes: Buffer): Component {
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  if (!store.hasSource(sha256 as Digest)) writeFileSync(store.sourcePath(sha256 as Digest), bytes);
+  if (!store.sources.has(sha256 as Digest)) writeFileSync(store.sources.path(sha256 as Digest), bytes);
   return { version, urls: ["https://example.invalid/source.tar.gz"], sha256, verified: "recorded", licence: "0BSD" };
 }
 
@@ -81,7 +81,7 @@ export async function forge(target: Output, channel: Channel): Promise<Forged> {
   const [key] = evaluation.targets as [Key];
   return {
     evaluation,
-    tree: store.outputPath(key),
+    tree: store.outputs.path(key),
     log: readFileSync(logFile(store, key, evaluation.nodes.get(key)?.derivation.name ?? ""), "utf8"),
   };
 }

@@ -18,7 +18,7 @@ const user = step("user", "ls -R /build; touch /out/done", { source: source("dat
 /** Forges `user` with a source that is there already. */
 async function forgeWith(t: TestContext, data: Source): Promise<{ rig: Rig; run: Run }> {
   const rig = await Rig.make(t, { components: { data: data.pin } });
-  writeFileSync(rig.store.sourcePath(data.pin.sha256 as Digest), data.bytes);
+  writeFileSync(rig.store.sources.path(data.pin.sha256 as Digest), data.bytes);
   return { rig, run: await rig.forge(user) };
 }
 
@@ -40,7 +40,7 @@ for (const [name, { item, why }] of Object.entries(evil)) {
     assert.match(run.fault.message, why);
     assert.deepEqual(run.lines("user"), []);
     assert.ok(!run.events.some((event) => event.type === "phase" && event.phase === "build"));
-    assert.equal(rig.store.has(rig.key(user)), false);
+    assert.equal(rig.store.outputs.has(rig.key(user)), false);
   });
 }
 
@@ -51,7 +51,7 @@ test("an archive that passed an older check is looked through again, one that pa
     { name: "again/file", data: "x" },
   ]);
   const rig = await Rig.make(t, { components: { data: data.pin } });
-  const file = rig.store.sourcePath(data.pin.sha256 as Digest);
+  const file = rig.store.sources.path(data.pin.sha256 as Digest);
   writeFileSync(file, data.bytes);
   writeFileSync(`${file}.checked`, "");
   const run = await rig.forge(user);
@@ -60,7 +60,7 @@ test("an archive that passed an older check is looked through again, one that pa
   const harmless = await tarball("data", [{ name: "data", data: "x" }]);
   const good = await forgeWith(t, harmless);
   assert.equal(good.run.ok, true);
-  const marker = `${good.rig.store.sourcePath(harmless.pin.sha256 as Digest)}.checked`;
+  const marker = `${good.rig.store.sources.path(harmless.pin.sha256 as Digest)}.checked`;
   assert.equal(readFileSync(marker, "utf8"), "2\n");
 });
 
@@ -72,7 +72,7 @@ test("a package of a seed cannot have the files of accounts written elsewhere", 
   const seedOf = async (...items: TarItem[]): Promise<Run> => {
     const bytes = buildAr({ "debian-binary": Buffer.from("2.0\n"), "data.tar": await buildTar(items) });
     const digest = sha256(bytes);
-    writeFileSync(rig.store.sourcePath(digest), bytes);
+    writeFileSync(rig.store.sources.path(digest), bytes);
     const derivation = {
       kind: "seed",
       name: "links",
@@ -85,9 +85,9 @@ test("a package of a seed cannot have the files of accounts written elsewhere", 
   };
   const file = await seedOf({ name: "etc/passwd", type: "symlink", target: path.join(outside, "passwd") });
   assert.equal(file.ok, true);
-  const [tree] = rig.store.records().filter(({ name }) => name === "links");
+  const [tree] = rig.store.outputs.records().filter(({ name }) => name === "links");
   assert.ok(tree !== undefined);
-  assert.match(readFileSync(path.join(rig.store.outputPath(tree.key), "etc/passwd"), "utf8"), /^root:/);
+  assert.match(readFileSync(path.join(rig.store.outputs.path(tree.key), "etc/passwd"), "utf8"), /^root:/);
   const folder = await seedOf({ name: "etc", type: "symlink", target: outside });
   assert.equal(folder.fault.code, "E_ARCHIVE");
   assert.deepEqual(readdirSync(outside), ["passwd"]);
@@ -102,14 +102,14 @@ test("links to places of the author's machine are unpacked as they are, and lead
   ];
   const data = await tarball("data", items);
   const rig = await Rig.make(t, { components: { data: data.pin } });
-  writeFileSync(rig.store.sourcePath(data.pin.sha256 as Digest), data.bytes);
+  writeFileSync(rig.store.sources.path(data.pin.sha256 as Digest), data.bytes);
   const lists = step("user", "cd /build/data; readlink INSTALL; cat file; cat secret || touch /out/done", {
     source: source("data"),
   });
   const run = await rig.forge(lists);
   assert.equal(run.ok, true, run.ok ? "" : run.fault.message);
   assert.equal(run.lines("user")[0], "/usr/share/automake-1.16/INSTALL");
-  assert.ok(rig.store.has(rig.key(lists)));
+  assert.ok(rig.store.outputs.has(rig.key(lists)));
 });
 
 test("an archive with an absolute name is refused", async (t) => {

@@ -17,7 +17,8 @@ import { writeBundle, type BundleIndex, type Share } from "../../src/forge/bundl
 import { acceptedPins, importBundle, type ImportPlan, type Imported } from "../../src/forge/bundle-import.ts";
 import type { Channel } from "../../src/recipe/channel.ts";
 import type { Digest, FetchDerivation } from "../../src/recipe/derivation.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { buildTar, type TarItem } from "../format/tar-builder.ts";
 import { cachePaths, temporaryFolder } from "./rig.ts";
 import { sha256Of } from "./sources.ts";
@@ -55,8 +56,8 @@ const shareOf = (name: string, files: readonly Buffer[], targets: readonly strin
 });
 
 function storeWith(t: TestContext, files: readonly Buffer[]): Store {
-  const store = Store.open(cachePaths(temporaryFolder(t)));
-  for (const bytes of files) writeFileSync(store.sourcePath(sha256Of(bytes) as Digest), bytes);
+  const store = DiskStore.open(cachePaths(temporaryFolder(t)));
+  for (const bytes of files) writeFileSync(store.sources.path(sha256Of(bytes) as Digest), bytes);
   return store;
 }
 
@@ -104,7 +105,7 @@ test("what was exported is there after an import, each file under the hash of it
   assert.equal(taken.length, contents.length);
   assert.deepEqual(index.channels[0]?.targets, ["iso"]);
   assert.deepEqual(sources(store), contents.map(sha256Of).sort());
-  for (const bytes of contents) assert.deepEqual(readFileSync(store.sourcePath(sha256Of(bytes) as Digest)), bytes);
+  for (const bytes of contents) assert.deepEqual(readFileSync(store.sources.path(sha256Of(bytes) as Digest)), bytes);
 });
 
 test("the same files make the same bytes, in whatever order channels and files are named", async (t) => {
@@ -156,13 +157,13 @@ test("a file in the store that was cut is taken anew", async (t) => {
   const { file, share } = await bundle(t);
   const store = storeWith(t, contents);
   const [, , , large] = contents as [Buffer, Buffer, Buffer, Buffer];
-  truncateSync(store.sourcePath(sha256Of(large) as Digest), 5);
+  truncateSync(store.sources.path(sha256Of(large) as Digest), 5);
   const { taken } = await importBundle(file, store, planOf([share]));
   assert.deepEqual(
     taken.map(({ sha256 }) => sha256),
     [sha256Of(large)],
   );
-  assert.equal(store.isSourceSound(sha256Of(large) as Digest), true);
+  assert.equal(store.sources.isSound(sha256Of(large) as Digest), true);
 });
 
 test("a bundle that was cut anywhere is refused, and nothing of it is taken", async (t) => {
@@ -328,7 +329,7 @@ test("a download that is damaged in the store is not exported, and goes", async 
   const share = shareOf("one", contents);
   const store = storeWith(t, contents);
   const folder = temporaryFolder(t);
-  const damaged = store.sourcePath(sha256Of(contents[1] ?? Buffer.alloc(0)) as Digest);
+  const damaged = store.sources.path(sha256Of(contents[1] ?? Buffer.alloc(0)) as Digest);
   writeFileSync(damaged, "other");
   await assert.rejects(
     writeBundle([share], store, path.join(folder, "a")),

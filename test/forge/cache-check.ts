@@ -2,11 +2,11 @@
 import { writeSync } from "node:fs";
 import { Fault } from "../../src/fault/fault.ts";
 import { checkCache } from "../../src/store/fitness.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { cachePaths } from "./rig.ts";
 
 try {
-  checkCache(Store.open(cachePaths(process.argv[2] ?? "")));
+  checkCache(DiskStore.open(cachePaths(process.argv[2] ?? "")));
   writeSync(1, "fit\n");
 } catch (error) {
   if (!(error instanceof Fault)) throw error;

@@ -9,7 +9,8 @@ import { cargoRegistry } from "../../src/forge/cargo-registry.ts";
 import { Downloads } from "../../src/forge/downloads.ts";
 import { HttpClient } from "../../src/source/http.ts";
 import { storePaths } from "../../src/store/paths.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { Authority } from "../source/certificates.ts";
 import { proxyTo, serve, serveTls, status, type Answer } from "../source/http-server.ts";
 import { Rig } from "./rig.ts";
@@ -36,9 +37,9 @@ async function withSeed(t: TestContext): Promise<{ store: Store; seed: string }>
   const rig = await Rig.make(t);
   const key = rig.evaluate(seedRust).targets[0];
   assert.ok(key !== undefined);
-  const theirs = Store.open(storePaths(process.env, os.homedir()));
-  assert.ok(theirs.has(key), "`anvil forge seed-rust` comes first");
-  return { store: rig.store, seed: theirs.outputPath(key) };
+  const theirs = DiskStore.open(storePaths(process.env, os.homedir()));
+  assert.ok(theirs.outputs.has(key), "`anvil forge seed-rust` comes first");
+  return { store: rig.store, seed: theirs.outputs.path(key) };
 }
 
 test("cargo says where its registry has downloads, over TLS with the authorities that the machine trusts", async (t) => {
@@ -78,7 +79,7 @@ async function wantingCrate(t: TestContext): Promise<{ store: Store; seed: Key; 
   const [seed] = evaluation.targets;
   assert.ok(seed !== undefined);
   for (const { sha256 } of rig.channel.seeds["rust"] ?? []) {
-    const file = rig.store.sourcePath(sha256 as Digest);
+    const file = rig.store.sources.path(sha256 as Digest);
     if (!existsSync(file)) writeFileSync(file, "");
   }
   const derivation: FetchDerivation = {

@@ -88,7 +88,7 @@ test("a project file that is edited after the plan was made is not built under t
   assert.equal(run.fault.code, "E_FILE_CHANGED");
   assert.match(run.fault.message, /^system\/config was changed/);
   assert.deepEqual(
-    rig.store.records().map(({ name }) => name),
+    rig.store.outputs.records().map(({ name }) => name),
     ["seed-base"],
   );
   assert.equal((await rig.forge(configured)).ok, true);
@@ -119,5 +119,5 @@ test("two forges that find the same damage mend it once", async (t) => {
   const ends = await Promise.all(forges.map(({ ended }) => ended));
   for (const end of ends) assert.deepEqual(end, { status: 0, stderr: "" });
   assert.deepEqual(forges.flatMap(({ made }) => made).sort(), ["base", "one", "two"]);
-  for (const each of [base, one, two]) assert.equal(await rig.store.isSound(rig.key(each)), true);
+  for (const each of [base, one, two]) assert.equal(await rig.store.outputs.isSound(rig.key(each)), true);
 });

@@ -26,7 +26,7 @@ test("a step that fails is told with its exit status, its last lines, its log an
   assert.equal(log, logFile(rig.store, rig.key(broken), "broken"));
   assert.deepEqual(readFileSync(log, "utf8"), `${lines.join("\n")}\n`);
   assert.deepEqual(tailOf(run), lines.slice(-30));
-  assert.equal(rig.store.has(rig.key(broken)), false);
+  assert.equal(rig.store.outputs.has(rig.key(broken)), false);
   assert.equal(readFileSync(path.join(kept(broken), "out/partial"), "utf8"), "partial\n");
   assert.equal(readFileSync(path.join(kept(broken), "build/work"), "utf8"), "work\n");
   assert.deepEqual(readdirSync(rig.store.paths.tmp), []);

@@ -43,7 +43,7 @@ test("a source that is there is not fetched again, and a finished output needs n
   await rig.forge(user, { mirrors });
   const next = step("next", "cp data/data /out/again", { source: source("data") });
   assert.equal((await rig.forge(next, { mirrors })).ok, true);
-  rig.store.removeSource(good.pin.sha256 as Digest);
+  rig.store.sources.remove(good.pin.sha256 as Digest);
   const warm = await rig.forge([user, next], { mirrors });
   assert.equal(warm.ok, true);
   assert.deepEqual(warm.made, []);
@@ -118,10 +118,10 @@ test("what a killed forge had downloaded is kept, and the next forge goes on fro
 
 test("a partial file of other bytes is found out, and the whole is fetched", async (t) => {
   const { rig, mirrors } = await rigWith(t, [file(good.bytes)]);
-  writeFileSync(`${rig.store.sourcePath(good.pin.sha256 as Digest)}.part`, other.subarray(0, 60));
+  writeFileSync(`${rig.store.sources.path(good.pin.sha256 as Digest)}.part`, other.subarray(0, 60));
   const run = await rig.forge(user, { mirrors });
   assert.equal(run.ok, true);
-  assert.equal(sha256Of(readFileSync(rig.store.sourcePath(good.pin.sha256 as Digest))), good.pin.sha256);
+  assert.equal(sha256Of(readFileSync(rig.store.sources.path(good.pin.sha256 as Digest))), good.pin.sha256);
 });
 
 test("upstream URLs are used as they stand, after the mirrors", async (t) => {
@@ -181,7 +181,7 @@ test("a doubtful pin is refused until it is accepted by name", async (t) => {
 test("a source that is changed in the store is found when it is used, and fetched again", async (t) => {
   const { rig, servers, mirrors } = await rigWith(t, [file(good.bytes)]);
   await rig.forge(user, { mirrors });
-  writeFileSync(rig.store.sourcePath(good.pin.sha256 as Digest), other);
+  writeFileSync(rig.store.sources.path(good.pin.sha256 as Digest), other);
   const next = step("next", "cp data/data /out/again", { source: source("data") });
   const run = await rig.forge(next, { mirrors });
   assert.equal(run.ok, true);
@@ -199,5 +199,5 @@ test("an interrupted download ends the run without a failure", async (t) => {
   assert.equal(run.ok, false);
   assert.equal(run.outcome.failed.size, 0);
   assert.deepEqual(run.made, []);
-  assert.equal(existsSync(rig.store.sourcePath(good.pin.sha256 as Digest)), false);
+  assert.equal(existsSync(rig.store.sources.path(good.pin.sha256 as Digest)), false);
 });

@@ -5,7 +5,7 @@ import type { ForgeEvent } from "../../src/forge/events.ts";
 import { realise, type Outcome } from "../../src/forge/forge.ts";
 import type { Channel } from "../../src/recipe/channel.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { cachePaths, realiseOptions, type RunOptions } from "./rig.ts";
 
 export interface Job extends Pick<RunOptions, "jobs" | "keepGoing" | "mirrors"> {
@@ -26,6 +26,6 @@ export function carryOut(job: Job, signal: AbortSignal, on: (event: ForgeEvent) 
   const { channel, targets } = job;
   const nodes = new Map(job.nodes.map((node) => [node.key, node]));
   const evaluation: Evaluation = { channel, targets, nodes, pending: [] };
-  const store = Store.open(cachePaths(job.cache));
+  const store = DiskStore.open(cachePaths(job.cache));
   return realise(evaluation, { ...realiseOptions(store, job.project, job), signal, on });
 }

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
 import { cpio, source, type Output } from "../../src/recipe/recipe.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
-import { removeTree } from "../../src/store/store.ts";
+import { removeTree } from "../../src/host/remove-tree.ts";
 import { file, serve } from "../source/http-server.ts";
 import { Rig, step } from "./rig.ts";
 import { tarball } from "./sources.ts";
@@ -31,18 +31,18 @@ function numbers(seed: number): (below: number) => number {
 /** The outputs that are there, none of which may be half-written. */
 async function digests(rig: Rig): Promise<Record<string, Digest>> {
   const found: Record<string, Digest> = {};
-  for (const { key, name, digest } of rig.store.records()) {
+  for (const { key, name, digest } of rig.store.outputs.records()) {
     if (name.startsWith("seed-")) continue;
-    assert.equal(await rig.store.isSound(key), true, `${name} is damaged`);
+    assert.equal(await rig.store.outputs.isSound(key), true, `${name} is damaged`);
     found[name] = digest;
   }
   return found;
 }
 
 async function empty(rig: Rig): Promise<void> {
-  for (const { key, name } of rig.store.records()) if (!name.startsWith("seed-")) rig.store.remove(key);
-  (await rig.store.strays()).forEach(removeTree);
-  for (const name of readdirSync(rig.store.paths.sources)) rig.store.removeSource(name as Digest);
+  for (const { key, name } of rig.store.outputs.records()) if (!name.startsWith("seed-")) rig.store.outputs.remove(key);
+  (await rig.store.outputs.strays()).forEach(removeTree);
+  for (const name of readdirSync(rig.store.paths.sources)) rig.store.sources.remove(name as Digest);
 }
 
 test(
@@ -86,7 +86,7 @@ test(
     const last = await rig.forge(graph, options);
     assert.equal(last.ok, true);
     assert.deepEqual(await digests(rig), expected);
-    assert.deepEqual(await rig.store.strays(), []);
+    assert.deepEqual(await rig.store.outputs.strays(), []);
     assert.deepEqual(readdirSync(rig.store.paths.tmp), []);
     assert.deepEqual(
       readdirSync(rig.store.paths.locks).filter((name) => name.includes(".")),

@@ -176,7 +176,7 @@ test("a channel with a local source is not called built and booted, and its firs
   const same = path.join(temporaryFolder(t), "data.tar.gz");
   writeFileSync(same, pinned.bytes);
   assert.equal(isProven((await take([`data=${same}`])).channel), false);
-  assert.equal(sha256, sha256Of(readFileSync(rig.store.sourcePath(sha256 as Digest))));
+  assert.equal(sha256, sha256Of(readFileSync(rig.store.sources.path(sha256 as Digest))));
 });
 
 test("the manifest says of a local source that it is one, with its hash, and claims no knowledge of vulnerabilities", async (t) => {
@@ -263,7 +263,7 @@ test("a link in the place of the folder is followed, links within are not", asyn
 test("a copy that was damaged in the store is told, and is made again by the next start", async (t) => {
   const { rig, tree, take } = await world(t);
   const { channel } = await take([`data=${tree}`]);
-  const copy = rig.store.sourcePath(channel.components["data"]?.sha256 as Digest);
+  const copy = rig.store.sources.path(channel.components["data"]?.sha256 as Digest);
   appendFileSync(copy, "x");
   const run = await rig.forge(user);
   assert.equal(run.fault.code, "E_LOCAL_SOURCE");

@@ -33,14 +33,14 @@ test("an output is in the store with its record, its proofs and what it was made
   const run = await rig.forge(tool);
   assert.equal(run.ok, true);
   assert.deepEqual(run.made, ["tool"]);
-  const record = rig.store.record(rig.key(tool));
+  const record = rig.store.outputs.record(rig.key(tool));
   assert.equal(record?.files, 2);
   assert.deepEqual(record?.references, [rig.key(tool.root)]);
   assert.deepEqual(record?.proofs, [
     { proof: "has usr/share/link", detail: "1 found" },
     { proof: "runs: usr/bin/tool --flag =~ /^tool 1\\.0 --flag$/", detail: "tool 1.0 --flag" },
   ]);
-  assert.equal(await rig.store.isSound(rig.key(tool)), true);
+  assert.equal(await rig.store.outputs.isSound(rig.key(tool)), true);
   assert.deepEqual(readdirSync(rig.store.paths.tmp), [], "nothing of the work is left");
 });
 
@@ -99,7 +99,7 @@ test("a failing proof keeps the output out of the store, and says what was found
     "  nothing is at missing",
   ]);
   assert.deepEqual(traces(rig, liar), []);
-  assert.equal(rig.store.has(rig.key(liar)), false);
+  assert.equal(rig.store.outputs.has(rig.key(liar)), false);
   const kept = failedFolder(rig.store, rig.key(liar), "liar");
   assert.equal(readFileSync(path.join(kept, "out/version"), "utf8"), "0.9\n");
 });

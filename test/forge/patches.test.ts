@@ -28,7 +28,7 @@ async function rigWith(t: TestContext, files: readonly string[]): Promise<{ rig:
     patches: [{ archive, sha256: pin.sha256, size: patches.bytes.length, verified: "signed" as const, files }],
   };
   const rig = await Rig.make(t, { components: { data: patched } });
-  for (const { bytes, pin } of [data, patches]) writeFileSync(rig.store.sourcePath(pin.sha256 as Digest), bytes);
+  for (const { bytes, pin } of [data, patches]) writeFileSync(rig.store.sources.path(pin.sha256 as Digest), bytes);
   return { rig, pin: patched };
 }
 
@@ -48,7 +48,7 @@ test("a patch that does not fit ends the step before its script, and the log sho
   assert.equal(run.ok, false);
   assert.equal(run.fault.code, "E_STEP_FAILED");
   assert.ok(run.lines("words").some((line) => line.includes("FAILED")));
-  assert.equal(rig.store.has(rig.key(words)), false);
+  assert.equal(rig.store.outputs.has(rig.key(words)), false);
 });
 
 test("who wants the archive as it is gets it without patches", async (t) => {

@@ -20,7 +20,8 @@ async function rigWith(t: TestContext, sources: Readonly<Record<string, Source>>
   const pins = Object.fromEntries(Object.entries(sources).map(([name, { pin }]) => [name, pin]));
   const rig = await Rig.make(t, { components: pins });
   rig.projectFile(WORDS, readFileSync(path.join(projectRoot, WORDS), "utf8"));
-  for (const { pin, bytes } of Object.values(sources)) writeFileSync(rig.store.sourcePath(pin.sha256 as Digest), bytes);
+  for (const { pin, bytes } of Object.values(sources))
+    writeFileSync(rig.store.sources.path(pin.sha256 as Digest), bytes);
   return rig;
 }
 
@@ -126,7 +127,13 @@ test("an OpenZFS whose authors do not know the series of the pinned Linux is tol
   const rig = await rigWith(t, { zfs });
   const told = async (version: string): Promise<string[]> => {
     const atLeast = (): boolean => false;
-    const assumptions = assumptionsOf(linux, { has: () => true, of: () => version, atLeast, patches: () => [], local: () => undefined });
+    const assumptions = assumptionsOf(linux, {
+      has: () => true,
+      of: () => version,
+      atLeast,
+      patches: () => [],
+      local: () => undefined,
+    });
     const series = assumptions.filter((each) => each.expects === "success" && each.what.startsWith("it is made for "));
     assert.equal(series.length, 1);
     return broken((await look(rig, user("zfs", series))).findings);

@@ -4,7 +4,7 @@ import { chmodSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { withReadOnlyCache } from "./confined.ts";
 import { cachePaths, nobody, Rig, step, temporaryFolder, type ForgeProcess } from "./rig.ts";
 
@@ -59,7 +59,7 @@ test("a cache folder that cannot be made, because a file is in its place, is ref
   const file = path.join(temporaryFolder(t), "file");
   writeFileSync(file, "");
   assert.throws(
-    () => Store.open(cachePaths(file)),
+    () => DiskStore.open(cachePaths(file)),
     (error) => error instanceof Fault && error.code === "E_READ_ONLY" && /^ENOTDIR/.test(error.details[0] ?? ""),
   );
 });

@@ -49,7 +49,7 @@ async function build(t: TestContext, around: Surroundings): Promise<Record<strin
   const before = process.umask(around.umask);
   const run = await rig.forge(graph(file), { jobs: around.jobs }).finally(() => process.umask(before));
   assert.equal(run.ok, true, JSON.stringify(run.events.filter(({ type }) => type === "failed")));
-  return Object.fromEntries(rig.store.records().map(({ name, digest }) => [name, digest]));
+  return Object.fromEntries(rig.store.outputs.records().map(({ name, digest }) => [name, digest]));
 }
 
 test("outputs are the same bytes in another folder, with another number of jobs, at another time, under another umask", async (t) => {

@@ -40,7 +40,9 @@ import type { Limits } from "../../src/sandbox/limits.ts";
 import { loadSeeds } from "../../src/source/channel.ts";
 import { mirrorsAt } from "../../src/source/mirror.ts";
 import { storePaths } from "../../src/store/paths.ts";
-import { removeTree, Store } from "../../src/store/store.ts";
+import { removeTree } from "../../src/host/remove-tree.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Wrap } from "./confined.ts";
 import type { Job } from "./job.ts";
 
@@ -117,7 +119,7 @@ export class Rig {
   private constructor(top: string, channel: Channel) {
     this.top = top;
     this.project = path.join(top, "project");
-    this.store = Store.open(cachePaths(path.join(top, "cache")));
+    this.store = DiskStore.open(cachePaths(path.join(top, "cache")));
     this.channel = channel;
     mkdirSync(this.project, { recursive: true });
   }
@@ -139,7 +141,7 @@ export class Rig {
 
   /** The tree of the seed, which holds bubblewrap. */
   get seedTree(): string {
-    return this.store.outputPath(this.key(seedBase));
+    return this.store.outputs.path(this.key(seedBase));
   }
 
   async forge(targets: Output | readonly Output[], options: RunOptions = {}): Promise<Run> {
@@ -182,7 +184,7 @@ export class Rig {
 
   /** Path of a file in the output of something that is there. */
   output(target: Output, file = "."): string {
-    return path.join(this.store.outputPath(this.key(target)), file);
+    return path.join(this.store.outputs.path(this.key(target)), file);
   }
 
   read(target: Output, file: string): string {
@@ -190,7 +192,7 @@ export class Rig {
   }
 
   digest(target: Output): Promise<Digest | undefined> {
-    return this.store.digest(this.key(target));
+    return this.store.outputs.digest(this.key(target));
   }
 
   /** The work folder of a step that runs now, of any process or that of one. */
@@ -394,20 +396,20 @@ export function plantSeed(
   seed: Seed = seedBase,
 ): void {
   const [key] = evaluate([seed], { project: "/", channel, pins: new Map() }).targets as [Key];
-  const home = Store.open(storePaths(process.env, os.homedir()));
-  const record = home.record(key);
+  const home = DiskStore.open(storePaths(process.env, os.homedir()));
+  const record = home.outputs.record(key);
   if (record === undefined)
     throw new Error(`the seed is not in your store: run \`npx anvil forge seed-${seed.name}\` first`);
-  const from = home.outputPath(key);
+  const from = home.outputs.path(key);
   place(from, path.join(store.paths.outputs, path.basename(from)));
   writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify(record));
 }
 
 /** The packages of the seed, for a test that unpacks it. */
 export function plantPackages(store: Store, channel: Channel): void {
-  const home = Store.open(storePaths(process.env, os.homedir()));
+  const home = DiskStore.open(storePaths(process.env, os.homedir()));
   for (const { sha256 } of channel.seeds[seedBase.name] ?? []) {
-    linkFile(home.sourcePath(sha256 as Digest), store.sourcePath(sha256 as Digest));
+    linkFile(home.sources.path(sha256 as Digest), store.sources.path(sha256 as Digest));
   }
 }
 

@@ -38,7 +38,7 @@ test("it needs the seed of its root, whose bubblewrap it runs in, also when the 
   await rig.forge(root);
   const again = await rig.forge(inside);
   assert.deepEqual(again.made, ["inside"]);
-  assert.deepEqual(rig.store.record(rig.key(inside))?.references, [rig.key(root.root), rig.key(root)]);
+  assert.deepEqual(rig.store.outputs.record(rig.key(inside))?.references, [rig.key(root.root), rig.key(root)]);
 });
 
 test("what takes the place of another output is mounted in that one's folder", async (t) => {

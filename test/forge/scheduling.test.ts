@@ -28,7 +28,7 @@ test("a failure stops what depends on it; what runs is finished, nothing else is
   assert.deepEqual(run.names("failed"), ["bad"]);
   assert.deepEqual(run.names("skipped"), ["on-bad"]);
   assert.deepEqual(run.made, ["running"], "on-running is not begun");
-  assert.equal(rig.store.has(rig.key(running)), true);
+  assert.equal(rig.store.outputs.has(rig.key(running)), true);
   const last = run.events.at(-1);
   assert.deepEqual(last?.type === "end" && [last.ok, last.built, last.failed], [false, 1, 1]);
 });

@@ -5,7 +5,8 @@
 import { existsSync, readdirSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
 import type { Fault } from "../../src/fault/fault.ts";
-import { removeTree, Store } from "../../src/store/store.ts";
+import { removeTree } from "../../src/host/remove-tree.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { carryOut, readJob } from "./job.ts";
 import { cachePaths } from "./rig.ts";
 
@@ -42,13 +43,13 @@ function fill(pages: number): void {
 
 for (const pages of PAGES) {
   // the folders themselves are there before the disk gets full: without them there is no store to open
-  const store = Store.open(paths);
+  const store = DiskStore.open(paths);
   fill(pages);
   const free = freeBytes();
   const { ok, failed } = await carryOut(job, new AbortController().signal, () => {});
   const faults: Fault[] = [...failed.values()];
-  const records = store.records();
-  const sound = await Promise.all(records.map((record) => store.isSound(record.key)));
+  const records = store.outputs.records();
+  const sound = await Promise.all(records.map((record) => store.outputs.isSound(record.key)));
   const kept = path.join(job.cache, "failed");
   const result: Try = {
     free,
@@ -56,11 +57,15 @@ for (const pages of PAGES) {
     codes: faults.map((fault) => fault.code),
     messages: faults.map((fault) => fault.message),
     damaged: records.filter((_, index) => !sound[index]).map((record) => record.name),
-    left: [...(await store.strays()), ...readdirSync(paths.tmp), ...(existsSync(kept) ? readdirSync(kept) : [])],
+    left: [
+      ...(await store.outputs.strays()),
+      ...readdirSync(paths.tmp),
+      ...(existsSync(kept) ? readdirSync(kept) : []),
+    ],
     digests: Object.fromEntries(records.map((record) => [record.name, record.digest])),
   };
   writeSync(1, `${JSON.stringify(result)}\n`);
   // the next try starts from nothing
-  for (const record of records) if (!record.name.startsWith("seed-")) store.remove(record.key);
+  for (const record of records) if (!record.name.startsWith("seed-")) store.outputs.remove(record.key);
   for (const name of readdirSync(paths.sources)) removeTree(path.join(paths.sources, name));
 }

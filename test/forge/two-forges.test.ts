@@ -29,7 +29,7 @@ test("two forges at once share the work: each output is made once over both", as
   const ends = await Promise.all([first.ended, second.ended]);
   for (const end of ends) assert.deepEqual(end, { status: 0, stderr: "" });
   assert.deepEqual([...first.made, ...second.made].sort(), graph.map(({ name }) => name).sort());
-  for (const each of graph) assert.equal(await rig.store.isSound(rig.key(each)), true);
+  for (const each of graph) assert.equal(await rig.store.outputs.isSound(rig.key(each)), true);
   assert.deepEqual(readdirSync(rig.store.paths.tmp), []);
   assert.deepEqual(readdirSync(rig.store.paths.locks), []);
 });

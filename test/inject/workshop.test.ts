@@ -46,7 +46,7 @@ const second = recipe({
 async function rigWithSource(t: Cleanup): Promise<{ rig: Rig; archive: Buffer }> {
   const { bytes, pin } = await tarball("thing", [{ name: "said", data: "unpacked\n" }]);
   const rig = await Rig.make(t, { components: { thing: pin } });
-  writeFileSync(rig.store.sourcePath(pin.sha256 as Digest), bytes);
+  writeFileSync(rig.store.sources.path(pin.sha256 as Digest), bytes);
   rig.projectFile("native/thing.c", "int thing;\n");
   rig.projectFile("native/more/thing.h", "extern int thing;\n");
   for (const name of ["run", "enter"]) {
@@ -145,13 +145,13 @@ test("what was built there is fetched, proven and put into the store", async (t)
   const run = await rig.forge([first, second], { elsewhere: await monolith(finished()) });
   assert.equal(run.ok, true);
   const store = rig.store.accepting(["pieces"]);
-  const output = (file: string): string => path.join(store.outputPath(rig.key(first)), file);
+  const output = (file: string): string => path.join(store.outputs.path(rig.key(first)), file);
   assert.equal(readFileSync(output("said"), "utf8"), "first\n");
   assert.equal(readFileSync(output("a b/link"), "utf8"), "first\n");
   assert.equal(lstatSync(output("a b/program")).mode & 0o777, 0o555);
   assert.equal(lstatSync(output("said")).mode & 0o777, 0o444);
-  assert.deepEqual(store.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
-  assert.deepEqual(store.record(rig.key(first))?.origin, { place: "the Monolith", for: ["pieces"] });
+  assert.deepEqual(store.outputs.record(rig.key(first))?.proofs, [{ proof: "has said", detail: "1 found" }]);
+  assert.deepEqual(store.outputs.record(rig.key(first))?.origin, { place: "the Monolith", for: ["pieces"] });
   assert.deepEqual(run.lines("first"), ["one", "two"]);
   assert.equal(readFileSync(logFile(rig.store, rig.key(first), "first"), "utf8"), "one\ntwo\n");
   assert.ok(run.made.indexOf("first") < run.made.indexOf("second"));
@@ -171,8 +171,8 @@ test("what was built there is used for that ingot alone, and so is what is made 
   const accepting = rig.store.accepting(["pieces"]);
   const forIngot = await rig.forge(made, { store: accepting });
   assert.deepEqual(forIngot.made, ["made"]);
-  assert.deepEqual(accepting.record(rig.key(made))?.origin, { place: "the Monolith", for: ["pieces"] });
-  assert.equal(rig.store.has(rig.key(made)), false);
+  assert.deepEqual(accepting.outputs.record(rig.key(made))?.origin, { place: "the Monolith", for: ["pieces"] });
+  assert.equal(rig.store.outputs.has(rig.key(made)), false);
   const evaluation = rig.evaluate(made);
   const facts = { why: "", files: [], trust: [], rootLogin: true, logins: [], known: {} };
   assert.deepEqual(
@@ -185,8 +185,8 @@ test("what was built there is used for that ingot alone, and so is what is made 
   const again = await rig.forge(made);
   assert.deepEqual(again.made, ["first", "made"]);
   assert.deepEqual(again.names("notice"), []);
-  assert.equal(rig.store.record(rig.key(made))?.origin, undefined);
-  assert.equal(rig.store.record(rig.key(made))?.digest, accepting.elsewhere(rig.key(made))[0]?.digest);
+  assert.equal(rig.store.outputs.record(rig.key(made))?.origin, undefined);
+  assert.equal(rig.store.outputs.record(rig.key(made))?.digest, accepting.outputs.elsewhere(rig.key(made))[0]?.digest);
   assert.deepEqual(
     manifestOf(evaluation, accepting, facts).components.filter(({ origin }) => origin !== undefined),
     [],
@@ -201,7 +201,7 @@ test("that the sandbox makes something else is told, and the other is not used",
   assert.equal(notices.length, 1);
   assert.match(notices[0] ?? "", /^first as the Monolith built it for pieces is not what the sandbox made of it/);
   assert.equal(
-    readFileSync(path.join(rig.store.accepting(["pieces"]).outputPath(rig.key(plain)), "said"), "utf8"),
+    readFileSync(path.join(rig.store.accepting(["pieces"]).outputs.path(rig.key(plain)), "said"), "utf8"),
     "first\n",
   );
 });

@@ -16,7 +16,7 @@ import { httpClient } from "../../src/source/http.ts";
 import { debianKeyring } from "../../src/source/openpgp.ts";
 import { lockReleases } from "../../src/source/releases.ts";
 import { Archive } from "../../src/source/signed-archive.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { cachePaths, projectRoot, temporaryFolder } from "../forge/rig.ts";
 import { emptyFolder, listing, publish, type Site } from "../source/author-builder.ts";
 
@@ -42,7 +42,7 @@ const packages: Readonly<Record<string, readonly [component: string, worth: read
 
 test("what authors signed is signed, and nothing else", async (t) => {
   const mirrors = await mirrorsOf({
-    store: Store.open(cachePaths(path.join(temporaryFolder(t), "cache"))),
+    store: DiskStore.open(cachePaths(path.join(temporaryFolder(t), "cache"))),
     client: httpClient(),
     mirrors: {
       flags: [],

@@ -69,7 +69,7 @@ async function sourceArchive(component: string): Promise<{ readonly path: string
   const store = project.store;
   const pin = (await project.selectChannel("auto")).channel.components[component];
   assert.ok(pin?.sha256 !== undefined && pin.size !== undefined);
-  return { path: store.sourcePath(pin.sha256 as Digest), bytes: pin.size };
+  return { path: store.sources.path(pin.sha256 as Digest), bytes: pin.size };
 }
 
 test("with the ingot cc the Monolith compiles: its own programs, and zlib from its source", async (t) => {

@@ -14,7 +14,7 @@ import { openSandbox } from "../../src/sandbox/sandbox.ts";
 import type { Digest } from "../../src/recipe/derivation.ts";
 import { download, urlsFor } from "../../src/source/fetch.ts";
 import { httpClient } from "../../src/source/http.ts";
-import { Store } from "../../src/store/store.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
 import { cachePaths, projectRoot, Rig, temporaryFolder } from "../forge/rig.ts";
 
 const AT_ONCE = 4;
@@ -36,8 +36,8 @@ const pins: readonly Pin[] = readFileSync(path.join(projectRoot, "test/long/upst
 test("no archive that its author published is refused", async (t) => {
   assert.ok(pins.length >= 150);
   const rig = await Rig.make(t);
-  assert.ok(rig.store.has(rig.key(seedBase)));
-  const store = Store.open(cachePaths(path.join(temporaryFolder(t), "cache")));
+  assert.ok(rig.store.outputs.has(rig.key(seedBase)));
+  const store = DiskStore.open(cachePaths(path.join(temporaryFolder(t), "cache")));
   const mirrors = await mirrorsOf({
     store,
     client: httpClient(),
@@ -55,7 +55,7 @@ test("no archive that its author published is refused", async (t) => {
     for (let pin = todo.pop(); pin !== undefined; pin = todo.pop()) {
       const { sha256, size, archive } = pin;
       const name = path.posix.basename(archive);
-      const to = store.sourcePath(sha256);
+      const to = store.sources.path(sha256);
       try {
         await download({ name, urls: urlsFor({ archive }, mirrors), sha256, size, to });
         await checkSource(store, sha256, name, rig.seedTree, user);

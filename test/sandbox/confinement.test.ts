@@ -43,7 +43,7 @@ async function forge(own: Rig, recipe: Recipe): Promise<Run> {
 
 /** The proofs of what is there, as they were told. */
 const proofDetails = (own: Rig, recipe: Recipe): string =>
-  (own.store.record(own.key(recipe))?.proofs ?? []).map(({ detail }) => detail).join("\n");
+  (own.store.outputs.record(own.key(recipe))?.proofs ?? []).map(({ detail }) => detail).join("\n");
 
 test("no file of /proc but a process's own opens for writing, in a step and in a proof", async (t) => {
   const own = await Rig.make(t);
@@ -153,7 +153,7 @@ test("where root has no other id to give, it is refused with a way out; a user's
     isRoot ? ["E_ROOT_SANDBOX"] : [],
   );
   if (isRoot) assert.match(faults[0]?.hint ?? "", /^run as a user other than root; or /);
-  assert.equal(own.store.has(own.key(simple)), !isRoot);
+  assert.equal(own.store.outputs.has(own.key(simple)), !isRoot);
 });
 
 /** Those of Docker's containers. */

@@ -28,7 +28,7 @@ test("where user namespaces are off, the forge says so and how to turn them on",
   assert.ok(details.includes("user.max_user_namespaces = 0"), details.join("\n"));
   assert.equal(hint, "turn user namespaces on: sysctl -w user.max_user_namespaces=15000");
   assert.deepEqual(forge.made, []);
-  assert.equal(rig.store.has(rig.key(simple)), false);
+  assert.equal(rig.store.outputs.has(rig.key(simple)), false);
   const again = await rig.forge(simple);
   assert.equal(again.ok, true, "and once they are on, it works");
   assert.deepEqual(readdirSync(rig.store.paths.tmp), []);

@@ -19,7 +19,11 @@ import { test, type TestContext } from "node:test";
 import { Fault } from "../../src/fault/fault.ts";
 import { sha256 } from "../../src/forge/key.ts";
 import type { Key } from "../../src/recipe/derivation.ts";
-import { removeTree, Store, writeFault, type OutputRecord } from "../../src/store/store.ts";
+import { removeTree } from "../../src/host/remove-tree.ts";
+import { DiskStore } from "../../src/store/disk-store.ts";
+import type { OutputRecord } from "../../src/store/record.ts";
+import type { Store } from "../../src/store/store.ts";
+import { writeFault } from "../../src/store/write-fault.ts";
 import { hashFile, hashTree, hashTreeAs } from "../../src/store/tree.ts";
 import { cachePaths, temporaryFolder } from "../forge/rig.ts";
 
@@ -27,7 +31,7 @@ const key = sha256("a thing") as string as Key;
 const facts = { key, name: "thing", version: "1", seconds: 0, proofs: [], references: [] };
 
 function openStore(t: TestContext): Store {
-  return Store.open(cachePaths(path.join(temporaryFolder(t), "cache")));
+  return DiskStore.open(cachePaths(path.join(temporaryFolder(t), "cache")));
 }
 
 /** A finished tree in a work folder: usr/tool, executable, a folder, a link. */
@@ -42,20 +46,20 @@ function tree(store: Store): string {
 
 async function stored(t: TestContext): Promise<{ store: Store; folder: string }> {
   const store = openStore(t);
-  await store.add(tree(store), facts);
-  return { store, folder: store.outputPath(key) };
+  await store.outputs.add(tree(store), facts);
+  return { store, folder: store.outputs.path(key) };
 }
 
 test("an output is there once it was added, with what is known of it", async (t) => {
   const store = openStore(t);
-  assert.equal(store.has(key), false);
-  const record = await store.add(tree(store), facts);
-  assert.equal(store.has(key), true);
-  assert.deepEqual(store.record(key), record);
+  assert.equal(store.outputs.has(key), false);
+  const record = await store.outputs.add(tree(store), facts);
+  assert.equal(store.outputs.has(key), true);
+  assert.deepEqual(store.outputs.record(key), record);
   assert.deepEqual([record.files, record.bytes], [2, 11]);
-  assert.deepEqual(store.records(), [record]);
-  assert.deepEqual(await store.strays(), []);
-  assert.equal(await store.isSound(key), true);
+  assert.deepEqual(store.outputs.records(), [record]);
+  assert.deepEqual(await store.outputs.strays(), []);
+  assert.equal(await store.outputs.isSound(key), true);
 });
 
 test("the digest of a tree is that of its documented listing", async (t) => {
@@ -69,7 +73,7 @@ test("the digest of a tree is that of its documented listing", async (t) => {
     ["f", "x", digest("hello\n"), "usr/tool"],
   ];
   assert.equal(
-    store.record(key)?.digest,
+    store.outputs.record(key)?.digest,
     digest(
       listing
         .flat()
@@ -77,7 +81,7 @@ test("the digest of a tree is that of its documented listing", async (t) => {
         .join(""),
     ),
   );
-  assert.equal(store.record(key)?.layout, 2);
+  assert.equal(store.outputs.record(key)?.layout, 2);
 });
 
 /** A tree of these links: their targets by their names. */
@@ -121,62 +125,62 @@ test("a socket in a tree is refused, not passed over", async (t) => {
 /** The record of an output as the first version wrote it. */
 async function recordBefore(store: Store, folder: string): Promise<void> {
   const { digests } = await hashTreeAs(folder, [1]);
-  const { layout: _, ...record } = store.record(key) as OutputRecord;
+  const { layout: _, ...record } = store.outputs.record(key) as OutputRecord;
   writeFileSync(path.join(store.paths.outputs, `${key}.json`), JSON.stringify({ ...record, digest: digests[0] }));
 }
 
 test("an output whose digest is of an older listing is sound, and brought up to date when all of it is read", async (t) => {
   const { store, folder } = await stored(t);
-  const now = store.record(key) as OutputRecord;
+  const now = store.outputs.record(key) as OutputRecord;
   await recordBefore(store, folder);
-  const before = store.record(key) as OutputRecord;
+  const before = store.outputs.record(key) as OutputRecord;
   assert.notEqual(before.digest, now.digest);
-  assert.equal(await store.isSound(key), true);
-  assert.equal(await store.check(before, { update: false }), true);
-  assert.deepEqual(store.record(key), before);
-  assert.equal(await store.check(before, { update: true }), true);
-  assert.deepEqual(store.record(key), now);
+  assert.equal(await store.outputs.isSound(key), true);
+  assert.equal(await store.outputs.check(before, { update: false }), true);
+  assert.deepEqual(store.outputs.record(key), before);
+  assert.equal(await store.outputs.check(before, { update: true }), true);
+  assert.deepEqual(store.outputs.record(key), now);
 });
 
 test("an output whose digest is of an older listing is not brought up to date when it is damaged", async (t) => {
   const { store, folder } = await stored(t);
   await recordBefore(store, folder);
-  const before = store.record(key) as OutputRecord;
+  const before = store.outputs.record(key) as OutputRecord;
   chmodSync(path.join(folder, "usr/data"), 0o644);
   writeFileSync(path.join(folder, "usr/data"), "12346");
-  assert.equal(await store.isSound(key), false);
-  assert.equal(await store.check(before, { update: true }), false);
-  assert.deepEqual(store.record(key), before);
+  assert.equal(await store.outputs.isSound(key), false);
+  assert.equal(await store.outputs.check(before, { update: true }), false);
+  assert.deepEqual(store.outputs.record(key), before);
 });
 
 test("what another place made is there for those alone who accept it, and never in the place of the sandbox's", async (t) => {
   const store = openStore(t);
   const origin = { place: "the Monolith", for: ["cc"] };
-  const theirs = await store.add(tree(store), { ...facts, origin });
+  const theirs = await store.outputs.add(tree(store), { ...facts, origin });
   assert.deepEqual(theirs.origin, origin);
-  assert.equal(store.has(key), false);
-  assert.equal(store.accepting(["db"]).has(key), false);
-  assert.equal(store.accepting(["db", "cc"]).has(key), true);
-  assert.deepEqual(store.elsewhere(key), [theirs]);
-  assert.deepEqual(store.records(), [theirs]);
-  assert.deepEqual(await store.strays(), []);
-  const elsewhere = store.accepting(["cc"]).outputPath(key);
-  const own = await store.add(tree(store), facts);
+  assert.equal(store.outputs.has(key), false);
+  assert.equal(store.accepting(["db"]).outputs.has(key), false);
+  assert.equal(store.accepting(["db", "cc"]).outputs.has(key), true);
+  assert.deepEqual(store.outputs.elsewhere(key), [theirs]);
+  assert.deepEqual(store.outputs.records(), [theirs]);
+  assert.deepEqual(await store.outputs.strays(), []);
+  const elsewhere = store.accepting(["cc"]).outputs.path(key);
+  const own = await store.outputs.add(tree(store), facts);
   assert.equal(own.origin, undefined);
-  assert.notEqual(store.outputPath(key), elsewhere);
-  assert.deepEqual(store.accepting(["cc"]).record(key), own, "the sandbox's comes first");
+  assert.notEqual(store.outputs.path(key), elsewhere);
+  assert.deepEqual(store.accepting(["cc"]).outputs.record(key), own, "the sandbox's comes first");
   assert.ok(existsSync(elsewhere));
   assert.equal(own.digest, theirs.digest);
-  store.removeRecord(theirs);
+  store.outputs.removeRecord(theirs);
   assert.equal(existsSync(elsewhere), false);
-  assert.equal(await store.isSound(key), true);
+  assert.equal(await store.outputs.isSound(key), true);
 });
 
 test("what is made for two ingots is there for who accepts both", async (t) => {
   const store = openStore(t);
-  await store.add(tree(store), { ...facts, origin: { place: "the Monolith", for: ["cc", "db"] } });
-  assert.equal(store.accepting(["cc"]).has(key), false);
-  assert.equal(store.accepting(["cc"]).accepting(["db"]).has(key), true);
+  await store.outputs.add(tree(store), { ...facts, origin: { place: "the Monolith", for: ["cc", "db"] } });
+  assert.equal(store.accepting(["cc"]).outputs.has(key), false);
+  assert.equal(store.accepting(["cc"]).accepting(["db"]).outputs.has(key), true);
 });
 
 test("a digest does not depend on times, owners, permissions for others or hard links", async (t) => {
@@ -219,9 +223,9 @@ for (const [name, damage] of Object.entries(damages)) {
     for (const each of [folder, path.join(folder, "usr")]) chmodSync(each, 0o755);
     for (const each of ["usr/data", "usr/tool"])
       chmodSync(path.join(folder, each), each === "usr/tool" ? 0o755 : 0o644);
-    assert.equal(await store.isSound(key), true, "before");
+    assert.equal(await store.outputs.isSound(key), true, "before");
     damage(folder);
-    assert.equal(await store.isSound(key), false);
+    assert.equal(await store.outputs.isSound(key), false);
   });
 }
 
@@ -229,22 +233,22 @@ test("a record that a power cut cut off does not count, and its output is made a
   const { store, folder } = await stored(t);
   const record = path.join(store.paths.outputs, `${key}.json`);
   truncateSync(record, 20);
-  assert.equal(store.has(key), false);
-  assert.equal(await store.isSound(key), false);
-  assert.deepEqual(await store.strays(), [folder]);
-  await store.add(tree(store), facts);
-  assert.equal(await store.isSound(key), true);
+  assert.equal(store.outputs.has(key), false);
+  assert.equal(await store.outputs.isSound(key), false);
+  assert.deepEqual(await store.outputs.strays(), [folder]);
+  await store.outputs.add(tree(store), facts);
+  assert.equal(await store.outputs.isSound(key), true);
 });
 
 test("a folder without a record is not an output, and is replaced", async (t) => {
   const { store, folder } = await stored(t);
   rmSync(path.join(store.paths.outputs, `${key}.json`));
-  assert.equal(store.has(key), false);
-  assert.deepEqual(await store.strays(), [folder]);
+  assert.equal(store.outputs.has(key), false);
+  assert.deepEqual(await store.outputs.strays(), [folder]);
   const half = tree(store);
   writeFileSync(path.join(half, "more"), "");
-  await store.add(half, facts);
-  assert.ok(existsSync(path.join(store.outputPath(key), "more")));
+  await store.outputs.add(half, facts);
+  assert.ok(existsSync(path.join(store.outputs.path(key), "more")));
 });
 
 test("a folder that somebody is about to write the record of is no stray", async (t) => {
@@ -252,15 +256,15 @@ test("a folder that somebody is about to write the record of is no stray", async
   rmSync(path.join(store.paths.outputs, `${key}.json`));
   const lock = await store.lock(key);
   assert.ok("release" in lock);
-  assert.deepEqual(await store.strays(), []);
+  assert.deepEqual(await store.outputs.strays(), []);
   lock.release();
-  assert.deepEqual(await store.strays(), [folder]);
+  assert.deepEqual(await store.outputs.strays(), [folder]);
 });
 
 test("what is removed is gone, although it was read-only", async (t) => {
   const { store, folder } = await stored(t);
-  store.remove(key);
-  assert.equal(store.has(key), false);
+  store.outputs.remove(key);
+  assert.equal(store.outputs.has(key), false);
   assert.equal(existsSync(folder), false);
   assert.deepEqual(readdirSync(store.paths.outputs), []);
 });
@@ -278,14 +282,14 @@ test("work of processes that are gone is abandoned, that of living ones is not",
 test("a download is sound when it is what its name says", (t) => {
   const store = openStore(t);
   const digest = sha256("source");
-  assert.equal(store.hasSource(digest), false);
-  writeFileSync(store.sourcePath(digest), "source");
-  assert.equal(store.isSourceSound(digest), true);
-  assert.equal(hashFile(store.sourcePath(digest)), digest);
-  writeFileSync(store.sourcePath(digest), "sauce");
-  assert.equal(store.isSourceSound(digest), false);
-  store.removeSource(digest);
-  assert.equal(store.hasSource(digest), false);
+  assert.equal(store.sources.has(digest), false);
+  writeFileSync(store.sources.path(digest), "source");
+  assert.equal(store.sources.isSound(digest), true);
+  assert.equal(hashFile(store.sources.path(digest)), digest);
+  writeFileSync(store.sources.path(digest), "sauce");
+  assert.equal(store.sources.isSound(digest), false);
+  store.sources.remove(digest);
+  assert.equal(store.sources.has(digest), false);
 });
 
 test("the times of an output are the same whenever it was added", async (t) => {

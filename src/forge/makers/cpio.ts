@@ -9,7 +9,7 @@ export const makeCpio: Maker<CpioDerivation> = (job) => {
   const { store } = run;
   run.emit({ type: "start", key: node.key, log: undefined });
   return inWorkFolder(store, cpio.name, async (tree) => {
-    await writeCpio(store.outputPath(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
+    await writeCpio(store.outputs.path(cpio.tree), path.join(tree, `${cpio.name}.cpio`), cpio.epoch);
     return keep(job, { tree });
   });
 };

@@ -15,9 +15,9 @@ export function makeElsewhere(place: Elsewhere): Maker<StepDerivation> {
     const { store } = job.run;
     const { sandboxes, log } = await startStep(job);
     const listing = await buildIn(place, job, log);
-    if (store.has(key)) {
+    if (store.outputs.has(key)) {
       compare(place, job, listing);
-      return { bytes: store.record(key)?.bytes ?? 0, isSound: false };
+      return { bytes: store.outputs.record(key)?.bytes ?? 0, isSound: false };
     }
     return finishStep(job, sandboxes, { place, fetch: (to) => place.fetch(job.derivation.name, listing, to) });
   };
@@ -43,7 +43,7 @@ async function buildIn(place: Elsewhere, job: Job<StepDerivation>, log: string):
 /** Throws E_OUTPUT_DIFFERS. */
 function compare(place: Elsewhere, { node: { key }, derivation, run }: Job<StepDerivation>, listing: Listing): void {
   run.emit({ type: "phase", key, phase: "compare" });
-  const differing = differences(run.store.outputPath(key), listing);
+  const differing = differences(run.store.outputs.path(key), listing);
   const { name, version } = derivation;
   if (differing.length > 0)
     throw new Fault("E_OUTPUT_DIFFERS", `${name} ${version} as ${place.name} built it is not what the store has`, {

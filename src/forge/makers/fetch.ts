@@ -11,7 +11,7 @@ export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivat
   if (fetch.local !== undefined && fetch.archive === undefined && fetch.urls.length === 0) throw noCopy(fetch);
   const { store, emit } = run;
   emit({ type: "start", key, log: undefined });
-  const to = store.sourcePath(fetch.sha256 ?? (`unpinned-${key}` as Digest));
+  const to = store.sources.path(fetch.sha256 ?? (`unpinned-${key}` as Digest));
   const { sha256, size } = await download({
     name: fetch.file,
     urls: await placesOf(fetch, run),
@@ -25,7 +25,7 @@ export const makeFetch: Maker<FetchDerivation> = async ({ node: { key }, derivat
   });
   if (fetch.sha256 === undefined) {
     const found = sha256 as Digest;
-    renameSync(to, store.sourcePath(found));
+    renameSync(to, store.sources.path(found));
     run.onPin(fetch.name, found);
   }
   return { bytes: size, isSound: true };

@@ -6,7 +6,9 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import type { Derivation, Digest, Key } from "../../recipe/derivation.ts";
 import type { Limits } from "../../sandbox/limits.ts";
-import { removeTree, type Origin, type OutputRecord, type Store } from "../../store/store.ts";
+import { removeTree } from "../../host/remove-tree.ts";
+import type { Origin, OutputRecord } from "../../store/record.ts";
+import type { Store } from "../../store/store.ts";
 import type { Evaluation, Node } from "../evaluate.ts";
 import type { EventBody } from "../events.ts";
 import type { Places, Superseded } from "../places.ts";
@@ -83,7 +85,7 @@ export async function keep({ node, started, run }: Job, { tree, proofs = [], pla
   const { store } = run;
   const { key, derivation, needs } = node;
   const origin = originOf(store, needs, place);
-  const record = await store.add(tree, {
+  const record = await store.outputs.add(tree, {
     key,
     name: derivation.name,
     version: derivation.version,
@@ -98,7 +100,7 @@ export async function keep({ node, started, run }: Job, { tree, proofs = [], pla
 
 /** Of what is made in another place, or from what was. */
 function originOf(store: Store, needs: readonly Key[], place: Finished["place"]): Origin | undefined {
-  const inherited = needs.map((need) => store.record(need)?.origin).filter((origin) => origin !== undefined);
+  const inherited = needs.map((need) => store.outputs.record(need)?.origin).filter((origin) => origin !== undefined);
   const names = [...(place === undefined ? [] : [place.for]), ...inherited.flatMap((origin) => origin.for)];
   const where = place?.name ?? inherited[0]?.place;
   return where === undefined ? undefined : { place: where, for: [...new Set(names)].sort() };
@@ -112,7 +114,7 @@ function reference(evaluation: Evaluation, key: Key): string {
 
 /** What another place made of the same derivation should have been the same. */
 function compareElsewhere({ key, name, digest }: OutputRecord, { store, emit }: Run): void {
-  for (const { origin, digest: theirs } of store.elsewhere(key)) {
+  for (const { origin, digest: theirs } of store.outputs.elsewhere(key)) {
     if (origin === undefined || theirs === digest) continue;
     const text = `${name} as ${origin.place} built it for ${origin.for.join(", ")} is not what the sandbox made of it: do not trust what was made from it there`;
     emit({ type: "notice", text });

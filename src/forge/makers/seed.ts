@@ -10,7 +10,7 @@ export const makeSeed: Maker<SeedDerivation> = (job) => {
   const { node, derivation: seed, run } = job;
   const { store, signal } = run;
   run.emit({ type: "start", key: node.key, log: undefined });
-  const packages = seed.packages.map(({ sha256 }) => store.sourcePath(sha256));
+  const packages = seed.packages.map(({ sha256 }) => store.sources.path(sha256));
   return inWorkFolder(store, seed.name, async (tree) => {
     await unpackDebs(packages, tree, { signal });
     addAccounts(tree);
