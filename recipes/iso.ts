@@ -1,4 +1,5 @@
 /** The image that ships: boots on PC BIOS and UEFI, as CD and written to a stick or disk. */
+import { allOf } from "../src/recipe/licence.ts";
 import { atMost, exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { bootLoader } from "./boot-loader.ts";
@@ -79,7 +80,7 @@ export function isoImage(options: RootOptions): Recipe {
   const early = options.rootLogin ? initramfs : closedInitramfs;
   return recipe({
     name: `iso${suffix(options)}`,
-    licence: `${image.licence} AND ${linux.licence} AND ${bootLoader.licence}`,
+    licence: allOf(image.licence, early.licence, linux.licence, bootLoader.licence),
     files: ["system/image"],
     seed: seedVm,
     inputs: [bootLoader, image, early, linux],

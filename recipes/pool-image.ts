@@ -1,6 +1,7 @@
 /** `rootfs.img`, the ZFS pool that holds the root: made by our own kernel and tools in a virtual machine. */
 import { contains, exists } from "../src/recipe/proof.ts";
 import { cpio, recipe, type Recipe } from "../src/recipe/recipe.ts";
+import { tree } from "../src/recipe/tree.ts";
 import { busybox } from "./busybox.ts";
 import { linux } from "./linux.ts";
 import { rootfs, suffix, type RootOptions } from "./rootfs.ts";
@@ -12,22 +13,18 @@ const size = 64 * 1024 * 1024;
 
 /** What runs in the guest: `init` and its tools, and the root in `/tree`. */
 function guestTree(root: Recipe, name: string): Recipe {
-  return recipe({
+  return tree({
     name,
-    licence: root.licence,
-    files: ["system/pool"],
     seed: seedBase,
-    inputs: [busybox, root, zfs],
-    script: `\
-mkdir -p /out/dev /out/proc /out/sys /out/usr
-cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
-chmod -R u+w /out
-cp -a /in/zfs/usr/sbin/zfs-tools /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /out/usr/sbin
-ln -s usr/bin usr/sbin /out
-install -m 755 /files/system/pool/init /out/init
-install -m 644 /files/system/pool/modes /out/modes
-cp -a /in/${root.name} /out/tree
-`,
+    from: [busybox, zfs, root],
+    only: {
+      busybox: ["usr/bin", "usr/sbin"],
+      zfs: ["usr/sbin/zfs-tools", "usr/sbin/zpool", "usr/sbin/zfs"],
+    },
+    at: { [root.folder]: "tree" },
+    files: { init: "system/pool/init", modes: "system/pool/modes" },
+    links: { bin: "usr/bin", sbin: "usr/sbin" },
+    folders: ["dev", "proc", "sys"],
     proves: [exists("init", "modes", "tree/usr/bin/busybox", "usr/sbin/zpool", "usr/bin/sh")],
   });
 }
