@@ -1,8 +1,8 @@
 /**
  * A tree made of trees: the root of a system, an initramfs, a compiler with its tools. What goes where is data, and the
  * script that lays it out is generated (system/tree/words). It refuses, with the owners named, what two parts hold at one
- * path (E_TREE_COLLISION), what comes nowhere (E_TREE_UNUSED), services that runsv could not start (E_TREE_SERVICE) and
- * programs with a set-user-ID (E_TREE_SET_ID). Licence and proofs follow from the parts.
+ * path (E_TREE_COLLISION), what comes nowhere (E_TREE_UNUSED), and services that runsv could not start (E_TREE_SERVICE).
+ * Licence and proofs follow from the parts.
  */
 import { allOf } from "./licence.ts";
 import { builtByAnvilCc, exists, isStatic, isStaticPie, noBuildPaths, noSetId, type Proof } from "./proof.ts";
@@ -145,7 +145,7 @@ function fileWords(path: string, content: Content): string {
   const source = sourceOf(content);
   if (source !== undefined) return words("file", path, source);
   const { text, executable } = content as Text;
-  return `printf %s ${quote(text)} | text ${quote(path)} ${executable === true ? 755 : 644}\n`;
+  return words("text", path, executable === true ? "755" : "644", text);
 }
 
 function sourceOf(content: Content): string | undefined {
