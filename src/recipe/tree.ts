@@ -172,8 +172,8 @@ const quote = (text: string): string =>
   /^[A-Za-z0-9@%+=:,./_-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** No folder above itself, none above the tree. */
-const PATH = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^/\0\n]+(?:\/[^/\0\n]+)*$/;
-const PATTERN = /^[A-Za-z0-9@%+=:,._*-]+(?:\/[A-Za-z0-9@%+=:,._*-]+)*$/;
+export const PATH = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^/\0\n]+(?:\/[^/\0\n]+)*$/;
+export const PATTERN = /^[A-Za-z0-9@%+=:,._*-]+(?:\/[A-Za-z0-9@%+=:,._*-]+)*$/;
 
 function check({ from, only = {}, at = {}, moves = {}, wins = [], files = {}, links = {}, ...rest }: TreeFields): void {
   const { folders = [], services = {} } = rest;
