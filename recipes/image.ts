@@ -50,11 +50,18 @@ export function rootOf(own: ImageFields | undefined, logins: readonly string[]):
   };
 }
 
-/** The kernel of the image: that of every system, unless it asks for more. */
-export function kernelOf({ kernel = {}, limits = {} }: Pick<ImageFields, "kernel" | "limits"> = {}): Recipe {
-  if (Object.keys(kernel).length === 0 && limits.kernel === undefined) return linux;
-  return linuxWith("", { options: kernel, ...(limits.kernel === undefined ? {} : { atMost: limits.kernel }) });
+const kernels = new WeakMap<ImageFields, Recipe>();
+
+/** The kernel of the image: that of every system, unless it asks for more. The same recipe each time. */
+export function kernelOf(own?: ImageFields): Recipe {
+  const { kernel = {}, limits = {} } = own ?? {};
+  if (own === undefined || (Object.keys(kernel).length === 0 && limits.kernel === undefined)) return linux;
+  const made = kernels.get(own) ?? linuxWith("", { options: kernel, ...atMostOf(limits.kernel) });
+  kernels.set(own, made);
+  return made;
 }
+
+const atMostOf = (bytes: number | undefined): { atMost?: number } => (bytes === undefined ? {} : { atMost: bytes });
 
 const keyFile = (path: string, keys: readonly string[]): [string, Content][] =>
   keys.length === 0 ? [] : [[path, { text: keys.map((key) => `${key}\n`).join("") }]];

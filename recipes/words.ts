@@ -2,7 +2,17 @@
  * What `anvil.image.ts` imports from "anvilos": the words for images and recipes, and the packages that there are already.
  * docs/images.md and docs/recipes.md describe them.
  */
-export { image, KiB, MiB, own, type Image, type ImageFields, type Network, type Package, type User } from "../src/recipe/image.ts";
+export {
+  image,
+  KiB,
+  MiB,
+  own,
+  type Image,
+  type ImageFields,
+  type Network,
+  type Package,
+  type User,
+} from "../src/recipe/image.ts";
 export {
   atMost,
   builtByAnvilCc,

@@ -2,7 +2,8 @@
  * The image of a user's folder: `anvil.image.ts`, compiled when it is needed. It imports what it is written in from
  * "anvilos", which is no package: the values are those of this program, so that a recipe of it is the same recipe there.
  */
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { BuildFailure, Message, Plugin } from "esbuild";
@@ -44,6 +45,7 @@ async function compile(file: string, words: Words): Promise<string> {
     const { outputFiles } = await build({
       entryPoints: [file],
       absWorkingDir: path.dirname(file),
+      sourceRoot: `${path.dirname(file)}/`,
       bundle: true,
       write: false,
       format: "esm",
@@ -85,17 +87,22 @@ function wordsPlugin(words: Words): Plugin {
   };
 }
 
+/** By way of a file that is gone afterwards: only so are places in a stack those of the user's text. */
 async function load(file: string, code: string): Promise<{ readonly default?: unknown }> {
-  const url = `data:text/javascript;base64,${Buffer.from(code).toString("base64")}`;
+  const folder = mkdtempSync(path.join(tmpdir(), "anvil-image-"));
+  const module = path.join(folder, "image.mjs");
   try {
-    return (await import(url)) as { default?: unknown };
+    writeFileSync(module, code);
+    return (await import(pathToFileURL(module).href)) as { default?: unknown };
   } catch (error) {
     if (error instanceof Fault) throw error;
     const { message, stack = "" } = error as Error;
-    const own = stack.split("\n").filter((line) => line.includes(IMAGE_FILE));
+    const own = stack.split("\n").filter((line) => line.includes(path.dirname(file)));
     throw new Fault("E_IMAGE", `${IMAGE_FILE} ends with an error: ${message}`, {
-      details: own.length > 0 ? own.map((line) => line.trim()) : [pathToFileURL(file).href],
+      details: own.length > 0 ? own.map((line) => line.trim()) : [file],
       cause: error,
     });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }

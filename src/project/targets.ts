@@ -149,7 +149,13 @@ export function recipesOf(targets: readonly Output[]): Recipe[] {
 
 /** Names of the channel's components that these outputs are made from; not what recipes pin themselves. */
 export function componentsOf(targets: readonly Output[]): string[] {
-  return [...new Set(recipesOf(targets).flatMap((recipe) => recipe.sources.filter(({ pin }) => pin === undefined).map(({ component }) => component)))];
+  return [
+    ...new Set(
+      recipesOf(targets).flatMap((recipe) =>
+        recipe.sources.filter(({ pin }) => pin === undefined).map(({ component }) => component),
+      ),
+    ),
+  ];
 }
 
 /** The seeds that these outputs are made with. */

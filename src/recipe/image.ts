@@ -126,7 +126,7 @@ function faultsOf(fields: unknown): string[] {
     network,
     limits,
   });
-  return wrong.length > 0 ? wrong : usersTogether((fields as ImageFields).users ?? {});
+  return wrong.length > 0 ? wrong : together(fields as ImageFields);
 }
 
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -208,11 +208,24 @@ const content: Check = (value, at) => {
 
 const isRecipeValue = (value: unknown): value is Recipe => isObject(value) && value["kind"] === "step";
 
-const packaged: Check = (value, at) => {
-  if (isRecipeValue(value))
-    return isLicence(value.licence)
+/** What the compiler of the types would have said. */
+function recipeFaults({ name, licence, root, script, proves }: Partial<Recipe>, at: string): string[] {
+  const place = `${at} (${String(name)})`;
+  return [
+    ...(typeof name === "string" && /^[a-z0-9][a-z0-9.+-]*$/.test(name) ? [] : [`${place}: its name is none`]),
+    ...(typeof licence === "string" && isLicence(licence)
       ? []
-      : [`${at} (${value.name}): its licence is no SPDX expression: ${value.licence}`];
+      : [`${place}: its licence is no SPDX expression: ${say(licence)}`]),
+    ...(isObject(root) ? [] : [`${place}: it has no seed: seedBase is meant`]),
+    ...(typeof script === "string" || typeof script === "function" ? [] : [`${place}: it has no script`]),
+    ...(typeof proves === "function" || (Array.isArray(proves) && proves.length > 0)
+      ? []
+      : [`${place}: it proves nothing`]),
+  ];
+}
+
+const packaged: Check = (value, at) => {
+  if (isRecipeValue(value)) return recipeFaults(value, at);
   if (!isObject(value) || !isRecipeValue(value["from"]))
     return [`${at}: a recipe is wanted, or { from: <recipe>, only: [<path>…] }, not ${say(value)}`];
   return object(value, at, {
@@ -267,10 +280,18 @@ const limits: Check = optional((value, at) =>
   }),
 );
 
-function usersTogether(users: Readonly<Record<string, User>>): string[] {
+function together({ users = {}, network: fixed, services = {} }: ImageFields): string[] {
   const uids = usersOf({ name: "", users }).map(({ uid }) => uid);
   const root = users["root"]?.uid;
+  const ours = [
+    ...(fixed === undefined ? [] : ["network"]),
+    ...(Object.keys(users).length === 0 ? [] : ["home", "ssh"]),
+  ];
+  const field = (service: string): string => (service === "network" ? "network" : "users");
   return [
+    ...ours
+      .filter((name) => name in services)
+      .map((name) => `services: ${name} is the service of the field ${field(name)}`),
     ...Object.keys(users)
       .filter((name) => SYSTEM_USERS.includes(name))
       .map((name) => `users: ${name} is a user of the system`),

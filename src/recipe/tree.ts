@@ -4,6 +4,7 @@
  * path (E_TREE_COLLISION), what comes nowhere (E_TREE_UNUSED), and services that runsv could not start (E_TREE_SERVICE).
  * Licence and proofs follow from the parts.
  */
+import { Fault } from "../fault/fault.ts";
 import { allOf } from "./licence.ts";
 import { builtByAnvilCc, exists, isStatic, isStaticPie, noBuildPaths, noSetId, type Proof } from "./proof.ts";
 import {
@@ -67,7 +68,7 @@ export type TreeRecipeFields = TreeFields & {
 
 const WORDS = "system/tree/words";
 
-/** Throws an Error for fields that do not go together. */
+/** Throws E_TREE_FIELDS for fields that do not go together. */
 export function tree(fields: TreeRecipeFields): Recipe {
   const { name, folder, licences = [], after = "", proves = [] } = fields;
   const common = {
@@ -179,16 +180,19 @@ function check({ from, only = {}, at = {}, moves = {}, wins = [], files = {}, li
   const { folders = [], services = {} } = rest;
   const names = from.map(folderOf);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new Error(`two parts of the tree are called ${twice}`);
+  if (twice !== undefined) throw wrong(`two parts of the tree are called ${twice}`);
   for (const name of [...Object.keys(only), ...Object.keys(at)])
-    if (!names.includes(name)) throw new Error(`${name} is no part of the tree: ${names.join(", ")}`);
+    if (!names.includes(name)) throw wrong(`${name} is no part of the tree: ${names.join(", ")}`);
   for (const winner of wins)
-    if (!from.includes(winner)) throw new Error(`${winner.name} cannot win: it is no part of the tree`);
+    if (!from.includes(winner)) throw wrong(`${winner.name} cannot win: it is no part of the tree`);
   const paths = [...Object.values(at), ...Object.keys(moves), ...Object.values(moves), ...Object.keys(files)];
   for (const path of [...paths, ...Object.keys(links), ...folders])
-    if (path !== "." && !PATH.test(path)) throw new Error(`"${path}" is no path in a tree`);
+    if (path !== "." && !PATH.test(path)) throw wrong(`"${path}" is no path in a tree`);
   for (const pattern of Object.values(only).flat())
-    if (!PATTERN.test(pattern)) throw new Error(`"${pattern}" is no path or pattern`);
+    if (!PATTERN.test(pattern)) throw wrong(`"${pattern}" is no path or pattern`);
   for (const name of Object.keys(services))
-    if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) throw new Error(`"${name}" is no name of a service`);
+    if (!/^[a-z0-9][a-z0-9-]*$/.test(name)) throw wrong(`"${name}" is no name of a service`);
 }
+
+const wrong = (message: string): Fault =>
+  new Fault("E_TREE_FIELDS", message, { hint: "docs/recipes.md describes the fields of a tree" });

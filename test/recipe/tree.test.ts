@@ -1,6 +1,6 @@
 /** Trees made of trees, laid out by the real script in the real sandbox. */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readlinkSync, statSync } from "node:fs";
 import path from "node:path";
 import { after, test } from "node:test";
 import { seedBase } from "../../recipes/seed.ts";
@@ -17,10 +17,9 @@ import {
 import { proofsOf, type Recipe } from "../../src/recipe/recipe.ts";
 import { tree, type TreeRecipeFields } from "../../src/recipe/tree.ts";
 import { versionsOf } from "../../src/forge/evaluate.ts";
-import { projectRoot, Rig, step } from "../forge/rig.ts";
+import { Rig, step } from "../forge/rig.ts";
 
 const rig = await Rig.make({ after });
-rig.projectFile("system/tree/words", readFileSync(path.join(projectRoot, "system/tree/words"), "utf8"));
 rig.projectFile("own/motd", "ours\n");
 rig.projectFile("own/etc/hosts", "127.0.0.1 localhost\n");
 rig.projectFile("own/run", "#!/bin/sh\n");
@@ -140,12 +139,18 @@ test("a service needs a run that is executable, whoever brings it, and so does i
     "mkdir -p /out/service/x/log /out/etc/service/y; touch /out/service/x/run /out/etc/service/z",
   );
   assert.deepEqual(
-    await faults({ name: "services", from: [ill], services: { web: "own/run" } }),
+    await faults({
+      name: "services",
+      from: [ill],
+      services: { web: "own/run" },
+      files: { "service/w/finish": "own/start" },
+    }),
     [
       "E_TREE_SERVICE  etc/service/web/run of own/run is not executable",
       "E_TREE_SERVICE  etc/service/z of ill is no folder",
       "E_TREE_SERVICE  service/x/run of ill is not executable",
       "E_TREE_SERVICE  the service etc/service/y of ill has no run",
+      "E_TREE_SERVICE  the service service/w of own/start has no run",
       "E_TREE_SERVICE  the service service/x/log of ill has no run",
     ].sort(),
   );
