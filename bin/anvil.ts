@@ -3,6 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { start } from "../src/cli/main.ts";
+import { findImage } from "../src/project/image.ts";
 import { Project } from "../src/project/project.ts";
 
 await start(
@@ -11,6 +12,10 @@ await start(
     root: path.dirname(path.dirname(fileURLToPath(import.meta.url))),
     env: process.env,
     home: os.homedir(),
-    catalogue: async () => (await import("../recipes/catalogue.ts")).catalogue,
+    folder: process.cwd(),
+    catalogue: async () => {
+      const { catalogueOf } = await import("../recipes/catalogue.ts");
+      return catalogueOf(await findImage(process.cwd(), () => import("../recipes/words.ts")));
+    },
   }),
 );

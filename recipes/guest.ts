@@ -2,6 +2,7 @@
 import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths, runs } from "../src/recipe/proof.ts";
 import { cpio, recipe } from "../src/recipe/recipe.ts";
 import { anvilCcEnvironment, tidyOutput } from "../src/recipe/style.ts";
+import { tree } from "../src/recipe/tree.ts";
 import { busybox } from "./busybox.ts";
 import { linux } from "./linux.ts";
 import { seedBase } from "./seed.ts";
@@ -29,41 +30,30 @@ const guestVsock = recipe({
   ],
 });
 
-const tree = recipe({
+const guestTree = tree({
   name: "guest-tree",
-  licence: "Apache-2.0 AND GPL-2.0-only",
-  files: ["system/guest"],
   seed: seedBase,
-  inputs: [busybox, guestVsock],
-  script: `\
-mkdir -p /out/dev /out/mnt /out/proc /out/root /out/sys /out/tmp /out/usr
-cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
-chmod -R u+w /out
-cp -a /in/guest-vsock/usr/bin/guest-vsock /out/usr/bin
-cp -a /files/system/guest/. /out
-chmod -R u+w /out
-ln -s usr/bin usr/sbin /out
-`,
+  from: [busybox, guestVsock],
+  only: { busybox: ["usr/bin", "usr/sbin"] },
+  files: { ".": "system/guest" },
+  links: { bin: "usr/bin", sbin: "usr/sbin" },
+  folders: ["dev", "mnt", "proc", "root", "sys", "tmp"],
   proves: [
     exists("etc/console", "etc/start", "etc/stop", "usr/bin/cttyhack", "usr/sbin/init", "usr/sbin/reboot"),
     contains("init", /^#!\/bin\/sh$/),
     contains("etc/inittab", /^::ctrlaltdel:\/etc\/stop$/),
-    isStaticPie("usr/bin/busybox", "usr/bin/guest-vsock"),
-    builtByAnvilCc("usr/**"),
-    noBuildPaths(),
   ],
 });
 
 /** Not compressed: on a local disk, unpacking would take longer than reading. */
-export const guest = recipe({
+export const guest = tree({
   name: "guest",
-  licence: `${tree.licence} AND CDDL-1.0`,
   seed: seedBase,
-  inputs: [linux, cpio("guest-initramfs", tree)],
-  script: `\
-mkdir -p /out/usr/share/anvil-vmm/guest
-cp /in/linux/boot/vmlinux /out/usr/share/anvil-vmm/guest
-cp /in/guest-initramfs/guest-initramfs.cpio /out/usr/share/anvil-vmm/guest/guest.cpio
-`,
+  from: [linux, cpio("guest-initramfs", guestTree)],
+  only: { linux: ["boot/vmlinux"] },
+  moves: {
+    "boot/vmlinux": "usr/share/anvil-vmm/guest/vmlinux",
+    "guest-initramfs.cpio": "usr/share/anvil-vmm/guest/guest.cpio",
+  },
   proves: [exists("usr/share/anvil-vmm/guest/vmlinux", "usr/share/anvil-vmm/guest/guest.cpio")],
 });

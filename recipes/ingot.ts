@@ -3,16 +3,10 @@
  * sent. docs/ingots.md describes both files.
  */
 import type { Ingot } from "../src/recipe/ingot.ts";
+import { allOf } from "../src/recipe/licence.ts";
 import { atMost, contains, describeProof, exists } from "../src/recipe/proof.ts";
-import {
-  folderOf,
-  proofsOf,
-  recipe,
-  type Output,
-  type Recipe,
-  type SourceRef,
-  type Versions,
-} from "../src/recipe/recipe.ts";
+import { proofsOf, recipe, type Output, type Recipe, type SourceRef, type Versions } from "../src/recipe/recipe.ts";
+import { treeFiles, treeScript, type TreeFields } from "../src/recipe/tree.ts";
 import { seedBase } from "./seed.ts";
 
 export interface IngotFields {
@@ -42,16 +36,10 @@ export interface IngotFields {
 const chunkSize = 4 * 1024 * 1024;
 
 // /build/tree: the trees on top of each other, writable.
-const gather = (trees: readonly Recipe[]): string => `\
+const gather = (fields: TreeFields): string => `\
 mkdir tree
-for input in ${trees.map(folderOf).join(" ")}; do
-  (cd "/in/$input" && find . ! -type d) >> all
-  cp -a "/in/$input/." tree
-  chmod -R u+w tree
-done
+${treeScript(fields, "/build/tree")}\
 fail() { echo "$1" >&2; exit 1; }
-sort all | uniq -d > twice
-[ ! -s twice ] || fail "several trees hold: $(cat twice)"
 strange=$(find tree -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' -o ! -type f ! -type d ! -type l)
 [ -z "$strange" ] || fail "an ingot holds files, folders and links, without control characters in names: $strange"
 `;
@@ -145,12 +133,12 @@ echo end >> /out/manifest
 `;
   const body = recipe({
     name: variant === undefined ? `ingot-${name}` : `ingot-${name}-${variant}`,
-    licence: [...new Set(trees.map(({ licence }) => (licence.includes(" OR ") ? `(${licence})` : licence)))].join(
-      " AND ",
-    ),
+    licence: allOf(...trees.map(({ licence }) => licence)),
+    files: treeFiles({ from: trees }),
     seed: seedBase,
     inputs: trees,
-    script: (versions) => [gather(trees), promised(fields), list, pack(compression), manifest(versions)].join(""),
+    script: (versions) =>
+      [gather({ from: trees }), promised(fields), list, pack(compression), manifest(versions)].join(""),
     proves: [
       exists("payload"),
       contains("manifest", /^anvil-ingot 1$/),

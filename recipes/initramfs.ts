@@ -1,46 +1,39 @@
 /** The initramfs: what finds the root and mounts it. See system/initramfs/init. */
-import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths } from "../src/recipe/proof.ts";
+import { contains, exists } from "../src/recipe/proof.ts";
 import { cpio, recipe, type Recipe } from "../src/recipe/recipe.ts";
+import { tree } from "../src/recipe/tree.ts";
 import { busybox } from "./busybox.ts";
 import { suffix } from "./rootfs.ts";
 import { seedBase } from "./seed.ts";
 import { zfs } from "./zfs.ts";
 
-// What system/initramfs/lib/rescue.sh looks for: in the archive itself, so that no menu or command line can forget it.
-const closed = `\
-mkdir -p /out/etc/anvil
-: > /out/etc/anvil/no-root-login
-`;
-
-const tree = (rootLogin: boolean): Recipe =>
-  recipe({
+const contents = (rootLogin: boolean): Recipe =>
+  tree({
     name: `initramfs-tree${suffix({ rootLogin })}`,
-    licence: "Apache-2.0 AND GPL-2.0-only AND CDDL-1.0",
-    files: ["system/initramfs"],
     seed: seedBase,
-    inputs: [busybox, zfs],
-    script: `\
-mkdir -p /out/dev /out/etc /out/lib/anvil /out/proc /out/root /out/run /out/sys /out/sysroot /out/tmp /out/usr
-cp -a /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
-chmod -R u+w /out
-cp -a /in/zfs/usr/sbin/zfs-tools /in/zfs/usr/sbin/zpool /in/zfs/usr/sbin/zfs /in/zfs/usr/sbin/mount.zfs /out/usr/sbin
-ln -s usr/bin usr/sbin /out
-install -m 755 /files/system/initramfs/init /out/init
-install -m 644 /files/system/initramfs/lib/*.sh /out/lib/anvil
-${rootLogin ? "" : closed}`,
+    from: [busybox, zfs],
+    only: {
+      busybox: ["usr/bin", "usr/sbin"],
+      zfs: ["usr/sbin/zfs-tools", "usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/mount.zfs"],
+    },
+    files: {
+      init: "system/initramfs/init",
+      "lib/anvil": "system/initramfs/lib",
+      // what lib/rescue.sh looks for: in the archive itself, so that no menu or command line can forget it
+      ...(rootLogin ? {} : { "etc/anvil/no-root-login": { text: "" } }),
+    },
+    links: { bin: "usr/bin", sbin: "usr/sbin" },
+    folders: ["dev", "etc", "proc", "root", "run", "sys", "sysroot", "tmp"],
     proves: [
       exists("init", "lib/anvil/*.sh", "usr/bin/sh", "usr/bin/mount", "usr/sbin/zpool", "usr/sbin/zfs"),
       contains("init", /^#!\/bin\/busybox sh$/),
-      isStaticPie("usr/bin/busybox", "usr/sbin/zfs-tools"),
-      builtByAnvilCc("usr/**"),
-      noBuildPaths(),
     ],
   });
 
 /** `initramfs.img`, compressed as the kernel's decompressor takes it: a window of at most 128 MiB. */
 function image(rootLogin: boolean): Recipe {
   const archive = `initramfs${suffix({ rootLogin })}`;
-  const from = tree(rootLogin);
+  const from = contents(rootLogin);
   return recipe({
     name: `initramfs-image${suffix({ rootLogin })}`,
     licence: from.licence,

@@ -1,9 +1,11 @@
 /** The image that ships: boots on PC BIOS and UEFI, as CD and written to a stick or disk. */
+import type { ImageFields } from "../src/recipe/image.ts";
+import { allOf } from "../src/recipe/licence.ts";
 import { atMost, exists } from "../src/recipe/proof.ts";
 import { recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { bootLoader } from "./boot-loader.ts";
 import { closedInitramfs, initramfs } from "./initramfs.ts";
-import { linux } from "./linux.ts";
+import { kernelOf } from "./image.ts";
 import { poolImage } from "./pool-image.ts";
 import { suffix, type RootOptions } from "./rootfs.ts";
 import { seedVm } from "./seed.ts";
@@ -74,21 +76,23 @@ xorriso -no_rc -osirrox on -indev /out/anvilos-phase2.iso -extract /rootfs.img r
 cmp rootfs.img $image/rootfs.img
 `;
 
-export function isoImage(options: RootOptions): Recipe {
-  const image = poolImage(options);
+/** @param own what a user's image has beside that of every system */
+export function isoImage(options: RootOptions, own?: ImageFields): Recipe {
+  const image = poolImage(options, own);
+  const kernel = kernelOf(own);
   const early = options.rootLogin ? initramfs : closedInitramfs;
   return recipe({
     name: `iso${suffix(options)}`,
-    licence: `${image.licence} AND ${linux.licence} AND ${bootLoader.licence}`,
+    licence: allOf(image.licence, early.licence, kernel.licence, bootLoader.licence),
     files: ["system/image"],
     seed: seedVm,
-    inputs: [bootLoader, image, early, linux],
+    inputs: [bootLoader, image, early, kernel],
     env: { TZ: "UTC0" },
     script: [
       `image=/in/${image.name}\ninitramfs=/in/${early.name}\n`,
       `kind='${options.rootLogin ? OPEN_MENU : CLOSED_MENU}'\n`,
       ...[layOut, makeEsp, makeIso, readBack],
     ].join(""),
-    proves: [exists("anvilos-phase2.iso"), atMost("anvilos-phase2.iso", 40_000_000)],
+    proves: [exists("anvilos-phase2.iso"), atMost("anvilos-phase2.iso", own?.limits?.iso ?? 40_000_000)],
   });
 }

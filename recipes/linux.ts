@@ -25,15 +25,15 @@ kbuild() {
 `;
 
 // Twice: OpenZFS is configured against a configured kernel, and only then becomes part of it.
-const configureKernel = `\
+const configureKernel = (fragment: string): string => `\
 configure_kernel() {
   kbuild allnoconfig > /dev/null
   (
     cd /files/system/kernel
-    ./check-config merge "$VERSION" config /build/linux/.config "$@" > /build/config
+    ./check-config merge "$VERSION" ${fragment} /build/linux/.config "$@" > /build/config
     mv /build/config /build/linux/.config
     kbuild olddefconfig
-    ./check-config check "$VERSION" config /build/linux "$@"
+    ./check-config check "$VERSION" ${fragment} /build/linux "$@"
   )
 }
 `;
@@ -80,15 +80,45 @@ ${command("./configure", [
 configure_kernel
 `;
 
+/** What an image asks of its kernel. */
+export interface KernelWishes {
+  /** In addition to the lines of system/kernel/config, or in the place of those with the same option. */
+  readonly options: Readonly<Record<string, boolean | number | string>>;
+  /** Bytes that the compressed kernel may have. */
+  readonly atMost?: number;
+}
+
+const LIMIT = 9 * 1024 * 1024;
+
+// check-config refuses an option that is set twice
+const ownFragment = (options: KernelWishes["options"]): string => `\
+grep -vE '^(# )?(${Object.keys(options).join("|")})[ =]' /files/system/kernel/config > /build/fragment
+cat >> /build/fragment <<'END_OF_OPTIONS'
+${Object.entries(options)
+  .map(([option, value]) => `${optionLine(option, value)}\n`)
+  .join("")}END_OF_OPTIONS
+`;
+
+function optionLine(option: string, value: boolean | number | string): string {
+  if (value === false) return `# ${option} is not set`;
+  if (value === true) return `${option}=y`;
+  return `${option}=${typeof value === "number" || /^0x[0-9a-fA-F]+$/.test(value) ? value : `"${value}"`}`;
+}
+
 /**
  * `boot/vmlinuz`: bzImage, for boot loaders and QEMU's -kernel. `boot/vmlinux`: the same kernel uncompressed, with its
  * PVH entry note, for micro virtual machines; without symbols, which System.map has.
  *
  * @param prepare shell text that runs before the kernel is configured: what has to be different in the root in which it is built
  */
-export const linuxWith = (prepare: string): Recipe =>
-  recipe({
-    name: "linux",
+export function linuxWith(prepare: string, wishes?: KernelWishes): Recipe {
+  const hasOptions = wishes !== undefined && Object.keys(wishes.options).length > 0;
+  const configure = hasOptions
+    ? ownFragment(wishes.options) + configureKernel("/build/fragment")
+    : configureKernel("config");
+  return recipe({
+    name: wishes === undefined ? "linux" : "linux-of-image",
+    folder: "linux",
     licence: "GPL-2.0-only WITH Linux-syscall-note AND CDDL-1.0",
     source: [source("linux"), source("zfs")],
     files: ["system/kernel/check-config", "system/kernel/config"],
@@ -99,7 +129,7 @@ export const linuxWith = (prepare: string): Recipe =>
     script: [
       environment,
       prepare,
-      configureKernel,
+      configure,
       graftZfs,
       "kbuild bzImage\n",
       "cd /build/linux\n",
@@ -115,8 +145,8 @@ export const linuxWith = (prepare: string): Recipe =>
       assume("linux").targets("arch/x86/Makefile", "bzImage"),
       assume("linux").targets("Makefile", "prepare"),
       assume("linux").success(
-        "each line of system/kernel/config is taken",
-        `VERSION=${versions.of("linux")}\n${environment}${configureKernel}configure_kernel CONFIG_ZFS`,
+        `each line of system/kernel/config${hasOptions ? " and of the image" : ""} is taken`,
+        `VERSION=${versions.of("linux")}\n${environment}${configure}configure_kernel CONFIG_ZFS`,
         ["system/kernel/check-config", "system/kernel/config"],
       ),
       assume("zfs").success(`it is made for Linux ${versions.of("linux")}`, knowsLinux(versions.of("linux"))),
@@ -133,8 +163,9 @@ export const linuxWith = (prepare: string): Recipe =>
       contains("boot/System.map", / pvh_start_xen$/),
       builtByAnvilCc("boot/vmlinux"),
       noBuildPaths(),
-      atMost("boot/vmlinuz", 9 * 1024 * 1024),
+      atMost("boot/vmlinuz", wishes?.atMost ?? LIMIT),
     ],
   });
+}
 
 export const linux = linuxWith("");

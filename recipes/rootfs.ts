@@ -1,10 +1,13 @@
 /** The tree of the root: the skeleton, busybox with its links, ZFS and partitioning tools, installer, ingots' agent. */
-import { builtByAnvilCc, contains, exists, isStaticPie, noBuildPaths } from "../src/recipe/proof.ts";
-import { recipe, type Recipe } from "../src/recipe/recipe.ts";
+import type { ImageFields } from "../src/recipe/image.ts";
+import { contains, exists } from "../src/recipe/proof.ts";
+import type { Recipe } from "../src/recipe/recipe.ts";
+import { tree } from "../src/recipe/tree.ts";
 import { anvilExec } from "./anvil-exec.ts";
 import { anvilIngot } from "./anvil-ingot.ts";
 import { busybox } from "./busybox.ts";
 import { dropbear } from "./dropbear.ts";
+import { rootOf } from "./image.ts";
 import { seedBase } from "./seed.ts";
 import { utilLinux } from "./util-linux.ts";
 import { zfs } from "./zfs.ts";
@@ -18,52 +21,17 @@ export interface RootOptions {
   readonly logins: readonly string[];
 }
 
-const licences = "Apache-2.0 GPL-2.0-only GPL-2.0-or-later LGPL-2.1-or-later CDDL-1.0 ISC BSD-3-Clause".split(" ");
-
-// Outputs are read-only, their copies are not; a link of busybox gives way to the better program of that name.
-const copy = `\
-add() {
-  cp -a --remove-destination "$@"
-  chmod -R u+w /out
-}
-`;
-
-const fill = `\
-mkdir -p /out/dev /out/ingots /out/mnt /out/proc /out/root /out/run /out/sys /out/tmp /out/usr/local/bin /out/usr/share
-mkdir -p /out/var/cache /out/var/empty /out/var/lib /out/var/log /out/var/tmp
-add /in/busybox/usr/bin /in/busybox/usr/sbin /out/usr
-add /in/util-linux/usr/bin /in/util-linux/usr/sbin /out/usr
-add /in/zfs/usr/sbin /out/usr
-add /in/anvil-exec/usr/sbin /out/usr
-add /in/anvil-ingot/usr/sbin /out/usr
-add /in/zfs/usr/share/zfs /out/usr/share
-add /files/system/root/. /out
-add /files/system/install/anvil-install /out/usr/sbin
-ln -s usr/bin usr/sbin /out
-`;
-
 // A key is known by the first digits of its BLAKE2b.
 const trustKeys = (keys: readonly string[]): string => `\
-mkdir /out/etc/anvil/trust
+mkdir etc/anvil/trust
 for key in ${keys.join(" ")}; do
   id=$(printf "$(echo "$key" | sed 's/../\\\\x&/g')" | b2sum | cut -c 1-16)
-  echo "$key" > "/out/etc/anvil/trust/$id.pub"
+  echo "$key" > "etc/anvil/trust/$id.pub"
 done
-`;
-
-// The server takes no passwords: system/ssh/localoptions.h.
-const sshServer = (keys: readonly string[]): string => `\
-add /in/dropbear/usr/. /out/usr
-mkdir /out/etc/service/ssh /out/etc/ssh
-cp /files/system/ssh/run /out/etc/service/ssh
-cat > /out/etc/ssh/authorized_keys <<'END'
-${keys.join("\n")}
-END
 `;
 
 // What the root dataset of this tree is called. Of the contents alone, as nothing else tells two builds apart.
 const nameBuild = `\
-cd /out
 build=$({ find . -type f | sort | xargs -d '\\n' sha256sum; find . -type l -printf '%p %l\\n' | sort; } | sha256sum)
 echo "BUILD_ID=$(echo "$build" | cut -c 1-12)" >> etc/os-release
 `;
@@ -76,39 +44,48 @@ export function suffix({ rootLogin }: Pick<RootOptions, "rootLogin">): string {
   return rootLogin ? "" : CLOSED;
 }
 
-export function rootfs(options: RootOptions): Recipe {
+/** @param own what a user's image has beside that of every system */
+export function rootfs(options: RootOptions, own?: ImageFields): Recipe {
   if (!options.trust.every((key) => /^[0-9a-f]{64}$/.test(key)))
     throw new Error("a trusted key is 64 hexadecimal digits, lower case");
   if (!options.logins.every((key) => /^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/.test(key)))
     throw new Error("an SSH key is its type and itself in base64");
   const ssh = options.logins.length > 0;
-  return recipe({
+  const more = rootOf(own, options.logins);
+  return tree({
     name: `rootfs${suffix(options)}`,
-    licence: [...licences, ...(ssh ? [dropbear.licence] : [])].join(" AND "),
-    files: ["system/root", "system/install", ...(ssh ? ["system/ssh/run"] : [])],
     seed: seedBase,
-    inputs: [anvilExec, anvilIngot, busybox, utilLinux, zfs, ...(ssh ? [dropbear] : [])],
-    script: [
-      copy,
-      fill,
-      options.rootLogin ? "touch /out/etc/anvil/root-login\n" : "",
-      trustKeys(options.trust),
-      ssh ? sshServer(options.logins) : "",
-      nameBuild,
-    ].join(""),
+    from: [busybox, utilLinux, zfs, anvilExec, anvilIngot, ...(ssh || more.ssh ? [dropbear] : []), ...more.from],
+    only: {
+      busybox: ["usr/bin", "usr/sbin"],
+      "util-linux": ["usr/bin", "usr/sbin"],
+      zfs: ["usr/sbin", "usr/share/zfs"],
+      "anvil-exec": ["usr/sbin"],
+      "anvil-ingot": ["usr/sbin"],
+      ...more.only,
+    },
+    wins: more.wins,
+    files: {
+      ".": "system/root",
+      "usr/sbin/anvil-install": "system/install/anvil-install",
+      ...(options.rootLogin ? { "etc/anvil/root-login": { text: "" } } : {}),
+      ...(ssh ? { "etc/ssh/authorized_keys": { text: lines(options.logins) } } : {}),
+      ...more.files,
+    },
+    links: { bin: "usr/bin", sbin: "usr/sbin" },
+    folders: [
+      ...["dev", "ingots", "mnt", "proc", "root", "run", "sys", "tmp", "usr/local/bin"],
+      ...["var/cache", "var/empty", "var/lib", "var/log", "var/tmp"],
+      ...more.folders,
+    ],
+    // the server takes no passwords: system/ssh/localoptions.h
+    services: { ...(ssh || more.ssh ? { ssh: "system/ssh/run" } : {}), ...more.services },
+    after: trustKeys(options.trust) + more.after + nameBuild,
     proves: [
       exists("etc/inittab", "etc/anvil/rc", "usr/bin/sh", "usr/sbin/init", "usr/sbin/zpool", "usr/sbin/anvil-install"),
       contains("etc/os-release", /^BUILD_ID=[0-9a-f]{12}$/),
-      isStaticPie(
-        "usr/sbin/anvil-exec",
-        "usr/sbin/anvil-ingot",
-        "usr/bin/busybox",
-        "usr/sbin/zfs-tools",
-        "usr/sbin/sfdisk",
-        "usr/bin/lsblk",
-      ),
-      builtByAnvilCc(),
-      noBuildPaths(),
     ],
   });
 }
+
+const lines = (texts: readonly string[]): string => texts.map((text) => `${text}\n`).join("");

@@ -1,6 +1,8 @@
 /** The compiler, built by itself, with the tools that a build calls. docs/self-hosting.md says why these. */
-import { builtByAnvilCc, exists, isStaticPie, noBuildPaths, runs } from "../../src/recipe/proof.ts";
-import { recipe, source } from "../../src/recipe/recipe.ts";
+import { exists, isStaticPie, runs } from "../../src/recipe/proof.ts";
+import { source } from "../../src/recipe/recipe.ts";
+import { TARGET } from "../../src/recipe/step.ts";
+import { tree } from "../../src/recipe/tree.ts";
 import { bash } from "../bash.ts";
 import { bison } from "../bison.ts";
 import { bzip2 } from "../bzip2.ts";
@@ -17,32 +19,23 @@ import { zstdProgram } from "../zstd-program.ts";
 
 /** Programs that were compiled with the places of their data: a launcher tells them where it is. */
 const launched = [bison, flex, perl];
-const names = launched.map(({ name }) => name).join(" ");
-
-const ccTools = recipe({
+const ccTools = tree({
   name: "cc-tools",
-  licence: launched.map(({ licence }) => `(${licence})`).join(" AND "),
-  files: ["system/ingots/cc"],
   seed: seedBase,
-  inputs: launched,
-  script: `
-mkdir -p /out/usr/libexec/cc /out/usr/$ANVIL_TARGET/lib
-for name in ${names}; do
-  cp -a /in/$name/. /out
-  chmod -R u+w /out
-  mv /out/usr/bin/$name /out/usr/libexec/cc/$name
-  cp /files/system/ingots/cc/launch /out/usr/bin/$name
-done
-cp /files/system/ingots/cc/health /out/usr/libexec/cc
-# where the compiler looks
-mv /out/usr/lib/libfl.a /out/usr/$ANVIL_TARGET/lib
-ln -s pkgconf /out/usr/bin/pkg-config
-`,
+  from: launched,
+  moves: {
+    ...Object.fromEntries(launched.map(({ name }) => [`usr/bin/${name}`, `usr/libexec/cc/${name}`])),
+    // where the compiler looks
+    "usr/lib/libfl.a": `usr/${TARGET}/lib/libfl.a`,
+  },
+  files: {
+    ...Object.fromEntries(launched.map(({ name }) => [`usr/bin/${name}`, "system/ingots/cc/launch"])),
+    "usr/libexec/cc/health": "system/ingots/cc/health",
+  },
+  links: { "usr/bin/pkg-config": "pkgconf" },
   proves: [
     exists("usr/share/bison/m4sugar/m4sugar.m4", "usr/lib/perl5/strict.pm", "usr/libexec/cc/health"),
     isStaticPie("usr/libexec/cc/bison", "usr/libexec/cc/flex", "usr/libexec/cc/perl"),
-    builtByAnvilCc(),
-    noBuildPaths(),
     runs("usr/bin/perl", ["-MPOSIX", "-e", "print $INC{'POSIX.pm'}"], /^\/out\/usr\/lib\/perl5\//),
   ],
 });

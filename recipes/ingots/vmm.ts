@@ -1,6 +1,6 @@
 /** The monitor of micro virtual machines, its control, and a guest to boot. docs/vmm.md describes them. */
-import { contains, exists } from "../../src/recipe/proof.ts";
-import { recipe } from "../../src/recipe/recipe.ts";
+import { contains } from "../../src/recipe/proof.ts";
+import { tree } from "../../src/recipe/tree.ts";
 import { anvilVmm } from "../anvil-vmm.ts";
 import { anvilctl } from "../anvilctl.ts";
 import { firecracker } from "../firecracker.ts";
@@ -8,17 +8,14 @@ import { guest } from "../guest.ts";
 import { ingot, type IngotFields } from "../ingot.ts";
 import { seedBase } from "../seed.ts";
 
-const vmmFiles = recipe({
+const vmmFiles = tree({
   name: "vmm-files",
-  licence: "Apache-2.0",
-  files: ["system/ingots/vmm"],
   seed: seedBase,
-  script: `\
-mkdir -p /out/service/vmm /out/usr/libexec/vmm
-cp /files/system/ingots/vmm/run /out/service/vmm
-cp /files/system/ingots/vmm/health /out/usr/libexec/vmm
-`,
-  proves: [exists("usr/libexec/vmm/health"), contains("service/vmm/run", /^exec anvil-vmm\b/)],
+  from: [],
+  files: { "usr/libexec/vmm/health": "system/ingots/vmm/health" },
+  services: { vmm: "system/ingots/vmm/run" },
+  serviceFolder: "service",
+  proves: [contains("service/vmm/run", /^exec anvil-vmm\b/)],
 });
 
 const fields: IngotFields = {

@@ -9,6 +9,7 @@ import { Terminal } from "./terminal.ts";
 /** Loaded when called: `anvil forge` with nothing to do should not read the VM driver. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   forge: () => import("./forge.ts"),
+  init: () => import("./init.ts"),
   fetch: () => import("./fetch.ts"),
   preflight: () => import("./preflight.ts"),
   graph: () => import("./graph.ts"),

@@ -18,6 +18,7 @@ import type {
   Mount,
   StepDerivation,
 } from "../recipe/derivation.ts";
+import { OWN } from "../recipe/image.ts";
 import {
   proofsOf,
   type LockedCrates,
@@ -47,6 +48,8 @@ export interface Evaluation {
 export interface EvaluateOptions {
   /** Folder that holds `recipes/`, `system/`, `native/`. */
   readonly project: string;
+  /** Folder of a user's with an image: what files are in whose names begin with `@image/`. */
+  readonly own?: string | undefined;
   readonly channel: Channel;
   /** Digests of sources that the channel does not pin, by component: found at the first accepted download. */
   readonly pins: ReadonlyMap<string, Digest>;
@@ -57,11 +60,29 @@ export interface EvaluateOptions {
 /** Throws E_CARGO_LOCK when the output is there and has no such file. */
 export type ReadOutput = (key: Key, file: string) => string | undefined;
 
-/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE, E_CARGO_LOCK. */
+/** Throws E_MISSING_SOURCE, E_MISSING_FILE, E_NO_SEED, E_RECIPE_CYCLE, E_CARGO_LOCK, E_IMAGE_SOURCE. */
 export function evaluate(targets: readonly Output[], options: EvaluateOptions): Evaluation {
   const evaluator = new Evaluator(options);
   const keys = targets.map((target) => evaluator.output(target));
-  return { channel: options.channel, nodes: evaluator.nodes, targets: keys, pending: [...evaluator.pending] };
+  return { channel: evaluator.channel, nodes: evaluator.nodes, targets: keys, pending: [...evaluator.pending] };
+}
+
+/** The channel with what a recipe pins itself. Throws E_IMAGE_SOURCE for what has another pin already. */
+export function withPins(channel: Channel, { sources }: Recipe): Channel {
+  const own = sources.flatMap(({ component, pin }) => (pin === undefined ? [] : [[component, pin] as const]));
+  const added = own.filter(([component, pin]) => {
+    const known = channel.components[component];
+    if (known !== undefined && canonicalJson(known) !== canonicalJson(pin))
+      throw new Fault("E_IMAGE_SOURCE", `the source ${component} cannot be pinned so: it has another pin`, {
+        details: [
+          `${known.version}, ${known.sha256 ?? "no hash"}: that of channel ${channel.name}, or of another recipe`,
+        ],
+        hint: `give it another name; source("${component}") without a pin is that of the channel`,
+      });
+    return known === undefined;
+  });
+  if (added.length === 0) return channel;
+  return { ...channel, components: { ...channel.components, ...Object.fromEntries(added) } };
 }
 
 /** The seed whose bubblewrap a step runs in: the first thing that the step needs. */
@@ -74,15 +95,18 @@ export function seedFor(evaluation: Evaluation, step: Node): Key {
 class Evaluator {
   readonly nodes = new Map<Key, Node>();
   readonly pending = new Set<Key>();
+  /** With what recipes pin themselves. */
+  channel: Channel;
   private readonly options: EvaluateOptions;
   private readonly done = new Map<Output, Key>();
   /** What is being evaluated, each because of the one before it. */
   private readonly open: Output[] = [];
   private readonly digests = new Map<string, Digest>();
-  private readonly versions: Versions;
+  private versions: Versions;
 
   constructor(options: EvaluateOptions) {
     this.options = options;
+    this.channel = options.channel;
     this.versions = versionsOf(options.channel);
   }
 
@@ -157,6 +181,8 @@ class Evaluator {
     // before their folders are asked for: one that is not defined yet has none
     [...recipe.tools, ...recipe.link, ...recipe.inputs].forEach((output) => this.output(output));
     const mounts: Mount[] = stepMounts(recipe).map(({ at, output }) => ({ at, key: this.output(output) }));
+    this.channel = withPins(this.channel, recipe);
+    this.versions = versionsOf(this.channel);
     const fetched = recipe.sources.flatMap((source) => this.fetchSource(source, recipe.name));
     const sources = fetched.map(({ at, key }) => ({ at, sha256: this.sourceDigest(key) }));
     const { crates, unread } = this.crates(recipe);
@@ -290,13 +316,15 @@ class Evaluator {
   }
 
   private component(name: string, wantedBy: string): Component {
-    return componentOf(this.options.channel, name, wantedBy);
+    return componentOf(this.channel, name, wantedBy);
   }
 
   private files(relative: string, wantedBy: string): FileMount[] {
-    const full = path.join(this.options.project, relative);
+    const full = this.placeOf(relative);
     if (!existsSync(full))
-      throw new Fault("E_MISSING_FILE", `${relative} does not exist`, { details: [`wanted by recipe ${wantedBy}`] });
+      throw new Fault("E_MISSING_FILE", `${relative.startsWith(OWN) ? full : relative} does not exist`, {
+        details: [`wanted by recipe ${wantedBy}`],
+      });
     if (statSync(full).isDirectory()) {
       const names = readdirSync(full).sort((a, b) => (a < b ? -1 : 1));
       return names.flatMap((name) => this.files(`${relative}/${name}`, wantedBy));
@@ -304,7 +332,15 @@ class Evaluator {
     let digest = this.digests.get(full);
     if (digest === undefined) this.digests.set(full, (digest = sha256(readFileSync(full))));
     const executable = (statSync(full).mode & 0o100) !== 0;
-    return [{ at: `/files/${relative}`, from: relative, sha256: digest, executable }];
+    const from = relative.startsWith(OWN) ? full : relative;
+    return [{ at: `/files/${relative}`, from, sha256: digest, executable }];
+  }
+
+  private placeOf(relative: string): string {
+    const { project, own } = this.options;
+    if (!relative.startsWith(OWN)) return path.join(project, relative);
+    if (own === undefined) throw new Error(`${relative} is asked for, and there is no folder of an image`);
+    return path.join(own, relative.slice(OWN.length));
   }
 
   private add(derivation: Derivation, needs: readonly Key[]): Key {

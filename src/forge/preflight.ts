@@ -6,7 +6,7 @@ import type { Key } from "../recipe/derivation.ts";
 import { preflights, readReport, type Finding } from "../recipe/preflight.ts";
 import type { Recipe, Seed } from "../recipe/recipe.ts";
 import type { Store } from "../store/store.ts";
-import { evaluate, versionsOf, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
+import { evaluate, versionsOf, withPins, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
 import type { Outcome } from "./forge.ts";
 
 export interface Preflight {
@@ -17,8 +17,10 @@ export interface Preflight {
 
 /** What there is to look at for these recipes. Throws what `evaluate` throws. */
 export function planPreflight(recipes: Iterable<Recipe>, seed: Seed, options: EvaluateOptions): Preflight {
-  const steps = preflights(recipes, seed, versionsOf(options.channel));
-  const evaluation = evaluate(steps, options);
+  const all = [...recipes];
+  const channel = all.reduce(withPins, options.channel);
+  const steps = preflights(all, seed, versionsOf(channel));
+  const evaluation = evaluate(steps, { ...options, channel });
   const components = new Map(
     steps.map(({ sources }, index) => [evaluation.targets[index] as Key, sources[0]?.component ?? ""]),
   );

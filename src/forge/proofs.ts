@@ -4,7 +4,7 @@ import type { Proof } from "../recipe/proof.ts";
 import { proveNoBuildPaths } from "./proofs/build-paths.ts";
 import { proveCompiler, rust } from "./proofs/compiler.ts";
 import { notStatic, notStaticPie, proveElf } from "./proofs/elf.ts";
-import { proveAtMost, proveContains, proveExists, proveLacks } from "./proofs/files.ts";
+import { proveAtMost, proveContains, proveExists, proveLacks, proveNoSetId } from "./proofs/files.ts";
 import { proveRuns, type RunInside } from "./proofs/runs.ts";
 import type { Verdict } from "./proofs/verdict.ts";
 import { readTree, type Tree } from "./tree.ts";
@@ -67,6 +67,8 @@ function carryOut(proof: Proof, tree: Tree, tools: ProofTools): Promise<Verdict>
       return proveContains(proof.path, proof.matches, tree);
     case "lacks":
       return proveLacks(proof.path, proof.matches, tree);
+    case "no-set-id":
+      return proveNoSetId(tree);
     case "at-most":
       return proveAtMost(proof.path, proof.bytes, tree);
   }

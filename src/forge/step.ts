@@ -185,7 +185,7 @@ export function stage(
 
 /** The key was made from the file as it was; bytes that were changed since would be stored under the wrong key. */
 function stageFile(file: FileMount, target: string, project: string): void {
-  const bytes = readFileSync(path.join(project, file.from));
+  const bytes = readFileSync(path.resolve(project, file.from));
   if (sha256(bytes) !== file.sha256)
     throw new Fault("E_FILE_CHANGED", `${file.from} was changed while the forge ran`, {
       hint: "start again: what was built with the file as it is now is taken over",

@@ -31,7 +31,7 @@ export async function preflight(project: Project, request: PreflightRequest): Pr
   const all = await project.targets();
   const named = names.length > 0 ? all.named(names) : [all.image(), ...all.ingotBodies(channel)];
   const targets = request.all ? all.of(channel) : named;
-  const options = { project: project.root, channel, pins: project.pins(channel) };
+  const options = { project: project.root, own: project.folder, channel, pins: project.pins(channel) };
   const plan = planPreflight(recipesOf(targets), all.catalogue.seeds.cc, options);
   const view = request.view();
   try {

@@ -27,6 +27,8 @@ export interface Surroundings {
   readonly env: Environment;
   /** The user's home folder. */
   readonly home: string;
+  /** Folder of a user's, which may have an image. */
+  readonly folder?: string;
   readonly catalogue: () => Promise<Catalogue>;
 }
 
@@ -42,6 +44,7 @@ export class Project {
   readonly root: string;
   readonly env: Environment;
   readonly home: string;
+  readonly folder: string | undefined;
   /** Where this user's keys for ingots are. */
   readonly keys: KeyPaths;
   readonly #catalogue: () => Promise<Catalogue>;
@@ -50,10 +53,11 @@ export class Project {
   /** Choices of channels by the list of a command's sources. */
   readonly #settled = new WeakMap<readonly string[], Promise<ChannelChoice>>();
 
-  constructor({ root, env, home, catalogue }: Surroundings) {
+  constructor({ root, env, home, folder, catalogue }: Surroundings) {
     this.root = root;
     this.env = env;
     this.home = home;
+    this.folder = folder;
     this.keys = keyPaths(env, home);
     this.#catalogue = catalogue;
   }
@@ -104,8 +108,9 @@ export class Project {
 
   /** The plan of these, with the pins that were accepted. Throws what `evaluate` throws. */
   evaluate(targets: readonly Output[], channel: Channel): Evaluation {
-    const { root, store } = this;
-    return evaluate(targets, { project: root, channel, pins: this.pins(channel), readOutput: outputReader(store) });
+    const { root, folder, store } = this;
+    const readOutput = outputReader(store);
+    return evaluate(targets, { project: root, own: folder, channel, pins: this.pins(channel), readOutput });
   }
 
   /** Digests of unpinned sources that an earlier, accepted download found: component → SHA-256. */

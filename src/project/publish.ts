@@ -31,7 +31,8 @@ export async function publish(
   store: Store,
   folder: string,
 ): Promise<Published | undefined> {
-  const { image } = (await project.targets()).catalogue;
+  const targets = await project.targets();
+  const { image } = targets.catalogue;
   let published: Published | undefined;
   for (const key of evaluation.targets) {
     const record = store.outputs.record(key);
@@ -40,7 +41,7 @@ export async function publish(
     if (!rootLogin && record.name !== `${image.name}${image.closed}`) continue;
     const from = path.join(store.outputs.path(key), image.file);
     const file = path.join(folder, image.file);
-    const logins = project.logins().map(fingerprint);
+    const logins = targets.everyLogin().map(fingerprint);
     const local = localSources(evaluation).map(([name, component]) => describeLocal(name, component));
     published = { file, rootLogin, logins, local };
     const made = [key, ...local].join(" ");

@@ -2,7 +2,9 @@
 import { Fault } from "../fault/fault.ts";
 import type { Catalogue } from "../recipe/catalogue.ts";
 import type { Channel } from "../recipe/channel.ts";
+import { keysOf } from "../recipe/image.ts";
 import type { Ingot } from "../recipe/ingot.ts";
+import { reachable } from "../recipe/reach.ts";
 import { isRecipe, type Output, type Recipe, type Seed } from "../recipe/recipe.ts";
 import type { BuiltChannel } from "../source/bracket.ts";
 import { isProven } from "../source/channel.ts";
@@ -25,12 +27,24 @@ export class Targets {
 
   /** Whether consoles give a root shell when nobody says: only where there is no other way to log in. */
   usualRootLogin(): boolean {
-    return this.keys.logins().length === 0;
+    return this.everyLogin().length === 0;
+  }
+
+  /** SSH public keys of all who may log in. */
+  everyLogin(): readonly string[] {
+    const { users } = this.catalogue.image;
+    return users === undefined ? this.keys.logins() : [...new Set(Object.values(users).flatMap(keysOf))];
+  }
+
+  /** SSH public keys of those who may log in as root: the image's, where it has users. */
+  logins(): readonly string[] {
+    const { users } = this.catalogue.image;
+    return users === undefined ? this.keys.logins() : keysOf(users["root"] ?? {});
   }
 
   /** The image, which accepts this user's ingots and SSH keys. */
   image(rootLogin = this.usualRootLogin()): Recipe {
-    const options = { rootLogin, trust: this.keys.trust(), logins: this.keys.logins() };
+    const options = { rootLogin, trust: this.keys.trust(), logins: this.logins() };
     const name = JSON.stringify(options);
     const known = this.#images.get(name) ?? this.catalogue.image.make(options);
     this.#images.set(name, known);
@@ -133,35 +147,18 @@ export function recipesOf(targets: readonly Output[]): Recipe[] {
   return [...reachable(targets)].filter(isRecipe);
 }
 
-/** Names of the channel's components that these outputs are made from. */
+/** Names of the channel's components that these outputs are made from; not what recipes pin themselves. */
 export function componentsOf(targets: readonly Output[]): string[] {
-  return [...new Set(recipesOf(targets).flatMap((recipe) => recipe.sources.map(({ component }) => component)))];
+  return [
+    ...new Set(
+      recipesOf(targets).flatMap((recipe) =>
+        recipe.sources.filter(({ pin }) => pin === undefined).map(({ component }) => component),
+      ),
+    ),
+  ];
 }
 
 /** The seeds that these outputs are made with. */
 export function seedsOf(targets: readonly Output[]): Seed[] {
   return [...reachable(targets)].filter((output) => output.kind === "seed");
-}
-
-/** Every output that these need, and themselves; what is needed stands before what needs it. */
-function reachable(targets: readonly Output[]): ReadonlySet<Output> {
-  const found = new Set<Output>();
-  const visit = (output: Output): void => {
-    if (found.has(output)) return;
-    dependencies(output).forEach(visit);
-    found.add(output);
-  };
-  targets.forEach(visit);
-  return found;
-}
-
-function dependencies(output: Output): readonly Output[] {
-  switch (output.kind) {
-    case "seed":
-      return [];
-    case "cpio":
-      return [output.tree];
-    case "step":
-      return [output.root, ...output.tools, ...output.link, ...output.inputs];
-  }
 }

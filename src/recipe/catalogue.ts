@@ -1,4 +1,5 @@
 /** All that there is to build, as one value: what `recipes/` hands to the program. */
+import type { User } from "./image.ts";
 import type { Ingot } from "./ingot.ts";
 import type { Purge } from "./purge.ts";
 import type { Output, Recipe, Seed } from "./recipe.ts";
@@ -20,6 +21,8 @@ export interface Image {
   readonly closed: string;
   /** The file in its output. */
   readonly file: string;
+  /** Those who may log in, where the image names them; else root with the keys of whoever forges it. */
+  readonly users?: Readonly<Record<string, User>>;
   make(options: ImageOptions): Recipe;
 }
 

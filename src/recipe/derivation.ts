@@ -42,7 +42,7 @@ export interface SourceMount {
 
 export interface FileMount {
   readonly at: string;
-  /** Path relative to the project root, for reading only: not part of the key. */
+  /** Path relative to the project root, or a full one, for reading only: not part of the key. */
   readonly from: string;
   readonly sha256: Digest;
   readonly executable: boolean;

@@ -21,6 +21,8 @@ export type Proof =
   | { readonly check: "contains"; readonly path: string; readonly matches: string }
   /** No file at the path holds bytes that match, in text or in a program; at least one file is there. */
   | { readonly check: "lacks"; readonly path: string; readonly matches: string }
+  /** No file has the bit set-user-ID or set-group-ID. */
+  | { readonly check: "no-set-id" }
   /** A file is at most this many bytes. */
   | { readonly check: "at-most"; readonly path: string; readonly bytes: number };
 
@@ -45,6 +47,7 @@ export const contains = (path: string, matches: RegExp): Proof => ({
   matches: matches.source,
 });
 export const lacks = (path: string, matches: RegExp): Proof => ({ check: "lacks", path, matches: matches.source });
+export const noSetId = (): Proof => ({ check: "no-set-id" });
 export const atMost = (path: string, bytes: number): Proof => ({ check: "at-most", path, bytes });
 
 /** One line for the manifest and for messages. */
@@ -68,6 +71,8 @@ export function describeProof(proof: Proof): string {
       return `${proof.path} =~ /${proof.matches}/`;
     case "lacks":
       return `${proof.path} holds no /${proof.matches}/`;
+    case "no-set-id":
+      return "holds no program that runs as another user or group";
     case "at-most":
       return `${proof.path} is at most ${proof.bytes} bytes`;
   }

@@ -2,7 +2,9 @@
  * The words that recipes are written in. A recipe is a frozen value: no I/O, no clock, no environment. What it depends
  * on are other recipe values, so the module graph is the build graph.
  */
-import type { Patches } from "./channel.ts";
+import { Fault } from "../fault/fault.ts";
+import type { Component, Patches } from "./channel.ts";
+import { isLicence } from "./licence.ts";
 import type { Assumption, Assumptions } from "./assumption.ts";
 import type { Proof } from "./proof.ts";
 
@@ -11,10 +13,43 @@ export interface SourceRef {
   readonly component: string;
   /** Only its archive is there, at `/src/<component>`. */
   readonly packed?: true;
+  /** Where no channel has it: the pin of an image of a user's. */
+  readonly pin?: Component;
+}
+
+/** What pins a source that is in no channel. */
+export interface SourcePin {
+  readonly version: string;
+  /** Where it is, the first that has it. */
+  readonly urls?: readonly string[];
+  /** Where a Debian mirror has it, below its root. */
+  readonly archive?: string;
+  readonly sha256: string;
+  /** SPDX expression. */
+  readonly licence: string;
 }
 
 export function source(component: string): SourceRef {
   return { component };
+}
+
+/** A source that is in no channel. Throws E_IMAGE for what is no pin. */
+export function pinned(component: string, pin: SourcePin): SourceRef {
+  return { component, pin: { ...checkPin(component, pin), verified: "recorded" } };
+}
+
+function checkPin(name: string, pin: SourcePin): SourcePin {
+  const { version, urls = [], archive: file, sha256, licence } = pin;
+  const wrong = [
+    ...(/^[a-z0-9][a-z0-9.+-]*$/.test(name) ? [] : ["its name has lower-case letters, digits, ., + and -"]),
+    ...(/^[A-Za-z0-9.+~_-]+$/.test(version) ? [] : [`version: "${version}" is none`]),
+    ...(/^[0-9a-f]{64}$/.test(sha256) ? [] : [`sha256: 64 hexadecimal digits are wanted, not "${sha256}"`]),
+    ...(isLicence(licence) ? [] : [`licence: "${licence}" is no SPDX expression`]),
+    ...urls.filter((url) => !/^https?:\/\/[^\s]+$/.test(url)).map((url) => `urls: "${url}" is no address`),
+    ...(urls.length > 0 || file !== undefined ? [] : ["urls: where it is has to be said"]),
+  ];
+  if (wrong.length === 0) return pin;
+  throw new Fault("E_IMAGE", `the pin of source ${name} is wrong`, { details: wrong });
 }
 
 /** A component whose archive is wanted as it is. */

@@ -5,7 +5,8 @@
 import type { Patches } from "./channel.ts";
 import { folderOf, type Output, type Recipe, type Versions } from "./recipe.ts";
 
-const TARGET = "x86_64-anvil-linux-musl";
+/** The target triple. */
+export const TARGET = "x86_64-anvil-linux-musl";
 
 /** What runs before the script, whatever the settings of the user who started it. */
 export const prelude = `\

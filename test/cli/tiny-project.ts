@@ -29,13 +29,14 @@ export const base = recipe({
   proves: [contains("number", /^42$/)],
 });
 
-export const isoImage = (options: { rootLogin?: boolean } = {}) => recipe({
+export const isoImage = (options: { rootLogin?: boolean } = {}, own?: { readonly name: string }) => recipe({
   name: options.rootLogin === false ? "iso-no-login" : "iso",
   licence: "0BSD",
   files: ["system/greeting"],
   seed: seedBase,
   inputs: [base],
-  script: "cat /in/base/number /files/system/greeting > /out/anvilos-phase2.iso",
+  script: "cat /in/base/number /files/system/greeting > /out/anvilos-phase2.iso" +
+    (own === undefined ? "" : "; echo image " + own.name + " >> /out/anvilos-phase2.iso"),
   proves: [exists("anvilos-phase2.iso")],
 });
 `;
@@ -54,14 +55,17 @@ import { seedRust } from "./seed-rust.ts";
 import { seedBase, seedCc, seedVm } from "./seed.ts";
 import { portableSteps, workshop } from "./workshop.ts";
 
-export const catalogue = {
-  image: { name: "iso", closed: "-no-login", file: "anvilos-phase2.iso", make: isoImage },
+export const catalogueOf = (own?: { readonly name: string }) => ({
+  image: {
+    ...{ name: "iso", closed: "-no-login", file: "anvilos-phase2.iso" },
+    make: (options: { rootLogin?: boolean }) => isoImage(options, own),
+  },
   ingots,
   checks: [],
   seeds: { base: seedBase, cc: seedCc, vm: seedVm, rust: seedRust },
   workshop: { steps: portableSteps, ingot: workshop },
   purge: { of: "nothing", changes: [], checks: [] },
-};
+});
 `;
 
 export interface RunOptions {
@@ -72,6 +76,8 @@ export interface RunOptions {
   readonly project?: string;
   /** Text for its standard input. */
   readonly input?: string;
+  /** Folder in which it is started; the project where it is absent. */
+  readonly cwd?: string;
 }
 
 export class TinyProject {
@@ -97,6 +103,9 @@ export class TinyProject {
     for (const name of ["seed.ts", "seed-rust.ts", "ingot.ts", "workshop.ts"].map((file) => `recipes/${file}`))
       copyFileSync(path.join(projectRoot, name), path.join(project.folder, name));
     project.write("system/greeting", "hello\n");
+    project.write("recipes/words.ts", 'export { image } from "../src/recipe/image.ts";\n');
+    for (const folder of ["system/tree", "examples"])
+      cpSync(path.join(projectRoot, folder), path.join(project.folder, folder), { recursive: true });
     project.write("recipes/iso.ts", RECIPES);
     project.write("recipes/ingots/index.ts", INGOTS);
     project.write("recipes/catalogue.ts", CATALOGUE);
@@ -119,9 +128,9 @@ export class TinyProject {
     return path.join(this.folder, "out");
   }
 
-  start(args: readonly string[], { env, uid, project = this.folder }: RunOptions = {}): ChildProcess {
+  start(args: readonly string[], { env, uid, project = this.folder, cwd = project }: RunOptions = {}): ChildProcess {
     return spawn(process.execPath, [path.join(project, "bin/anvil"), ...args], {
-      cwd: project,
+      cwd,
       env: { ...(env ?? { HOME: this.home }) },
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });

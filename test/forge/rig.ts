@@ -128,6 +128,8 @@ export class Rig {
     const channel = await testChannel(components);
     const rig = new Rig(temporaryFolder(t), channel);
     plantSeed(rig.store, channel, ownSeed ? linkTree : symlinkSync);
+    // what the script of every tree and ingot reads
+    rig.projectFile("system/tree/words", readFileSync(path.join(projectRoot, "system/tree/words"), "utf8"));
     return rig;
   }
 

@@ -72,6 +72,14 @@ async function readText(tree: Tree, file: TreeEntry, encoding: "utf8" | "latin1"
   }
 }
 
+export function proveNoSetId(tree: Tree): Verdict {
+  const files = [...tree.entries.values()].filter(({ kind }) => kind === "file");
+  const complaints = files.flatMap(({ path, mode }) =>
+    (mode & 0o6000) === 0 ? [] : [`${path} has the bit set-user-ID or set-group-ID`],
+  );
+  return verdict(complaints, `${files.length} file${files.length === 1 ? "" : "s"}`);
+}
+
 export function proveAtMost(pattern: string, bytes: number, tree: Tree): Verdict {
   const files = matchingFiles(pattern, tree);
   const complaints: string[] = files.length === 0 ? [`no file is at ${pattern}`] : [];
