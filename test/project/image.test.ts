@@ -87,7 +87,7 @@ const projectIn = (folder: string): Project =>
 async function planOf(project: Project): Promise<Map<string, Output>> {
   const targets = await project.targets();
   const { channel } = await project.selectChannel("debian");
-  const evaluation = project.evaluate([targets.image(), ...targets.ingotBodies()], channel);
+  const evaluation = project.evaluate([targets.image(), ...targets.ingotBodies(channel)], channel);
   assert.ok(evaluation.nodes.size > 100);
   return new Map([...reachable([targets.image()])].map((output) => [output.name, output]));
 }
