@@ -24,10 +24,14 @@ export const lz4 = recipe({
       tidyOutput(),
     ].join(""),
   assumes: [assume("lz4").paths("lib/lz4.c", "programs/lz4cli.c", "lib/lz4.h")],
-  proves: [
+  proves: (versions) => [
     isStaticPie("usr/bin/lz4"),
     builtByAnvilCc(),
     noBuildPaths(),
-    runs("usr/bin/lz4", "--version", /^\*\*\* lz4 v1\./),
+    runs(
+      "usr/bin/lz4",
+      "--version",
+      versions.atLeast("lz4", "1.10") ? /^\*\*\* lz4 v1\./ : /^\*\*\* LZ4 command line interface .* v1\./,
+    ),
   ],
 });

@@ -20,6 +20,8 @@ const anvil = path.join(project.root, "bin/anvil");
 const MACHINE = `test-inject-${process.pid}`;
 const LONG = { timeoutMs: 300_000 };
 const CHUNK = 4 << 20;
+/** What lz4 says of itself: 1.9 calls itself a command line interface. */
+const LZ4 = /^\*\*\* lz4 .*v1\./im;
 
 interface Ended {
   readonly status: number | null;
@@ -115,7 +117,7 @@ test("an ingot goes from the host into the running system, and can be checked, r
     const last = events.at(-1);
     assert.ok(last?.type === "injected" && last.facts["state"] === "active" && last.facts["was"] === "none");
     for (const time of ["receive", "hash", "unpack", "write"]) assert.match(last.facts[`time-${time}`] ?? "", /^\d+$/);
-    assert.match(await inside("lz4 --version"), /^\*\*\* lz4 v1\./);
+    assert.match(await inside("lz4 --version"), LZ4);
     assert.equal(await inside("command -v lz4"), "/ingots/bin/lz4");
   });
 
@@ -147,9 +149,9 @@ test("an ingot goes from the host into the running system, and can be checked, r
     await succeed(["inject", "--file", other("99")]);
     assert.equal(await inside("lz4"), "other 99");
     await succeed(["ingot", "rollback", "tools"]);
-    assert.match(await inside("lz4 --version"), /lz4 v1\./);
+    assert.match(await inside("lz4 --version"), LZ4);
     await refused(["inject", "--file", other("1.0")], "E_INGOT_DOWNGRADE");
-    assert.match(await inside("lz4 --version"), /lz4 v1\./);
+    assert.match(await inside("lz4 --version"), LZ4);
     await succeed(["inject", "--file", other("1.0"), "--allow-downgrade"]);
     assert.equal(await inside("lz4"), "other 1.0");
     await succeed(["ingot", "rollback", "tools"]);
