@@ -69,7 +69,7 @@ const keyFile = (path: string, keys: readonly string[]): [string, Content][] =>
 /** Names of files are those of the user's folder. */
 function ofTheUser(contents: Readonly<Record<string, Content>>): Record<string, Content> {
   return Object.fromEntries(
-    Object.entries(contents).map(([path, content]) => {
+    Object.entries(contents).map(([path, content]): [string, Content] => {
       if (typeof content === "string") return [path, OWN + content];
       return [path, "from" in content ? { ...content, from: OWN + content.from } : content];
     }),

@@ -134,7 +134,12 @@ async function lookFirst(
   const absent = new Set(missing(evaluation, store).map(({ derivation }) => derivation.name));
   const recipes = recipesOf(targets).filter(({ name }) => absent.has(name));
   const { cc } = (await project.targets()).catalogue.seeds;
-  const preflight = planPreflight(recipes, cc, { project: project.root, own: project.folder, channel, pins: project.pins(channel) });
+  const preflight = planPreflight(recipes, cc, {
+    project: project.root,
+    own: project.folder,
+    channel,
+    pins: project.pins(channel),
+  });
   const none: Outcome = { ok: true, built: [], failed: new Map() };
   const isThere = missing(preflight.evaluation, store).length === 0;
   const outcome = isThere ? none : await realise(preflight.evaluation, { ...options, keepGoing: true });

@@ -80,9 +80,9 @@ function wordsPlugin(words: Words): Plugin {
   const contents = `const words = globalThis[Symbol.for("anvilos.words")];\n${exports.join("\n")}\n`;
   return {
     name: "anvilos",
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^anvilos$/ }, ({ path: name }) => ({ path: name, namespace: "anvilos" }));
-      onLoad({ filter: /.*/, namespace: "anvilos" }, () => ({ contents, loader: "js" }));
+    setup(build) {
+      build.onResolve({ filter: /^anvilos$/ }, ({ path: name }) => ({ path: name, namespace: "anvilos" }));
+      build.onLoad({ filter: /.*/, namespace: "anvilos" }, () => ({ contents, loader: "js" }));
     },
   };
 }

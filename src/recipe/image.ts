@@ -134,14 +134,11 @@ const SYSTEM_USERS = ["daemon", "nobody"];
 const KEY_TYPE =
   /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$/;
 
-const say = (value: unknown): string =>
-  typeof value === "string"
-    ? `"${value}"`
-    : typeof value === "object"
-      ? Array.isArray(value)
-        ? "a list"
-        : "an object"
-      : String(value);
+function say(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  return value === undefined ? "nothing" : JSON.stringify(value);
+}
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -110,7 +110,10 @@ test("what cannot be an ingot is not made", async (t) => {
   const strange = step("strange", "touch /out/plain $'/out/a\\nb'");
   const none = step("none", "mkdir /out/usr; ln -s /nowhere /out/usr/link");
   const cases: readonly [Recipe, RegExp][] = [
-    [ingot({ name: "a", version: "1", trees: [programs, other] }).body, /E_TREE_COLLISION {2}usr\/bin\/check is in programs and other/],
+    [
+      ingot({ name: "a", version: "1", trees: [programs, other] }).body,
+      /E_TREE_COLLISION {2}usr\/bin\/check is in programs and other/,
+    ],
     [ingot({ name: "a", version: "1", trees: [strange] }).body, /without control characters/],
     [ingot({ name: "a", version: "1", trees: [none] }).body, /no file/],
     [ingot({ name: "a", version: "1", trees: [data], services: ["web"] }).body, /no program service\/web\/run/],

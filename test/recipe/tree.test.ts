@@ -198,5 +198,5 @@ test("fields that do not go together are refused when the recipe is made", () =>
     [{ only: { base: ["usr/[ab]"] } }, /"usr\/\[ab\]" is no path or pattern/],
     [{ services: { "a/b": "own/run" } }, /"a\/b" is no name of a service/],
   ];
-  for (const [fields, message] of wrong) assert.throws(() => made({ name: "wrong", ...fields } as never), message);
+  for (const [fields, message] of wrong) assert.throws(() => made({ name: "wrong", ...fields }), message);
 });
