@@ -37,7 +37,7 @@ export async function lock(
     const wanted = { components: componentsOf(targets), seeds: seedsOf(targets) };
     const refresh = await refreshChannel(project.root, channel.name, access, wanted, request.names);
     const written = write && isWritable(refresh) && (refresh.changes.length > 0 || refresh.newer);
-    if (written) await writeChannel(project.root, refresh.channel);
+    if (written) writeChannel(project.root, refresh.channel);
     return { ...refresh, written };
   });
 }

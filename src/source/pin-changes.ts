@@ -1,9 +1,9 @@
 /** Pins of a channel: what a refresh changed in them, and the files that they stand in. */
-import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Channel, Patches } from "../recipe/channel.ts";
 import type { KeyOrigin } from "./author-keys.ts";
 import { diskFault } from "../host/disk.ts";
+import { replaceFile } from "../host/replace-file.ts";
 
 /** What a refresh did to a pin; `before` or `after` is undefined for one that came or went. */
 export interface PinChange {
@@ -80,7 +80,7 @@ export function packagingVersion({ archive }: Pick<Patches, "archive">): string 
 }
 
 /** Writes `channels/<name>.json` and `channels/seed.json`: sorted by name, two blanks per level. */
-export async function writeChannel(projectRoot: string, channel: Channel): Promise<void> {
+export function writeChannel(projectRoot: string, channel: Channel): void {
   const { crates: _elsewhere, seeds, suites, places, releases, components, ...rest } = channel;
   const folder = path.join(projectRoot, "channels");
   const pins = {
@@ -89,27 +89,18 @@ export async function writeChannel(projectRoot: string, channel: Channel): Promi
     ...(releases !== undefined && { releases: sorted(releases) }),
     components: sorted(components),
   };
-  await replaceFile(path.join(folder, "seed.json"), sorted(seeds));
-  await replaceFile(path.join(folder, `${channel.name}.json`), { ...rest, ...pins });
+  write(path.join(folder, "seed.json"), sorted(seeds));
+  write(path.join(folder, `${channel.name}.json`), { ...rest, ...pins });
 }
 
 function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-async function replaceFile(file: string, value: object): Promise<void> {
-  const next = `${file}.${process.pid}`;
+function write(file: string, value: object): void {
   try {
-    const handle = await open(next, "w");
-    try {
-      await handle.writeFile(`${JSON.stringify(value, null, 2)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(next, file);
+    replaceFile(file, `${JSON.stringify(value, null, 2)}\n`, { flush: true });
   } catch (cause) {
-    await rm(next, { force: true });
     throw diskFault(cause, file) ?? cause;
   }
 }

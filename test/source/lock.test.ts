@@ -48,7 +48,7 @@ async function lockChannel(
   names: readonly string[] = [],
 ): Promise<Refresh> {
   const refresh = await refreshChannel(root, "debian", access, wanted, names);
-  await writeChannel(root, refresh.channel);
+  writeChannel(root, refresh.channel);
   return refresh;
 }
 
@@ -462,7 +462,7 @@ test("a channel is filled from its places; the seeds, which all share, stay with
     ["zlib"],
   );
   assert.equal(channel.components["zlib"]?.version, "1.5");
-  await writeChannel(root, channel);
+  writeChannel(root, channel);
   assert.deepEqual((await loadChannel(root, "next")).places, next.places);
   const upstream = { ...next, name: "upstream", places: undefined };
   writeFileSync(path.join(root, "channels/upstream.json"), JSON.stringify(upstream));
