@@ -133,7 +133,7 @@ export class World {
     world.write("project/channels/tiny.json", JSON.stringify({ name: "tiny", default: true, ...channel }));
     const newer = { ...channel, components: { thing: { ...thing, version: "2.0" } } };
     world.write("project/channels/newer.json", JSON.stringify({ name: "newer", ...newer }));
-    for (const name of ["channels/seed.json", "channels/crates.json", "system/preflight"])
+    for (const name of ["channels/seed.json", "channels/crates.json", "system/preflight", "system/tree"])
       cpSync(path.join(projectRoot, name), path.join(top, "project", name), { recursive: true });
     world.write("project/channels/advisories.json", JSON.stringify(ADVISORIES));
     return world;
