@@ -74,7 +74,7 @@ async function tiny(t: TestContext): Promise<Tiny> {
   const components = { ...channel.components, greeting: source.pin };
   write({ ...channel, components });
   const pins = pinsDigest(await loadChannel(project.folder, "debian"));
-  write({ ...channel, components, proven: { date: "2026-01-02", pins, result: "all of it" } });
+  write({ ...channel, components, proven: { date: "2026-01-02", pins, built: ["iso"], result: "all of it" } });
   const [seed] = project.store.outputs.records();
   assert.ok(seed !== undefined);
   return { project, source, seedTree: project.store.outputs.path(seed.key) };

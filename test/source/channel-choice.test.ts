@@ -23,7 +23,7 @@ async function twoChannels(t: TestContext): Promise<string> {
   const near = { name: "near", description: "x", epoch: 1, components, default: true };
   write("near", near);
   const pins = pinsDigest(await loadChannel(root, "near"));
-  write("near", { ...near, proven: { date: "2026-11-30", pins, result: "it boots" } });
+  write("near", { ...near, proven: { date: "2026-11-30", pins, built: ["iso"], result: "it boots" } });
   return root;
 }
 
