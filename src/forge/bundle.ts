@@ -14,7 +14,6 @@ import {
   existsSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -26,6 +25,7 @@ import path from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import { errno, Fault } from "../fault/fault.ts";
 import { TAR_END, tarHead, tarPadding } from "../format/tar-head.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { draftOf } from "../host/replace-file.ts";
 import type { Channel } from "../recipe/channel.ts";
 import type { Digest, FetchDerivation } from "../recipe/derivation.ts";
@@ -98,7 +98,7 @@ export async function writeBundle(
   const draft = draftOf(to);
   try {
     refusePlace(to);
-    mkdirSync(path.dirname(path.resolve(to)), { recursive: true });
+    makeFolder(path.dirname(path.resolve(to)), 0o755);
     const writer = new Writer(draft, signal);
     try {
       const text = Buffer.from(`${JSON.stringify(index, null, 1)}\n`);
