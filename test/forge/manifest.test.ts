@@ -71,7 +71,7 @@ const known: Known = {
   "grub-common": { looked: "2026-01-02", seed: true, advisories: [] },
 };
 
-const everythingIsThere = { record: () => ({ digest: "0", proofs: [] }) } as unknown as Store;
+const everythingIsThere = { outputs: { record: () => ({ digest: "0", proofs: [] }) } } as unknown as Store;
 
 function manifest(): Manifest {
   const target = step("thing", "touch /out/a", { source: source("data") });
