@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
-import type { Fault } from "../../src/fault/fault.ts";
+import { Fault } from "../../src/fault/fault.ts";
 import { removeTree } from "../../src/host/remove-tree.ts";
 import { DiskStore } from "../../src/store/disk-store.ts";
 import { carryOut, readJob } from "./job.ts";
@@ -41,13 +41,23 @@ function fill(pages: number): void {
   if (bytes > 0) writeFileSync(ballast, Buffer.alloc(bytes));
 }
 
+/** The disk may be full before a node is made: then the whole forge fails. */
+async function attempt(): Promise<{ readonly ok: boolean; readonly faults: readonly Fault[] }> {
+  try {
+    const { ok, failed } = await carryOut(job, new AbortController().signal, () => {});
+    return { ok, faults: [...failed.values()] };
+  } catch (error) {
+    if (error instanceof Fault) return { ok: false, faults: [error] };
+    throw error;
+  }
+}
+
 for (const pages of PAGES) {
   // the folders themselves are there before the disk gets full: without them there is no store to open
   const store = DiskStore.open(paths);
   fill(pages);
   const free = freeBytes();
-  const { ok, failed } = await carryOut(job, new AbortController().signal, () => {});
-  const faults: Fault[] = [...failed.values()];
+  const { ok, faults } = await attempt();
   const records = store.outputs.records();
   const sound = await Promise.all(records.map((record) => store.outputs.isSound(record.key)));
   const kept = path.join(job.cache, "failed");
