@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { projectRoot } from "../forge/rig.ts";
-import { boot, powerOff, scratch } from "./monolith.ts";
+import { boot, powerOff, scratch } from "../boot/monolith.ts";
 
 test("the database appliance has its host name, users and files, and its server answers", async (t) => {
   const out = scratch(t);
