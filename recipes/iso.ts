@@ -1,4 +1,5 @@
 /** The image that ships: boots on PC BIOS and UEFI, as CD and written to a stick or disk. */
+import type { ImageOptions } from "../src/recipe/catalogue.ts";
 import type { ImageFields } from "../src/recipe/image.ts";
 import { allOf } from "../src/recipe/licence.ts";
 import { atMost, exists } from "../src/recipe/proof.ts";
@@ -7,7 +8,7 @@ import { bootLoader } from "./boot-loader.ts";
 import { closedInitramfs, initramfs } from "./initramfs.ts";
 import { kernelOf } from "./image.ts";
 import { poolImage } from "./pool-image.ts";
-import { suffix, type RootOptions } from "./rootfs.ts";
+import { suffix } from "./rootfs.ts";
 import { seedVm } from "./seed.ts";
 
 // /build/iso, the tree of the ISO 9660 file system.
@@ -77,7 +78,7 @@ cmp rootfs.img $image/rootfs.img
 `;
 
 /** @param own what a user's image has beside that of every system */
-export function isoImage(options: RootOptions, own?: ImageFields): Recipe {
+export function isoImage(options: ImageOptions, own?: ImageFields): Recipe {
   const image = poolImage(options, own);
   const kernel = kernelOf(own);
   const early = options.rootLogin ? initramfs : closedInitramfs;

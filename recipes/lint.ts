@@ -4,6 +4,7 @@
  */
 import { contains } from "../src/recipe/proof.ts";
 import { isRecipe, recipe, seed, type Output, type Recipe, type Versions } from "../src/recipe/recipe.ts";
+import { reachable } from "../src/recipe/reach.ts";
 import { cargoEnvironment } from "../src/recipe/style.ts";
 import { stepScript } from "../src/recipe/step.ts";
 import { seedRust } from "./seed-rust.ts";
@@ -98,7 +99,7 @@ const fineInSystem = {
 
 /** Of the scripts of these and of all that they need, as far as the channel has their sources. */
 export function lintShell(outputs: readonly Output[]): Recipe {
-  const recipes = stepsOf(outputs);
+  const recipes = [...reachable(outputs)].filter(isRecipe);
   return recipe({
     name: "lint-shell",
     licence: "Apache-2.0",
@@ -130,15 +131,3 @@ export ANVIL_TARGET=x86_64-anvil-linux-musl JOBS=1 SOURCE_DATE_EPOCH=1 VERSION=1
 set -euo pipefail
 ${stepScript(each, versions)}${END}
 `;
-
-function stepsOf(outputs: readonly Output[]): Recipe[] {
-  const found = new Set<Output>();
-  const visit = (output: Output): void => {
-    if (found.has(output)) return;
-    found.add(output);
-    if (output.kind === "cpio") visit(output.tree);
-    if (output.kind === "step") [output.root, ...output.tools, ...output.link, ...output.inputs].forEach(visit);
-  };
-  outputs.forEach(visit);
-  return [...found].filter(isRecipe);
-}

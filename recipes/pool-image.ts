@@ -1,11 +1,12 @@
 /** `rootfs.img`, the ZFS pool that holds the root: made by our own kernel and tools in a virtual machine. */
+import type { ImageOptions } from "../src/recipe/catalogue.ts";
 import { MiB, type ImageFields } from "../src/recipe/image.ts";
 import { contains, exists } from "../src/recipe/proof.ts";
 import { cpio, recipe, type Recipe } from "../src/recipe/recipe.ts";
 import { tree } from "../src/recipe/tree.ts";
 import { busybox } from "./busybox.ts";
 import { linux } from "./linux.ts";
-import { rootfs, suffix, type RootOptions } from "./rootfs.ts";
+import { rootfs, suffix } from "./rootfs.ts";
 import { seedBase, seedVm } from "./seed.ts";
 import { zfs } from "./zfs.ts";
 
@@ -61,7 +62,7 @@ zdb -e -p /out -bcc anvil
 `;
 
 /** Its output: `rootfs.img`; `guid`, that of the pool, decimal; `build`, as in `anvil/ROOT/<build>`. */
-export function poolImage(options: RootOptions, own?: ImageFields): Recipe {
+export function poolImage(options: ImageOptions, own?: ImageFields): Recipe {
   const root = rootfs(options, own);
   const size = own?.limits?.root ?? SMALLEST;
   const archive = `pool-guest${suffix(options)}`;

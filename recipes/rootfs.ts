@@ -1,4 +1,5 @@
 /** The tree of the root: the skeleton, busybox with its links, ZFS and partitioning tools, installer, ingots' agent. */
+import type { ImageOptions } from "../src/recipe/catalogue.ts";
 import type { ImageFields } from "../src/recipe/image.ts";
 import { contains, exists } from "../src/recipe/proof.ts";
 import type { Recipe } from "../src/recipe/recipe.ts";
@@ -11,15 +12,6 @@ import { rootOf } from "./image.ts";
 import { seedBase } from "./seed.ts";
 import { utilLinux } from "./util-linux.ts";
 import { zfs } from "./zfs.ts";
-
-export interface RootOptions {
-  /** A root shell without a password on every console, a rescue shell, and a boot menu that can be edited; or none of them. */
-  readonly rootLogin: boolean;
-  /** Ed25519 public keys whose ingots the system takes, 64 hexadecimal digits each. Without one it takes none. */
-  readonly trust: readonly string[];
-  /** SSH public keys, type and key in base64, of those who may log in as root. Without one there is no SSH server. */
-  readonly logins: readonly string[];
-}
 
 // A key is known by the first digits of its BLAKE2b.
 const trustKeys = (keys: readonly string[]): string => `\
@@ -40,12 +32,12 @@ echo "BUILD_ID=$(echo "$build" | cut -c 1-12)" >> etc/os-release
 export const CLOSED = "-no-login";
 
 /** Recipes for the two kinds of system have names of their own, since the store tells users about outputs by name. */
-export function suffix({ rootLogin }: Pick<RootOptions, "rootLogin">): string {
+export function suffix({ rootLogin }: Pick<ImageOptions, "rootLogin">): string {
   return rootLogin ? "" : CLOSED;
 }
 
 /** @param own what a user's image has beside that of every system */
-export function rootfs(options: RootOptions, own?: ImageFields): Recipe {
+export function rootfs(options: ImageOptions, own?: ImageFields): Recipe {
   if (!options.trust.every((key) => /^[0-9a-f]{64}$/.test(key)))
     throw new Error("a trusted key is 64 hexadecimal digits, lower case");
   if (!options.logins.every((key) => /^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$/.test(key)))

@@ -98,7 +98,7 @@ export async function writeBundle(
   const draft = draftOf(to);
   try {
     refusePlace(to);
-    makeFolder(path.dirname(path.resolve(to)), 0o755);
+    makeFolder(path.dirname(path.resolve(to)), 0o777);
     const writer = new Writer(draft, signal);
     try {
       const text = Buffer.from(`${JSON.stringify(index, null, 1)}\n`);

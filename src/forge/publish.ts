@@ -1,7 +1,8 @@
 /** Copies of outputs outside of the store. */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { draftOf } from "../host/replace-file.ts";
 
 /**
@@ -11,7 +12,7 @@ import { draftOf } from "../host/replace-file.ts";
 export function copyOut(from: string, to: string): void {
   const draft = draftOf(to);
   try {
-    mkdirSync(path.dirname(to), { recursive: true });
+    makeFolder(path.dirname(to), 0o777);
     copyFileSync(from, draft);
     renameSync(draft, to);
   } catch (error) {

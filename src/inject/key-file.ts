@@ -3,9 +3,10 @@
  * owner can read; a public one is written as 64 hex digits and a newline, as the Monolith has it in /etc/anvil/trust.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault, reasonOf } from "../fault/fault.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { createFile, replaceFile } from "../host/replace-file.ts";
 import { blake2b } from "./manifest.ts";
 
@@ -102,7 +103,7 @@ export function ensureKey(paths: KeyPaths): SigningKey {
 /** Writes a key where none is; undefined when there is one. */
 export function saveKey(key: SigningKey, { own }: KeyPaths): SigningKey | undefined {
   try {
-    mkdirSync(path.dirname(own), { recursive: true, mode: 0o700 });
+    makeFolder(path.dirname(own), 0o700);
     return createFile(own, key.pem, { mode: 0o600, flush: true }) ? key : undefined;
   } catch (error) {
     throw unreadable(own, error);
@@ -172,7 +173,7 @@ export function trustedFiles({ trusted }: KeyPaths): string[] {
 /** Accepts the ingots of another key from the next ISO on. */
 export function trustKey(publicKey: string, { trusted }: KeyPaths): string {
   const file = path.join(trusted, `${keyId(publicKey)}.pub`);
-  mkdirSync(trusted, { recursive: true, mode: 0o700 });
+  makeFolder(trusted, 0o700);
   replaceFile(file, `${publicKey}\n`);
   return file;
 }

@@ -1,9 +1,10 @@
 /** The purge of a source in a folder: whether it fits, what it takes out, and a copy without that. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault, reasonOf } from "../fault/fault.ts";
 import { packagesOf, readLock } from "../format/cargo.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { examinePurge, type Purge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
 import type { Project } from "./project.ts";
 
@@ -113,7 +114,7 @@ async function writePurged(
   before: SourceFiles,
   after: SourceFiles,
 ): Promise<void> {
-  await mkdir(path.dirname(target), { recursive: true });
+  makeFolder(path.dirname(target), 0o777);
   const work = await mkdtemp(`${target}.`);
   try {
     const copy = path.join(work, "copy");

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { replaceFile } from "../host/replace-file.ts";
 import { diskFault } from "../host/disk.ts";
 import { parseEvents } from "../ui/json.ts";
@@ -28,7 +29,7 @@ function read(file: string): string {
 
 function write(file: string, text: string): void {
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file), 0o777);
     replaceFile(file, text);
   } catch (error) {
     if (errno(error) === undefined) throw error;

@@ -1,7 +1,8 @@
 /** Starts a folder with an image: copies one of the examples, and tells editors where the types are. */
-import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { IMAGE_FILE } from "./image.ts";
 
 /** Names of the images to start from: the folders of `examples/`. */
@@ -24,7 +25,7 @@ export function startImage(root: string, folder: string, example: string): strin
     throw new Fault("E_IMAGE_EXISTS", `${path.join(folder, taken)} is there already`, {
       hint: "nothing was written; take another folder",
     });
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder, 0o777);
   for (const name of readdirSync(from)) cpSync(path.join(from, name), path.join(folder, name), { recursive: true });
   for (const [name, text] of Object.entries(SETTINGS)) writeFileSync(path.join(folder, name), text(root));
   return files;

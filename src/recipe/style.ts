@@ -188,7 +188,8 @@ include=$(dirname "$(dirname "$(command -v "$CC")")")/$ANVIL_TARGET/include
 export CC_x86_64_unknown_linux_musl="$CC" AR_x86_64_unknown_linux_musl="$AR" CFLAGS_x86_64_unknown_linux_musl="$CFLAGS"
 export CC_x86_64_unknown_linux_gnu=gcc AR_x86_64_unknown_linux_gnu=ar CFLAGS_x86_64_unknown_linux_gnu=-O1
 unset CC CXX AR CFLAGS CXXFLAGS CPPFLAGS
-export LIBCLANG_PATH=$(echo /usr/lib/llvm-*/lib)
+LIBCLANG_PATH=$(echo /usr/lib/llvm-*/lib)
+export LIBCLANG_PATH
 clang=$(echo $LIBCLANG_PATH/clang/*/include)
 export BINDGEN_EXTRA_CLANG_ARGS_x86_64_unknown_linux_musl="-nostdinc -isystem $clang -isystem $include"
 # with bindings made from headers, aws-lc-sys would be built by cmake unless told not to

@@ -1,7 +1,8 @@
 /** State files: how a command finds the machine that another one started. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { errno, Fault } from "../fault/fault.ts";
+import { makeFolder } from "../host/make-folder.ts";
 import { Owners } from "../host/owner.ts";
 import { createFile } from "../host/replace-file.ts";
 import { isComparable, isRunning, type ProcessIdentity } from "../host/process.ts";
@@ -35,7 +36,7 @@ function stateFile(stateDir: string, name: string): string {
 export async function writeState(stateDir: string, machine: Omit<MachineState, "owner">): Promise<void> {
   const state: MachineState = { ...machine, owner: owners(stateDir).self() };
   const file = stateFile(stateDir, state.name);
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(path.dirname(file), 0o700);
   await refuseIfRunning(stateDir, state.name);
   // another process may have put one there meanwhile
   if (!createFile(file, JSON.stringify(state, null, 2) + "\n", { mode: 0o600 })) throw runningFault(state.name);

@@ -365,5 +365,7 @@ test("an export replaces an ordinary file in one step, and nothing else", async 
   symlinkSync("a", path.join(folder, "c"));
   await assert.rejects(writeBundle([share], store, path.join(folder, "c")), fault("E_BUNDLE", /no ordinary file/));
   await assert.rejects(writeBundle([share], store, path.join(file, "e")), fault("E_BUNDLE", /cannot be written/));
-  await assert.rejects(writeBundle([share], store, "/proc/nowhere/e"), fault("E_BUNDLE", /cannot be written/));
+  await assert.rejects(writeBundle([share], store, path.join(file, "e/f")), fault("E_BUNDLE", /cannot be written/));
+  await writeBundle([share], store, path.join(folder, "g/h"));
+  assert.deepEqual(readdirSync(path.join(folder, "g")), ["h"]);
 });
