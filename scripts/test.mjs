@@ -37,7 +37,7 @@ const unit = all.filter((file) => !apart.includes(file));
 
 const tiers = {
   unit: {
-    forge: ["seed-base", "seed-vm", "seed-rust", "seed-lint"],
+    forge: ["seed-base", "seed-vm", "seed-rust", "lint-c", "lint-rust", "lint-shell"],
     files: unit,
     concurrency: 2,
   },
