@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { makeFolder } from "../host/make-folder.ts";
+import { makeNamedFolder } from "../host/make-folder.ts";
 import { Ingot } from "../inject/ingot-file.ts";
 import { isSignedBy, keyId, requireKey, trustedKeys } from "../inject/key-file.ts";
 import { ingotKey, parseManifest, type Manifest } from "../inject/manifest.ts";
@@ -42,7 +42,7 @@ export async function exportIngot(
   const ingot = await signedIngot(await ingotNamed(name, builder), builder);
   if (ingot === undefined) return undefined;
   try {
-    makeFolder(folder, 0o777);
+    makeNamedFolder(folder);
     const file = path.join(folder, ingot.fileName);
     await ingot.writeTo(file, builder.signal);
     return { file, key: ingot.key };

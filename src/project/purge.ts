@@ -4,7 +4,7 @@ import { cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { errno, Fault, reasonOf } from "../fault/fault.ts";
 import { packagesOf, readLock } from "../format/cargo.ts";
-import { makeFolder } from "../host/make-folder.ts";
+import { makeNamedFolder } from "../host/make-folder.ts";
 import { examinePurge, type Purge, type PurgeResult, type SourceFiles } from "../recipe/purge.ts";
 import type { Project } from "./project.ts";
 
@@ -114,7 +114,7 @@ async function writePurged(
   before: SourceFiles,
   after: SourceFiles,
 ): Promise<void> {
-  makeFolder(path.dirname(target), 0o777);
+  makeNamedFolder(path.dirname(target));
   const work = await mkdtemp(`${target}.`);
   try {
     const copy = path.join(work, "copy");

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Fault } from "../fault/fault.ts";
-import { makeFolder } from "../host/make-folder.ts";
+import { makeNamedFolder } from "../host/make-folder.ts";
 import { IMAGE_FILE } from "./image.ts";
 
 /** Names of the images to start from: the folders of `examples/`. */
@@ -12,7 +12,7 @@ export function exampleNames(root: string): string[] {
 
 /**
  * Copies an example into the folder, which is made. Returns the names of the files. Throws E_IMAGE_EXISTS where there is an
- * image or another file of these names, and E_NO_TARGET for an example that there is not.
+ * image or another file of these names, E_DISK_FULL and E_READ_ONLY for a folder that cannot be made, and E_NO_TARGET for an example that there is not.
  */
 export function startImage(root: string, folder: string, example: string): string[] {
   const names = exampleNames(root);
@@ -25,7 +25,7 @@ export function startImage(root: string, folder: string, example: string): strin
     throw new Fault("E_IMAGE_EXISTS", `${path.join(folder, taken)} is there already`, {
       hint: "nothing was written; take another folder",
     });
-  makeFolder(folder, 0o777);
+  makeNamedFolder(folder);
   for (const name of readdirSync(from)) cpSync(path.join(from, name), path.join(folder, name), { recursive: true });
   for (const [name, text] of Object.entries(SETTINGS)) writeFileSync(path.join(folder, name), text(root));
   return files;

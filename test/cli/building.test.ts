@@ -1,6 +1,7 @@
 /** Commands that build something, each called in this process. */
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import type { Ended } from "./command-line.ts";
 import { World } from "./world.ts";
@@ -83,6 +84,7 @@ test("an ingot is shown, exported and shown again as a file with its signer", as
   const read = JSON.parse(facts.stdout) as { key: string; signer: string | null; name: string };
   const own = await world.anvil(["key", "--json"]);
   assert.deepEqual([read.name, read.key, read.signer], ["number", key, (JSON.parse(own.stdout) as { id: string }).id]);
+  refused(await world.anvil(["ingot", "export", "number", "--out", path.join(file, "below")]), "E_READ_ONLY");
   refused(await world.anvil(["ingot", "show", "nothing"]), "E_NO_TARGET");
   refused(await world.anvil(["ingot", "show"]), "E_USAGE", 2);
   refused(await world.anvil(["ingot", "remove", "a", "b", "--data"]), "E_USAGE", 2);

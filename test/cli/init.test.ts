@@ -46,4 +46,9 @@ test("init writes nothing over, and takes one folder", async () => {
   assert.equal(again.status, 1);
   assert.match(again.stderr, /^E_IMAGE_EXISTS /);
   assert.equal((await project.anvil(["init", "a", "b"])).status, 2);
+  const file = path.join(folder, "tsconfig.json");
+  const inPlace = await project.anvil(["init", file]);
+  assert.equal(inPlace.stderr, `E_READ_ONLY  ${file} cannot be made: it exists already\n  hint: name another folder\n`);
+  const below = await project.anvil(["init", path.join(file, "below")]);
+  assert.match(below.stderr, /^E_READ_ONLY {2}.* cannot be made: part of its path is not a folder\n/);
 });
